@@ -1,0 +1,337 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "platform.h"
+#include "signals.h"
+
+extern char **environ;
+
+/* The descriptors that become the program's 0, 1 and 2 (itself where it stays), and our ends of the pipes. */
+struct stdio {
+    int program[3];
+    int null;
+    int relay_stdout;
+    int relay_stderr;
+};
+
+/* What the child tells when it could not become the program. */
+struct verdict {
+    enum stage stage;
+    int error;
+};
+
+static void stdio_close(struct stdio *stdio)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (stdio->program[fd] > 2 && stdio->program[fd] != stdio->null)
+            io_close(&stdio->program[fd]);
+    io_close(&stdio->null);
+}
+
+static bool relayed(int *program_end, int *our_end, struct failure *why)
+{
+    int ends[2];
+
+    if (!io_pipe(ends))
+        return failed(why, STAGE_SETUP, errno, "cannot make a pipe for the program's output: %s (raise ulimit -n)",
+                      strerror(errno));
+    *program_end = ends[1];
+    *our_end = ends[0];
+    /* Only our end: the flag belongs to the open file description, and each end of a pipe has its own. */
+    if (!io_nonblocking(ends[0]))
+        return failed(why, STAGE_SETUP, errno, "cannot make a pipe non-blocking: %s", strerror(errno));
+    return true;
+}
+
+static bool stdio_open(struct stdio *stdio, const struct options *options, bool lifeline, struct failure *why)
+{
+    *stdio = (struct stdio){.program = {0, 1, 2}, .null = -1, .relay_stdout = -1, .relay_stderr = -1};
+    stdio->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (stdio->null < 0)
+        return failed(why, STAGE_SETUP, errno, "cannot open /dev/null: %s", strerror(errno));
+    if (lifeline || options->port || options->stdin_mode == STDIN_NULL)
+        stdio->program[0] = stdio->null;
+    if (options->stdout_mode == OUTPUT_NULL)
+        stdio->program[1] = stdio->null;
+    else if (options->stdout_mode == OUTPUT_RELAY && !relayed(&stdio->program[1], &stdio->relay_stdout, why))
+        return false;
+    if (options->stderr_mode == OUTPUT_NULL)
+        stdio->program[2] = stdio->null;
+    else if (options->stderr_mode == OUTPUT_STDOUT)
+        stdio->program[2] = stdio->program[1];
+    else if (options->stderr_mode == OUTPUT_RELAY && !relayed(&stdio->program[2], &stdio->relay_stderr, why))
+        return false;
+    return true;
+}
+
+/* ---- In the child, from here to the next line like this one: no memory is allocated, nothing is printed. ---- */
+
+static bool install_stdio(const struct stdio *stdio)
+{
+    /* 2 before 1: stderr may go to our own stdout, which 1 is until it is replaced. */
+    static const int order[] = {2, 1, 0};
+
+    for (int i = 0; i < 3; i++) {
+        int fd = order[i];
+
+        if (stdio->program[fd] != fd && dup2(stdio->program[fd], fd) < 0)
+            return false;
+    }
+    return true;
+}
+
+/* execvp(3), but without its turn to /bin/sh for a file that the kernel doesn't know: garbage is not a script.
+ * An EACCES is remembered, because a later directory of PATH may hold the program that was meant. */
+static void execute(const char *program, char *const argv[])
+{
+    const char *path = getenv("PATH");
+    int denied = ENOENT;
+
+    if (strchr(program, '/')) {
+        (void)execve(program, argv, environ);
+        return;
+    }
+    /* POSIX leaves the search without PATH to the system (confstr's _CS_PATH); this is what env(1) does on Linux. */
+    for (const char *at = path ? path : "/bin:/usr/bin"; at;) {
+        const char *end = strchr(at, ':');
+        size_t size = end ? (size_t)(end - at) : strlen(at);
+        char file[PATH_MAX];
+
+        if (size + 1 + strlen(program) < sizeof file) {
+            memcpy(file, at, size);
+            if (size > 0)
+                file[size++] = '/';
+            strcpy(file + size, program);
+            (void)execve(file, argv, environ);
+            if (errno == EACCES)
+                denied = EACCES;
+            else if (errno != ENOENT && errno != ENOTDIR)
+                return;
+        }
+        at = end ? end + 1 : NULL;
+    }
+    errno = denied;
+}
+
+static _Noreturn void become_program(const struct options *options, const struct identity *identity,
+                                     const struct stdio *stdio, char *const argv[], pid_t parent, int verdict_fd)
+{
+    struct verdict verdict = {.stage = STAGE_SPAWN};
+
+    /* In a port the program gets its own session; from a shell it stays in the job, for Ctrl-C and Ctrl-Z. */
+    if (options->port && setsid() < 0)
+        goto failed;
+    if (!install_stdio(stdio))
+        goto failed;
+    verdict.stage = STAGE_CD;
+    if (options->cd && chdir(options->cd) < 0)
+        goto failed;
+    if (!identity_assume(identity, &verdict.stage))
+        goto failed;
+    verdict.stage = STAGE_SPAWN;
+    errno = ESRCH;
+    if (!platform_die_with_parent(parent))
+        goto failed;
+    signals_reset();
+    verdict.stage = STAGE_EXEC;
+    execute(options->program[0], argv);
+failed:
+    verdict.error = errno;
+    /* Less than PIPE_BUF bytes: written whole. When the parent is gone nobody needs to know. */
+    if (write(verdict_fd, &verdict, sizeof verdict) < 0)
+        _exit(EXIT_MUONTRAP_FAILED);
+    _exit(EXIT_NOT_FOUND);
+}
+
+/* ---- In the parent again. ---- */
+
+/* The program's file as execute() found it, to tell why it failed: the first of PATH that is there, else the name. */
+static const char *locate(const char *program, const char *cd, char *file, size_t size, struct stat *found)
+{
+    const char *at = getenv("PATH");
+    bool searched = !strchr(program, '/');
+
+    if (!at)
+        at = "/bin:/usr/bin";
+    if (!searched) {
+        if (program[0] == '/' || !cd)
+            (void)snprintf(file, size, "%s", program);
+        else
+            (void)snprintf(file, size, "%s/%s", cd, program);
+        return stat(file, found) == 0 ? file : NULL;
+    }
+    for (; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
+        (void)snprintf(file, size, "%.*s/%s", (int)strcspn(at, ":"), at, program);
+        if (stat(file, found) == 0)
+            return file;
+    }
+    return NULL;
+}
+
+static bool exec_failed(const struct options *options, int error, struct failure *why)
+{
+    const char *program = options->program[0];
+    char file[PATH_MAX];
+    struct stat found;
+    bool there = locate(program, options->cd, file, sizeof file, &found) != NULL;
+
+    switch (error) {
+    case ENOENT:
+        if (there)
+            return failed(why, STAGE_EXEC, error,
+                          "cannot execute '%s': the file is there, but the interpreter in its first line, or the dynamic "
+                          "loader that it is linked for, is not",
+                          file);
+        if (strchr(program, '/'))
+            return failed(why, STAGE_EXEC, error, "cannot execute '%s': no such file", program);
+        return failed(why, STAGE_EXEC, error, "cannot execute '%s': not found in any directory of PATH (%.400s)", program,
+                      getenv("PATH") ? getenv("PATH") : "not set");
+    case EACCES:
+        if (there && S_ISDIR(found.st_mode))
+            return failed(why, STAGE_EXEC, error, "cannot execute '%s': it is a directory", file);
+        return failed(why, STAGE_EXEC, error,
+                      "cannot execute '%s': permission denied (ls -l shows its mode, and chmod +x makes it executable; the "
+                      "directories above it must be searchable, the file system not mounted noexec)",
+                      there ? file : program);
+    case ENOEXEC:
+        return failed(why, STAGE_EXEC, error,
+                      "cannot execute '%s': the kernel doesn't know its format (a script needs a first line like "
+                      "#!/bin/sh; a binary must be whole and built for this machine)",
+                      there ? file : program);
+    case E2BIG:
+        return failed(why, STAGE_EXEC, error,
+                      "cannot execute '%s': its arguments and environment are larger than the kernel takes (getconf "
+                      "ARG_MAX; 128 KiB for a single argument)",
+                      program);
+    default:
+        return failed(why, STAGE_EXEC, error, "cannot execute '%s': %s", there ? file : program, strerror(error));
+    }
+}
+
+static bool explain(const struct options *options, const struct identity *identity, const struct verdict *verdict,
+                    struct failure *why)
+{
+    const char *words = strerror(verdict->error);
+
+    switch (verdict->stage) {
+    case STAGE_EXEC:
+        return exec_failed(options, verdict->error, why);
+    case STAGE_CD:
+        return failed(why, STAGE_CD, verdict->error, "cannot change to the directory '%s': %s", options->cd, words);
+    case STAGE_GROUPS:
+        return failed(why, STAGE_GROUPS, verdict->error,
+                      "cannot set %lu supplementary groups: %s (this takes root or CAP_SETGID)",
+                      (unsigned long)identity->group_count, words);
+    case STAGE_GID:
+        return failed(why, STAGE_GID, verdict->error, "cannot become group %lu: %s (this takes root or CAP_SETGID)",
+                      (unsigned long)identity->gid, words);
+    case STAGE_UID:
+        return failed(why, STAGE_UID, verdict->error, "cannot become user %lu: %s (this takes root or CAP_SETUID)",
+                      (unsigned long)identity->uid, words);
+    default:
+        return failed(why, STAGE_SPAWN, verdict->error, "cannot prepare the new process for '%s': %s",
+                      options->program[0], words);
+    }
+}
+
+/* argv with --arg0 in place of the name. */
+static char *const *arguments(const struct options *options, struct failure *why)
+{
+    size_t count = 0;
+    char **argv;
+
+    if (!options->arg0)
+        return options->program;
+    while (options->program[count])
+        count++;
+    argv = calloc(count + 1, sizeof *argv);
+    if (!argv) {
+        failed(why, STAGE_SETUP, errno, "cannot get memory for %lu arguments", (unsigned long)count);
+        return NULL;
+    }
+    memcpy(argv, options->program, count * sizeof *argv);
+    argv[0] = (char *)(uintptr_t)options->arg0; /* execve(2) doesn't write to it */
+    return argv;
+}
+
+/* The pipe is closed by exec, so end-of-file on it means that the program runs. */
+static bool judge(pid_t pid, int verdict_fd, struct verdict *verdict)
+{
+    ssize_t size;
+
+    do {
+        size = read(verdict_fd, verdict, sizeof *verdict);
+    } while (size < 0 && errno == EINTR);
+    if (size == 0)
+        return true;
+    if (size != (ssize_t)sizeof *verdict)
+        *verdict = (struct verdict){.stage = STAGE_SPAWN, .error = EIO};
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    return false;
+}
+
+static bool start(struct child *child, const struct options *options, const struct identity *identity,
+                  const struct stdio *stdio, struct failure *why)
+{
+    char *const *argv = arguments(options, why);
+    struct verdict verdict;
+    int ends[2];
+    pid_t parent = getpid();
+
+    if (!argv)
+        return false;
+    if (!io_pipe(ends))
+        return failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));
+    child->pid = fork();
+    if (child->pid == 0)
+        become_program(options, identity, stdio, argv, parent, ends[1]);
+    io_close(&ends[1]);
+    if (child->pid < 0) {
+        io_close(&ends[0]);
+        return failed(why, STAGE_SPAWN, errno,
+                      "cannot make a process for '%s': %s (ulimit -u and the pids controller limit processes)",
+                      options->program[0], strerror(errno));
+    }
+    if (!judge(child->pid, ends[0], &verdict)) {
+        io_close(&ends[0]);
+        return explain(options, identity, &verdict, why);
+    }
+    io_close(&ends[0]);
+    return true;
+}
+
+bool child_spawn(struct child *child, const struct options *options, const struct identity *identity, bool lifeline,
+                 struct failure *why)
+{
+    struct stdio stdio;
+    bool started = stdio_open(&stdio, options, lifeline, why) && start(child, options, identity, &stdio, why);
+
+    stdio_close(&stdio);
+    child->stdout_fd = stdio.relay_stdout;
+    child->stderr_fd = stdio.relay_stderr;
+    return started;
+}
+
+int child_exit_status_of(const struct failure *why)
+{
+    if (why->stage != STAGE_EXEC)
+        return EXIT_MUONTRAP_FAILED;
+    return why->error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}

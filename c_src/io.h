@@ -1,0 +1,31 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Small things about descriptors and time that more than one module needs. They set errno and report nothing.
+ */
+#ifndef MUONTRAP_IO_H
+#define MUONTRAP_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A pipe whose ends are closed on exec. */
+bool io_pipe(int ends[2]);
+
+bool io_close_on_exec(int fd);
+bool io_nonblocking(int fd);
+
+/* Closes it unless it is -1, and makes it -1. */
+void io_close(int *fd);
+
+/* Writes all of it, waiting as long as that takes. */
+bool io_write_all(int fd, const void *bytes, size_t size);
+
+/* Reads and throws away until end-of-file. */
+void io_read_to_end(int fd);
+
+/* The monotonic clock in microseconds. */
+uint64_t io_now_us(void);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "platform.h"
+
+/* Kernel headers are not there for every C library, so the numbers of newer calls stand here (asm-generic/unistd.h). */
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0x00000008
+#endif
+
+/* proc(5): /proc/self/fd lists the open descriptors; this is for kernels before 5.9, which have no close_range(2). */
+static void close_one_by_one(void)
+{
+    long most = sysconf(_SC_OPEN_MAX);
+
+    for (int fd = 3; fd < (most > 0 && most < INT_MAX ? most : 65536); fd++)
+        (void)close(fd);
+}
+
+void platform_close_inherited(void)
+{
+    if (syscall(SYS_close_range, 3u, UINT_MAX, 0u) < 0)
+        close_one_by_one();
+}
+
+/* prctl(2), PR_SET_CHILD_SUBREAPER: not inherited by fork(2), so each process that wants it asks for itself. */
+bool platform_adopt_orphans(struct failure *why)
+{
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        return failed(why, STAGE_SETUP, errno,
+                      "cannot become a child subreaper, without which daemonised descendants escape: %s (Linux 3.4 has "
+                      "it; elsewhere build with make PORTABLE=1)",
+                      strerror(errno));
+    return true;
+}
+
+/* prctl(2), PR_SET_PDEATHSIG: cleared by a change of credentials, so this comes after them. The parent may have died
+ * before the call, and then the signal never comes. */
+bool platform_die_with_parent(pid_t parent)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
+}
+
+const bool platform_has_children = true;
+
+/* proc(5), /proc/pid/task/tid/children (Linux 3.5, CONFIG_PROC_CHILDREN). We have one thread: its id is the process's. */
+int platform_children_open(struct failure *why)
+{
+    int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        failed(why, STAGE_SETUP, errno,
+               "cannot open /proc/thread-self/children, without which descendants can't be found: %s (mount /proc with "
+               "'mount -t proc proc /proc'; the kernel needs CONFIG_PROC_CHILDREN)",
+               strerror(errno));
+    return fd;
+}
+
+void platform_children(int fd, void (*visit)(pid_t child, void *context), void *context)
+{
+    char text[4096];
+    pid_t pid = 0;
+    ssize_t size;
+
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return;
+    while ((size = read(fd, text, sizeof text)) > 0) {
+        for (ssize_t i = 0; i < size; i++) {
+            if (text[i] >= '0' && text[i] <= '9') {
+                pid = pid * 10 + (text[i] - '0');
+            } else if (pid > 0) {
+                visit(pid, context);
+                pid = 0;
+            }
+        }
+    }
+}
+
+ssize_t platform_move(int from, int to, size_t size)
+{
+    return splice(from, NULL, to, NULL, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+/* preadv2(2) with RWF_NOWAIT; where the kernel can't for this kind of file (pipes before 6.4), the plain call after
+ * poll(2) said that there is something, which only another reader of the same pipe could have taken since. */
+ssize_t platform_read_now(int fd, void *buffer, size_t size)
+{
+    struct iovec part = {.iov_base = buffer, .iov_len = size};
+    ssize_t result = syscall(SYS_preadv2, fd, &part, 1UL, -1L, -1L, RWF_NOWAIT);
+
+    if (result < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+        result = read(fd, buffer, size);
+    return result;
+}
+
+/* sigaction(2): SI_KERNEL is what the terminal's line discipline sends with. */
+bool platform_signal_from_terminal(const siginfo_t *info)
+{
+    return info->si_code == SI_KERNEL;
+}
+
+void platform_hurry(void)
+{
+    (void)setpriority(PRIO_PROCESS, 0, -20);
+}

@@ -1,0 +1,276 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "window.h"
+
+const char options_usage[] =
+    "Usage: muontrap [OPTION]... [--] PROGRAM [ARG]...\n"
+    "Run PROGRAM contained: when standard input ends, or PROGRAM does, kill all that descends from it.\n"
+    "\n"
+    "  -k, --delay-to-sigkill MS  milliseconds from SIGTERM to SIGKILL (default 500)\n"
+    "      --stdin MODE           lifeline: its end means stop, PROGRAM gets /dev/null;\n"
+    "                             inherit: PROGRAM gets it, a signal means stop; null: PROGRAM gets /dev/null,\n"
+    "                             a signal means stop. Default: lifeline for a pipe, FIFO or socket, else inherit\n"
+    "      --stdout MODE          inherit, null or (with --port) relay\n"
+    "      --stderr MODE          inherit, null, stdout (where stdout goes) or (with --port) relay\n"
+    "      --cd DIR               start PROGRAM in DIR\n"
+    "      --arg0 NAME            PROGRAM sees NAME as its argv[0]\n"
+    "      --uid USER             run PROGRAM as that user, by name or number; never 0\n"
+    "      --gid GROUP            run PROGRAM with that group, by name or number; never 0\n"
+    "      --groups LIST          run PROGRAM with these supplementary groups, separated by commas\n"
+    "      --port                 speak frames on standard input and output, as an Erlang port with {packet, 4}\n"
+    "      --stdio-window BYTES   with --port: the most output that may be unacknowledged\n"
+    "  -h, --help                 print this and leave\n"
+    "  -V, --version              print the version and leave\n"
+    "\n"
+    "Exit status: PROGRAM's; 128+N when signal N ended it; 125 muontrap failed; 126 PROGRAM can't be executed;\n"
+    "127 PROGRAM was not found.\n";
+
+static const char *const stdin_modes[] = {
+    [STDIN_LIFELINE] = "lifeline", [STDIN_INHERIT] = "inherit", [STDIN_NULL] = "null"};
+static const char *const output_modes[] = {
+    [OUTPUT_INHERIT] = "inherit", [OUTPUT_NULL] = "null", [OUTPUT_STDOUT] = "stdout", [OUTPUT_RELAY] = "relay"};
+
+/* What the setters get: where to store, the option as given (for messages), and its value. */
+struct argument {
+    struct options *options;
+    const char *option;
+    const char *value;
+    struct failure *why;
+};
+
+static bool number(const struct argument *arg, uint32_t least, uint32_t most, const char *unit, uint32_t *result)
+{
+    uint64_t value = 0;
+    const char *at = arg->value;
+
+    for (; *at >= '0' && *at <= '9' && value <= most; at++)
+        value = value * 10 + (uint64_t)(*at - '0');
+    if (at == arg->value || (*at != '\0' && (*at < '0' || *at > '9')))
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes a whole number of %s, not '%s'", arg->option, unit,
+                      arg->value);
+    if (value < least || value > most)
+        return failed(arg->why, STAGE_OPTIONS, ERANGE, "%s takes %lu to %lu %s, not %s", arg->option,
+                      (unsigned long)least, (unsigned long)most, unit, arg->value);
+    *result = (uint32_t)value;
+    return true;
+}
+
+/* The index of the value among the names, 0 (which none has) with the failure filled. */
+static unsigned choice(const struct argument *arg, const char *const names[], size_t count, const char *said)
+{
+    for (unsigned i = 1; i < count; i++)
+        if (strcmp(arg->value, names[i]) == 0)
+            return i;
+    failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes %s, not '%s'", arg->option, said, arg->value);
+    return 0;
+}
+
+static bool text(const struct argument *arg, const char *what, const char **result)
+{
+    if (arg->value[0] == '\0')
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes %s, not an empty string", arg->option, what);
+    *result = arg->value;
+    return true;
+}
+
+static bool set_help(const struct argument *arg)
+{
+    arg->options->help = true;
+    return true;
+}
+
+static bool set_version(const struct argument *arg)
+{
+    arg->options->version = true;
+    return true;
+}
+
+static bool set_port(const struct argument *arg)
+{
+    arg->options->port = true;
+    return true;
+}
+
+static bool set_delay(const struct argument *arg)
+{
+    return number(arg, 0, INT_MAX, "milliseconds", &arg->options->delay_to_sigkill);
+}
+
+static bool set_window(const struct argument *arg)
+{
+    return number(arg, 1, WINDOW_FIXED_MOST, "bytes", &arg->options->stdio_window);
+}
+
+static bool set_stdin(const struct argument *arg)
+{
+    arg->options->stdin_mode = (enum stdin_mode)choice(arg, stdin_modes, sizeof stdin_modes / sizeof stdin_modes[0],
+                                                       "lifeline, inherit or null");
+    return arg->options->stdin_mode != STDIN_AUTO;
+}
+
+static bool set_stdout(const struct argument *arg)
+{
+    arg->options->stdout_mode = (enum output_mode)choice(
+        arg, output_modes, sizeof output_modes / sizeof output_modes[0], "inherit, null or relay");
+    if (arg->options->stdout_mode == OUTPUT_STDOUT)
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes inherit, null or relay, not 'stdout'", arg->option);
+    return arg->options->stdout_mode != OUTPUT_AUTO;
+}
+
+static bool set_stderr(const struct argument *arg)
+{
+    arg->options->stderr_mode = (enum output_mode)choice(
+        arg, output_modes, sizeof output_modes / sizeof output_modes[0], "inherit, null, stdout or relay");
+    return arg->options->stderr_mode != OUTPUT_AUTO;
+}
+
+static bool set_uid(const struct argument *arg)
+{
+    return text(arg, "a user's name or number", &arg->options->uid);
+}
+
+static bool set_gid(const struct argument *arg)
+{
+    return text(arg, "a group's name or number", &arg->options->gid);
+}
+
+static bool set_groups(const struct argument *arg)
+{
+    arg->options->groups = arg->value;
+    return true;
+}
+
+static bool set_arg0(const struct argument *arg)
+{
+    arg->options->arg0 = arg->value;
+    return true;
+}
+
+static bool set_cd(const struct argument *arg)
+{
+    return text(arg, "a directory", &arg->options->cd);
+}
+
+static const struct option {
+    const char *name;
+    char letter;
+    bool takes_value;
+    bool (*set)(const struct argument *arg);
+} table[] = {
+    {"help", 'h', false, set_help},
+    {"version", 'V', false, set_version},
+    {"port", 0, false, set_port},
+    {"delay-to-sigkill", 'k', true, set_delay},
+    {"stdio-window", 0, true, set_window},
+    {"stdin", 0, true, set_stdin},
+    {"stdout", 0, true, set_stdout},
+    {"stderr", 0, true, set_stderr},
+    {"uid", 0, true, set_uid},
+    {"gid", 0, true, set_gid},
+    {"groups", 0, true, set_groups},
+    {"arg0", 0, true, set_arg0},
+    {"cd", 0, true, set_cd},
+};
+
+static const struct option *by_name(const char *name, size_t size)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strlen(table[i].name) == size && memcmp(table[i].name, name, size) == 0)
+            return &table[i];
+    return NULL;
+}
+
+static const struct option *by_letter(char letter)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (table[i].letter == letter)
+            return &table[i];
+    return NULL;
+}
+
+/* Takes the option at argv[*at], with the next argument as its value where it needs one, and moves on behind it. */
+static bool take(struct options *options, char *const argv[], int *at, struct failure *why)
+{
+    const char *given = argv[(*at)++];
+    bool is_long = given[1] == '-';
+    const char *equals = is_long ? strchr(given, '=') : NULL;
+    const struct option *option = is_long ? by_name(given + 2, equals ? (size_t)(equals - given) - 2 : strlen(given + 2))
+                                          : by_letter(given[1]);
+    const char *attached = is_long ? (equals ? equals + 1 : NULL) : (given[2] ? given + 2 : NULL);
+    struct argument arg = {.options = options, .option = given, .value = attached, .why = why};
+    char shown[64];
+
+    if (!option)
+        return failed(why, STAGE_OPTIONS, EINVAL,
+                      "unknown option '%s'; muontrap --help lists those there are, and -- comes before a program whose "
+                      "name begins with -",
+                      given);
+    if (!option->takes_value && attached)
+        return failed(why, STAGE_OPTIONS, EINVAL, "'%s': --%s takes no value", given, option->name);
+    if (option->takes_value && !attached) {
+        if (!argv[*at])
+            return failed(why, STAGE_OPTIONS, EINVAL, "%s needs a value after it", given);
+        arg.value = argv[(*at)++];
+    }
+    shown[0] = shown[1] = '-';
+    strcpy(shown + 2, option->name);
+    arg.option = shown;
+    return option->set(&arg);
+}
+
+/* What is not said is decided here, and what makes no sense together is refused. */
+static bool settle(struct options *options, struct failure *why)
+{
+    if (options->port) {
+        if (options->stdin_mode == STDIN_INHERIT || options->stdin_mode == STDIN_LIFELINE)
+            return failed(why, STAGE_OPTIONS, EINVAL, "--stdin %s can't be had with --port: standard input is frames then",
+                          stdin_modes[options->stdin_mode]);
+        if (options->stdout_mode == OUTPUT_INHERIT)
+            return failed(why, STAGE_OPTIONS, EINVAL,
+                          "--stdout inherit can't be had with --port: standard output is frames then");
+    } else {
+        if (options->stdout_mode == OUTPUT_RELAY || options->stderr_mode == OUTPUT_RELAY)
+            return failed(why, STAGE_OPTIONS, EINVAL, "--stdout relay and --stderr relay can be had only with --port");
+        if (options->stdio_window != 0)
+            return failed(why, STAGE_OPTIONS, EINVAL,
+                          "--stdio-window can be had only with --port: without it nothing is relayed");
+    }
+    if (options->stdout_mode == OUTPUT_AUTO)
+        options->stdout_mode = options->port ? OUTPUT_RELAY : OUTPUT_INHERIT;
+    if (options->stderr_mode == OUTPUT_AUTO)
+        options->stderr_mode = options->port ? OUTPUT_RELAY : OUTPUT_INHERIT;
+    if (!options->program[0])
+        return failed(why, STAGE_OPTIONS, EINVAL,
+                      "no program to run: the usage is muontrap [OPTION]... [--] PROGRAM [ARG]...");
+    if (options->program[0][0] == '\0')
+        return failed(why, STAGE_OPTIONS, ENOENT, "the program's name is an empty string");
+    return true;
+}
+
+/* POSIX, Utility Conventions, guidelines 9 and 10: options come before the operands, and -- ends them. */
+bool options_parse(struct options *options, int argc, char *const argv[], struct failure *why)
+{
+    int at = argc > 0 ? 1 : 0;
+
+    *options = (struct options){.delay_to_sigkill = DELAY_TO_SIGKILL_DEFAULT};
+    while (argv[at] && argv[at][0] == '-' && argv[at][1] != '\0') {
+        if (strcmp(argv[at], "--") == 0) {
+            at++;
+            break;
+        }
+        if (!take(options, argv, &at, why))
+            return false;
+        if (options->help || options->version)
+            return true;
+    }
+    options->program = argv + at;
+    return settle(options, why);
+}

@@ -1,0 +1,43 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The command line as a struct. Pure: does no I/O, looks up no name, keeps pointers into argv.
+ * Promises that every number is in its range and every choice one of its enum; a failure names the argument and why.
+ */
+#ifndef MUONTRAP_OPTIONS_H
+#define MUONTRAP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "failure.h"
+
+#define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
+
+enum stdin_mode { STDIN_AUTO, STDIN_LIFELINE, STDIN_INHERIT, STDIN_NULL };
+enum output_mode { OUTPUT_AUTO, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_STDOUT, OUTPUT_RELAY };
+
+struct options {
+    bool help;
+    bool version;
+    bool port;                 /* frames on stdin and stdout */
+    enum stdin_mode stdin_mode;
+    enum output_mode stdout_mode;
+    enum output_mode stderr_mode;
+    uint32_t delay_to_sigkill; /* ms */
+    uint32_t stdio_window;     /* bytes; 0: follow the reader */
+    const char *uid;           /* each a name or a number as given; NULL when not asked for */
+    const char *gid;
+    const char *groups;        /* comma-separated; "" for none */
+    const char *arg0;
+    const char *cd;
+    char *const *program;      /* PROGRAM [ARG]..., ends with NULL */
+};
+
+/* False, with the failure filled, when the command line can't be carried out. `options->port` is right even then, as far
+ * as the command line was read, so that the failure can be reported the way that the caller reads. */
+bool options_parse(struct options *options, int argc, char *const argv[], struct failure *why);
+
+extern const char options_usage[];
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * POSIX alone: containment is by process group, and a descendant that leaves the group leaves the containment.
+ */
+#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "platform.h"
+
+/* There may be more, but a shell or a VM opens the lowest free ones. */
+#define CLOSE_MOST 4096
+
+void platform_close_inherited(void)
+{
+    long most = sysconf(_SC_OPEN_MAX);
+
+    if (most < 0 || most > CLOSE_MOST)
+        most = CLOSE_MOST;
+    for (int fd = 3; fd < most; fd++)
+        (void)close(fd);
+}
+
+bool platform_adopt_orphans(struct failure *why)
+{
+    (void)why;
+    return true;
+}
+
+bool platform_die_with_parent(pid_t parent)
+{
+    return getppid() == parent;
+}
+
+const bool platform_has_children = false;
+
+int platform_children_open(struct failure *why)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        failed(why, STAGE_SETUP, errno, "cannot open /dev/null");
+    return fd;
+}
+
+void platform_children(int fd, void (*visit)(pid_t child, void *context), void *context)
+{
+    (void)fd;
+    (void)visit;
+    (void)context;
+}
+
+ssize_t platform_move(int from, int to, size_t size)
+{
+    (void)from;
+    (void)to;
+    (void)size;
+    errno = ENOSYS;
+    return -1;
+}
+
+ssize_t platform_read_now(int fd, void *buffer, size_t size)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+    if (poll(&ready, 1, 0) == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return read(fd, buffer, size);
+}
+
+/* POSIX, <signal.h>: SI_USER is kill(2)'s code. What else there is comes from the system. */
+bool platform_signal_from_terminal(const siginfo_t *info)
+{
+    return info->si_code != SI_USER && info->si_code != SI_QUEUE;
+}
+
+void platform_hurry(void)
+{
+}

@@ -1,0 +1,387 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _XOPEN_SOURCE 700
+#include "relay.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "output.h"
+#include "platform.h"
+#include "protocol.h"
+#include "report.h"
+#include "signals.h"
+
+enum state {
+    RUNNING,  /* the program runs */
+    STOPPING, /* it has got SIGTERM and time to end by itself */
+    KILLING,  /* the sweep goes on until no descendant is left */
+    DRAINING, /* what the dead have written is being sent */
+    REPORTED, /* the owner has been told all, and lets go in its own time */
+    DONE,
+    STATES
+};
+
+enum event {
+    STOP_ASKED,    /* by the owner, a signal, the end of the lifeline, the keeper's death or an error */
+    PROGRAM_ENDED,
+    TIME_UP,       /* the deadline of the state has passed */
+    TREE_GONE,     /* no descendant is left */
+    DRAINED,       /* nothing is left to send */
+    OWNER_GONE,    /* standard input has ended */
+    EVENTS
+};
+
+struct relay {
+    const struct options *options;
+    struct tree tree;
+    struct output output;
+    struct decoder decoder;
+    enum state state;
+    uint64_t deadline; /* in microseconds as of io_now_us(); 0: none */
+    int tether;        /* -1 once it has hung up */
+    int control;       /* standard input as frames or lifeline; -1 when it is neither or has ended */
+    int signals;
+    bool deaf;         /* a malformed frame has come: what follows has no meaning */
+};
+
+typedef enum state action(struct relay *relay);
+
+static enum state happened(struct relay *relay, enum event event);
+
+static void set_deadline(struct relay *relay)
+{
+    relay->deadline = io_now_us() + (uint64_t)relay->options->delay_to_sigkill * 1000u;
+}
+
+static void report(struct relay *relay, const struct failure *why)
+{
+    if (relay->options->port)
+        output_queued(&relay->output, protocol_error(output_control(&relay->output), why));
+    else
+        report_words("%s", why->words);
+}
+
+/* SIGCONT, because a stopped program would not notice the SIGTERM (as timeout(1) does). */
+static enum state terminate(struct relay *relay)
+{
+    (void)kill(relay->tree.program, SIGTERM);
+    (void)kill(relay->tree.program, SIGCONT);
+    set_deadline(relay);
+    return STOPPING;
+}
+
+static enum state sweep(struct relay *relay)
+{
+    struct failure why;
+
+    relay->deadline = 0;
+    switch (tree_sweep(&relay->tree)) {
+    case SWEEP_GOES_ON:
+        return KILLING;
+    case SWEEP_REFUSED:
+        failed(&why, STAGE_SWEEP, EPERM,
+               "process %ld could not be killed and is left running: not permitted (it runs as another user; run muontrap "
+               "as root, or in a cgroup)",
+               (long)relay->tree.refused);
+        report(relay, &why);
+        break;
+    case SWEEP_DONE:
+        break;
+    }
+    return happened(relay, TREE_GONE);
+}
+
+static enum state begin_sweep(struct relay *relay)
+{
+    relay->state = KILLING;
+    platform_hurry();
+    return sweep(relay);
+}
+
+/* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where descendants
+ * may have escaped, or die in their own time because we are not their parent, does it take the pipe's end, or a while. */
+static enum state begin_drain(struct relay *relay)
+{
+    for (int i = 0; i < OUTPUT_STREAMS; i++)
+        relay->output.streams[i].readable = relay->output.streams[i].fd >= 0;
+    if (!platform_has_children)
+        set_deadline(relay);
+    return DRAINING;
+}
+
+static uint64_t microseconds(struct timeval time)
+{
+    return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
+}
+
+static void queue_exited(struct relay *relay)
+{
+    int status = relay->tree.program_status;
+    struct ending ending = {.signalled = WIFSIGNALED(status), .stragglers = relay->tree.killed};
+    struct rusage usage;
+
+    ending.code = (uint32_t)(ending.signalled ? WTERMSIG(status) : WEXITSTATUS(status));
+#ifdef WCOREDUMP
+    ending.core_dumped = ending.signalled && WCOREDUMP(status);
+#endif
+    /* getrusage(2): all descendants that have ended and been waited for; the peak is the largest one's, in kilobytes. */
+    if (getrusage(RUSAGE_CHILDREN, &usage) == 0) {
+        ending.user_us = microseconds(usage.ru_utime);
+        ending.system_us = microseconds(usage.ru_stime);
+        ending.peak_bytes = (uint64_t)usage.ru_maxrss * 1024u;
+    }
+    output_queued(&relay->output, protocol_exited(output_control(&relay->output), &ending));
+}
+
+static enum state tell_end(struct relay *relay)
+{
+    relay->deadline = 0;
+    if (!relay->options->port)
+        return DONE;
+    queue_exited(relay);
+    return REPORTED;
+}
+
+static enum state stay(struct relay *relay)
+{
+    return relay->state;
+}
+
+/* An owner that has closed its writing end only may still be reading. */
+static enum state leave(struct relay *relay)
+{
+    return output_drained(&relay->output) ? DONE : REPORTED;
+}
+
+/* What happens on any event in any state. */
+static action *const table[STATES][EVENTS] = {
+    /*            STOP_ASKED  PROGRAM_ENDED  TIME_UP      TREE_GONE    DRAINED   OWNER_GONE */
+    [RUNNING]  = {terminate,  begin_sweep,   stay,        stay,        stay,     terminate},
+    [STOPPING] = {stay,       begin_sweep,   begin_sweep, stay,        stay,     stay},
+    [KILLING]  = {stay,       stay,          stay,        begin_drain, stay,     stay},
+    [DRAINING] = {stay,       stay,          tell_end,    stay,        tell_end, stay},
+    [REPORTED] = {stay,       stay,          stay,        stay,        stay,     leave},
+    [DONE]     = {stay,       stay,          stay,        stay,        stay,     stay},
+};
+
+static enum state happened(struct relay *relay, enum event event)
+{
+    relay->state = table[relay->state][event](relay);
+    return relay->state;
+}
+
+static void protocol_broken(struct relay *relay, const struct failure *why)
+{
+    relay->deaf = true;
+    report(relay, why);
+    (void)happened(relay, STOP_ASKED);
+}
+
+static void acknowledge(struct relay *relay, uint32_t bytes)
+{
+    struct failure why;
+
+    if (window_acknowledged(&relay->output.window, bytes, io_now_us()))
+        return;
+    failed(&why, STAGE_PROTOCOL, EPROTO,
+           "%lu bytes were acknowledged, where only %lu had been sent and not acknowledged before", (unsigned long)bytes,
+           (unsigned long)relay->output.window.outstanding);
+    protocol_broken(relay, &why);
+}
+
+static void obey(struct relay *relay, const uint8_t *bytes, size_t size)
+{
+    struct command command = {.kind = COMMAND_ACK};
+
+    while (!relay->deaf && command.kind != COMMAND_NONE) {
+        protocol_decode(&relay->decoder, &bytes, &size, &command);
+        switch (command.kind) {
+        case COMMAND_ACK:
+            acknowledge(relay, command.bytes);
+            break;
+        case COMMAND_STOP:
+            (void)happened(relay, STOP_ASKED);
+            break;
+        case COMMAND_DISCARD:
+            relay->output.discard = true;
+            break;
+        case COMMAND_MALFORMED:
+            protocol_broken(relay, &command.why);
+            break;
+        case COMMAND_NONE:
+            break;
+        }
+    }
+}
+
+/* A frame that has begun and not ended is truncated; the owner may still be reading. */
+static void owner_gone(struct relay *relay)
+{
+    struct failure why;
+
+    relay->control = -1;
+    relay->output.unacknowledged = true;
+    if (relay->decoder.have > 0 && !relay->deaf) {
+        failed(&why, STAGE_PROTOCOL, EPROTO, "standard input ended within a frame, after %lu bytes of it",
+               (unsigned long)relay->decoder.have);
+        protocol_broken(relay, &why);
+    }
+    (void)happened(relay, OWNER_GONE);
+}
+
+static void read_control(struct relay *relay)
+{
+    uint8_t bytes[4096];
+    ssize_t size = platform_read_now(relay->control, bytes, sizeof bytes);
+
+    if (size > 0 && relay->options->port)
+        obey(relay, bytes, (size_t)size);
+    else if (size == 0 || (size < 0 && errno != EINTR && errno != EAGAIN))
+        owner_gone(relay);
+}
+
+/* Job control has stopped the program: whoever waits for us (the keeper, and a shell for that) sees the same of us. Not
+ * with a lifeline and a plain SIGSTOP, which nobody may be there to undo: its end must still be noticed. */
+static void stop_with_program(struct relay *relay)
+{
+    relay->tree.program_stopped = false;
+    if (relay->options->port || (relay->control >= 0 && relay->tree.stop_signal == SIGSTOP))
+        return;
+    (void)raise(SIGSTOP);
+    (void)kill(relay->tree.program, SIGCONT);
+}
+
+static void children_changed(struct relay *relay)
+{
+    if (relay->state == KILLING) {
+        relay->state = sweep(relay);
+        return;
+    }
+    if (relay->state != RUNNING && relay->state != STOPPING)
+        return;
+    tree_reap(&relay->tree);
+    if (relay->tree.program_ended)
+        (void)happened(relay, PROGRAM_ENDED);
+    else if (relay->tree.program_stopped)
+        stop_with_program(relay);
+}
+
+static void read_signals(struct relay *relay)
+{
+    struct signals signals = signals_take();
+
+    if (signals.child)
+        children_changed(relay);
+    if (signals.stop)
+        (void)happened(relay, STOP_ASKED);
+}
+
+enum watched { WATCH_SIGNALS, WATCH_TETHER, WATCH_CONTROL, WATCH_PORT, WATCH_STREAMS, WATCHED = WATCH_STREAMS + OUTPUT_STREAMS };
+
+/* poll(2) tells of errors and hang-ups even when not asked, so what can't be dealt with now is not watched at all. */
+static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
+{
+    const struct output *output = &relay->output;
+
+    fds[WATCH_SIGNALS] = (struct pollfd){.fd = relay->signals, .events = POLLIN};
+    fds[WATCH_TETHER] = (struct pollfd){.fd = relay->tether, .events = 0};
+    fds[WATCH_CONTROL] = (struct pollfd){.fd = relay->control, .events = POLLIN};
+    fds[WATCH_PORT] = (struct pollfd){.fd = output->blocked ? output->fd : -1, .events = POLLOUT};
+    for (int i = 0; i < OUTPUT_STREAMS; i++)
+        fds[WATCH_STREAMS + i] = (struct pollfd){
+            .fd = output_wants(output, &output->streams[i]) ? output->streams[i].fd : -1, .events = POLLIN};
+}
+
+static int time_left_ms(const struct relay *relay)
+{
+    uint64_t now;
+
+    if (relay->deadline == 0)
+        return -1;
+    now = io_now_us();
+    if (now >= relay->deadline)
+        return 0;
+    return relay->deadline - now > (uint64_t)INT_MAX * 1000u ? INT_MAX : (int)((relay->deadline - now + 999u) / 1000u);
+}
+
+static void wait_for_events(struct relay *relay)
+{
+    struct pollfd fds[WATCHED];
+
+    watch(relay, fds);
+    if (poll(fds, WATCHED, time_left_ms(relay)) < 0)
+        return; /* EINTR: the signal has left its byte in the pipe; ENOMEM, EAGAIN: the next try may do better */
+    for (int i = 0; i < OUTPUT_STREAMS; i++)
+        if (fds[WATCH_STREAMS + i].revents)
+            relay->output.streams[i].readable = true;
+    if (fds[WATCH_CONTROL].revents)
+        read_control(relay);
+    if (fds[WATCH_SIGNALS].revents)
+        read_signals(relay);
+    if (fds[WATCH_TETHER].revents) {
+        relay->tether = -1;
+        (void)happened(relay, STOP_ASKED);
+    }
+}
+
+static bool finished_draining(const struct relay *relay)
+{
+    return relay->output.gone ||
+           (output_drained(&relay->output) && (platform_has_children || output_ended(&relay->output)));
+}
+
+/* What is not an event of the kernel's, but follows from what has been sent and what is left. */
+static void conclude(struct relay *relay)
+{
+    if (relay->output.gone && relay->state == RUNNING)
+        (void)happened(relay, STOP_ASKED);
+    if (relay->deadline != 0 && io_now_us() >= relay->deadline)
+        (void)happened(relay, TIME_UP);
+    if (relay->state == DRAINING && finished_draining(relay)) {
+        (void)happened(relay, DRAINED);
+        output_pump(&relay->output, io_now_us());
+    }
+    if (relay->state == REPORTED && relay->control < 0)
+        (void)happened(relay, OWNER_GONE);
+}
+
+static void step(struct relay *relay)
+{
+    wait_for_events(relay);
+    output_pump(&relay->output, io_now_us());
+    conclude(relay);
+}
+
+int relay_run(const struct relay_setup *setup)
+{
+    static struct relay relay; /* its buffers are too large for a stack that is meant to stay small */
+    int status;
+
+    relay.options = setup->options;
+    relay.tree = *setup->tree;
+    relay.state = RUNNING;
+    relay.tether = setup->tether->fd;
+    relay.signals = setup->signals;
+    relay.control = setup->lifeline || setup->options->port ? STDIN_FILENO : -1;
+    output_init(&relay.output, STDOUT_FILENO, setup->options->stdio_window, setup->child->stdout_fd,
+                setup->child->stderr_fd);
+    if (setup->options->port)
+        output_queued(&relay.output,
+                      protocol_started(output_control(&relay.output), (uint32_t)relay.tree.program, ""));
+    output_pump(&relay.output, io_now_us());
+    while (relay.state != DONE)
+        step(&relay);
+    status = relay.tree.program_status;
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

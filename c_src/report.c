@@ -1,0 +1,42 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "protocol.h"
+#include "signals.h"
+
+void report_words(const char *format, ...)
+{
+    char line[1200] = "muontrap: ";
+    size_t start = strlen(line);
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(line + start, sizeof line - start - 1, format, args);
+    va_end(args);
+    strcat(line, "\n");
+    /* One write, so that lines of several helpers don't mix. There is nowhere to report that it failed. */
+    (void)io_write_all(STDERR_FILENO, line, strlen(line));
+}
+
+void report_failure(const struct options *options, const struct failure *why)
+{
+    static uint8_t frame[FRAME_CONTROL_MOST];
+
+    if (!options->port) {
+        report_words("%s", why->words);
+        return;
+    }
+    if (!io_write_all(STDOUT_FILENO, frame, protocol_error(frame, why)))
+        return;
+    signals_reset(); /* there is nothing to clean up: a signal may end the wait */
+    io_read_to_end(STDIN_FILENO);
+}

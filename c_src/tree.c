@@ -1,0 +1,128 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
+#include "tree.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "platform.h"
+
+bool tree_open(struct tree *tree, struct failure *why)
+{
+    memset(tree, 0, sizeof *tree);
+    if (!platform_adopt_orphans(why))
+        return false;
+    tree->children = platform_children_open(why);
+    return tree->children >= 0;
+}
+
+/* The next child that is dead and not reaped: its pid, 0 when there is none, -1 when there are no children at all. */
+static pid_t next_dead(void)
+{
+    siginfo_t info;
+
+    for (;;) {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+            return info.si_pid;
+        if (errno != EINTR)
+            return -1;
+    }
+}
+
+/* Reaps a child that is dead. */
+static void reap(struct tree *tree, pid_t pid)
+{
+    int status = 0;
+
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (pid == tree->program) {
+        tree->program_ended = true;
+        tree->program_status = status;
+        tree->program = 0;
+    } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+        tree->killed++;
+    }
+}
+
+void tree_reap(struct tree *tree)
+{
+    siginfo_t info;
+    pid_t dead;
+
+    while ((dead = next_dead()) > 0 && dead != tree->program) {
+        while (waitpid(dead, NULL, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    tree->program_ended = tree->program == 0 || dead == tree->program;
+    info.si_pid = 0;
+    if (!tree->program_ended && waitid(P_PID, (id_t)tree->program, &info, WSTOPPED | WNOHANG) == 0 &&
+        info.si_pid == tree->program) {
+        tree->program_stopped = true;
+        tree->stop_signal = info.si_status;
+    }
+}
+
+struct pass {
+    struct tree *tree;
+    unsigned seen;   /* children that the list named */
+    unsigned killed; /* of these, those that will die */
+};
+
+/* The child and, where it leads one, its process group. kill(2) on a group reaches every member at once, and no fork can
+ * slip out in between; and as long as the leader's pid is not reaped it can't be anyone else's, nor the group's. */
+static void kill_child(pid_t child, void *context)
+{
+    struct pass *pass = context;
+
+    pass->seen++;
+    (void)kill(-child, SIGKILL);
+    if (kill(child, SIGKILL) == 0)
+        pass->killed++;
+    else if (errno == EPERM)
+        pass->tree->refused = child;
+}
+
+static bool reap_dead(struct tree *tree)
+{
+    pid_t dead;
+
+    while ((dead = next_dead()) > 0) {
+        (void)kill(-dead, SIGKILL);
+        reap(tree, dead);
+    }
+    return dead == 0;
+}
+
+/* Between two SIGCHLDs there is nothing to do: every child that was listed has been killed and will become a zombie, and
+ * whoever is orphaned meanwhile is orphaned by one that dies, is our child before that one's SIGCHLD (the kernel
+ * reparents first and notifies then), and so is listed by the pass that follows it. The list leaves out a child only
+ * while another exits (proc(5)), so a pass that saw none, or killed none, is followed by another at once. */
+enum sweep tree_sweep(struct tree *tree)
+{
+    for (;;) {
+        struct pass pass = {.tree = tree};
+
+        if (!reap_dead(tree))
+            return SWEEP_DONE;
+        if (!platform_has_children) {
+            if (tree->program > 0)
+                kill_child(tree->program, &pass);
+        } else {
+            tree->refused = 0;
+            platform_children(tree->children, kill_child, &pass);
+        }
+        if (pass.killed > 0)
+            return SWEEP_GOES_ON;
+        if (pass.seen > 0 && tree->refused > 0)
+            return SWEEP_REFUSED;
+        (void)sched_yield();
+    }
+}

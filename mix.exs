@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: CC0-1.0
+
+defmodule MuonTrap.MixProject do
+  use Mix.Project
+
+  @version "2.0.0"
+
+  def project do
+    [
+      app: :muontrap,
+      version: @version,
+      elixir: "~> 1.14",
+      elixirc_paths: elixirc_paths(Mix.env()),
+      compilers: [:muontrap_helper | Mix.compilers()],
+      start_permanent: Mix.env() == :prod,
+      deps: [],
+      description: "Keep programs launched from Erlang and Elixir contained and well-behaved",
+      package: package()
+    ]
+  end
+
+  def application do
+    [
+      mod: {MuonTrap.Application, []},
+      extra_applications: [:logger]
+    ]
+  end
+
+  defp elixirc_paths(:test), do: ["lib", "test/support"]
+  defp elixirc_paths(_env), do: ["lib"]
+
+  defp package do
+    [
+      files: [
+        "c_src",
+        "docs",
+        "lib",
+        "priv",
+        "CHANGELOG.md",
+        "LICENSES",
+        "Makefile",
+        "README.md",
+        "REUSE.toml",
+        "mix.exs"
+      ],
+      licenses: ["Apache-2.0", "CC0-1.0", "CC-BY-4.0"],
+      links: %{}
+    ]
+  end
+end
+
+defmodule Mix.Tasks.Compile.MuontrapHelper do
+  @moduledoc false
+  # Builds the helper with make and puts it into the application's priv, beside what stands in the source's.
+  #
+  # Mix makes the application's priv a symbolic link to the source's. A helper built into that would be shared by all
+  # environments and targets, and a cross build would overwrite the host's. So the link gives way to a directory with
+  # links to the source's entries in it, and the helper.
+
+  use Mix.Task.Compiler
+
+  @impl Mix.Task.Compiler
+  def run(_args) do
+    app = Mix.Project.app_path()
+    build = Path.join(app, "obj")
+    helper = Path.join(build, "muontrap")
+    installed = Path.join([app, "priv", "muontrap"])
+
+    own_priv!(Path.join(app, "priv"))
+    # The last build's at once, so that what runs meanwhile in this environment has a helper while make looks.
+    if File.exists?(helper), do: install!(helper, installed)
+    before = stamp(helper)
+    make!(["BUILD=#{Path.relative_to_cwd(build)}"])
+    install!(helper, installed)
+    {if(stamp(helper) == before, do: :noop, else: :ok), []}
+  end
+
+  @impl Mix.Task.Compiler
+  def clean do
+    File.rm_rf!(Path.join(Mix.Project.app_path(), "obj"))
+    File.rm_rf!(Path.join(Mix.Project.app_path(), "priv"))
+  end
+
+  defp own_priv!(priv) do
+    if match?({:ok, _target}, File.read_link(priv)), do: File.rm!(priv)
+    File.mkdir_p!(priv)
+
+    for entry <- File.ls!("priv"), link = Path.join(priv, entry), not File.exists?(link) do
+      File.cp_r!(Path.join("priv", entry), link)
+    end
+  end
+
+  # A rename, because the old helper may be running, and one who starts it sees the old or the new.
+  defp install!(helper, installed) do
+    unless stamp(helper) == stamp(installed) do
+      File.cp!(helper, installed <> ".new")
+      File.touch!(installed <> ".new", elem(stamp(helper), 0))
+      File.rename!(installed <> ".new", installed)
+    end
+  end
+
+  defp stamp(path) do
+    case File.stat(path, time: :posix) do
+      {:ok, stat} -> {stat.mtime, stat.size}
+      {:error, reason} -> reason
+    end
+  end
+
+  defp make!(args) do
+    make = System.find_executable("gmake") || System.find_executable("make")
+    make || Mix.raise("MuonTrap builds its helper, a C program, with make, and there is no make in the PATH: install it")
+
+    case System.cmd(make, ["--silent" | args], stderr_to_stdout: true) do
+      {"", 0} ->
+        :ok
+
+      {output, 0} ->
+        Mix.shell().info(output)
+
+      {output, status} ->
+        Mix.raise("""
+        MuonTrap's helper could not be built: #{make} left with status #{status}. It needs a C compiler (CC) and the
+        C library's headers, and is static where musl-gcc is there. What make said:
+
+        #{output}
+        """)
+    end
+  end
+end

@@ -109,7 +109,9 @@ defmodule Mix.Tasks.Compile.MuontrapHelper do
 
   defp make!(args) do
     make = System.find_executable("gmake") || System.find_executable("make")
-    make || Mix.raise("MuonTrap builds its helper, a C program, with make, and there is no make in the PATH: install it")
+
+    make ||
+      Mix.raise("MuonTrap builds its helper, a C program, with make, and there is no make in the PATH: install it")
 
     case System.cmd(make, ["--silent" | args], stderr_to_stdout: true) do
       {"", 0} ->

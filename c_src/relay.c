@@ -352,7 +352,8 @@ static void conclude(struct relay *relay)
         (void)happened(relay, DRAINED);
         output_pump(&relay->output, io_now_us());
     }
-    if (relay->state == REPORTED && relay->control < 0)
+    /* An owner that has discarded the rest writes no more, so it need not be waited for. */
+    if (relay->state == REPORTED && (relay->control < 0 || relay->output.discard))
         (void)happened(relay, OWNER_GONE);
 }
 

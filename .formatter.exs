@@ -1,0 +1,6 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: CC0-1.0
+[
+  inputs: ["{mix,.formatter}.exs", "{bench,lib,test}/**/*.{ex,exs}"],
+  line_length: 120
+]

@@ -1,0 +1,316 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Daemon do
+  @moduledoc """
+  Put an OS process into a supervision tree
+
+  List it among a supervisor's children with the program, its arguments and options:
+
+      children = [
+        {MuonTrap.Daemon, ["my_server", ["--options", "foo"], [cd: "/some_directory"]]}
+      ]
+
+      opts = [strategy: :one_for_one, name: MyApplication.Supervisor]
+      Supervisor.start_link(children, opts)
+
+  When the program ends, so does the daemon, and the supervisor decides what comes of it: `:permanent` (the default)
+  restarts it always, `:transient` unless its exit status was 0, `:temporary` never. When the daemon is to end, the
+  program is stopped: SIGTERM, then SIGKILL after `:delay_to_sigkill`, and SIGKILL to everything that descends from it.
+  Stopping waits until all of that is dead, so the program of a restarted daemon never meets its predecessor, not even
+  when the daemon's process was killed (then the next one of the same supervisor, program and arguments waits in its
+  place). The `:shutdown` of the child specification leaves time for that.
+
+  Several daemons under one supervisor need ids of their own:
+
+      Supervisor.child_spec({MuonTrap.Daemon, ["my_server", []]}, id: :server1)
+
+  ## Options
+
+  Those of `MuonTrap.cmd/3` other than `:into` and `:timeout`, and:
+
+    * `:name` - register the daemon under this name, see the "Name registration" section of `GenServer`
+    * `:log_output` - log each line of the output at this level, e.g. `:debug`. By default output is thrown away
+    * `:log_prefix` - what each logged line begins with. Defaults to the program's path, a colon and a space
+    * `:log_transform` - a function that takes a line and returns what is logged of it. Defaults to replacing what is not
+      UTF-8
+    * `:logger_fun` - a function of one argument, or `{module, function, args}` to which the line is prepended, that is
+      called with each line. `:log_output`, `:log_prefix`, `:log_transform` and `:logger_metadata` don't count then
+    * `:logger_metadata` - keyword list merged into the daemon's logger metadata, besides `:muontrap_cmd` and
+      `:muontrap_args`, which are always there
+    * `:max_line_length` - bytes after which a line is passed on in pieces. Defaults to 65,536
+    * `:stderr_to_stdout` - `true` to treat stderr as output. Without it stderr goes to where the VM's own goes
+    * `:capture_stderr_only` - `true` to treat stderr as the output and throw stdout away
+    * `:exit_status_to_reason` - a function from the exit status (0 to 255, 128 plus the signal's number when a signal
+      ended the program) to the reason that the daemon stops with. By default that is `:normal` for 0 and
+      `:error_exit_status` for all else
+    * `:wait_for` - a function without arguments that is called before the program is started, in the daemon's `init`; the
+      supervisor waits meanwhile. What it returns is ignored, and when it raises, the program isn't started
+
+  ## Errors
+
+  `start_link/3` returns `{:error, reason}` when the program can't be started: `{%ArgumentError{}, stacktrace}` for wrong
+  options, `{:enoent, stacktrace}` for a missing program, and a `t:MuonTrap.Error.t/0` for what the helper found.
+  """
+
+  use GenServer
+
+  alias MuonTrap.{Error, Lines, Options, Reaper}
+
+  require Logger
+
+  @max_line_length 65_536
+  @delay_to_sigkill 500
+  # Milliseconds that the dead have to be collected in, on a machine under load, after the SIGKILL.
+  @time_to_bury 5_000
+
+  defstruct [:port, :options, :lines, :log]
+
+  @doc """
+  Return a child specification
+
+  It takes `[command, args]` or `[command, args, options]`. `:restart` is `:permanent`, `:shutdown` follows
+  `:delay_to_sigkill`.
+
+      iex> MuonTrap.Daemon.child_spec(["sleep", ["60"], [delay_to_sigkill: 2_000]])
+      %{
+        id: MuonTrap.Daemon,
+        start: {MuonTrap.Daemon, :start_link, ["sleep", ["60"], [delay_to_sigkill: 2_000]]},
+        type: :worker,
+        restart: :permanent,
+        shutdown: 7_000
+      }
+  """
+  @spec child_spec(list()) :: Supervisor.child_spec()
+  def child_spec([command, args]), do: child_spec([command, args, []])
+
+  def child_spec([command, args, opts]) do
+    %{
+      id: __MODULE__,
+      start: {__MODULE__, :start_link, [command, args, opts]},
+      type: :worker,
+      restart: :permanent,
+      shutdown: shutdown(opts)
+    }
+  end
+
+  # Wrong options are start_link/3's to refuse.
+  defp shutdown(opts) do
+    case is_list(opts) and List.keyfind(opts, :delay_to_sigkill, 0) do
+      {:delay_to_sigkill, delay} when is_integer(delay) -> delay + @time_to_bury
+      _default -> @delay_to_sigkill + @time_to_bury
+    end
+  end
+
+  @doc """
+  Start a daemon linked to the calling process
+
+  It returns when the program runs. The options, and what is returned when it doesn't, are in the module's documentation.
+
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"], name: MyDaemon)
+      iex> is_integer(MuonTrap.Daemon.os_pid(MyDaemon))
+      true
+      iex> GenServer.stop(daemon)
+      :ok
+  """
+  @spec start_link(String.t(), [String.t()], keyword()) :: GenServer.on_start()
+  def start_link(command, args, opts \\ []) do
+    GenServer.start_link(__MODULE__, {command, args, opts}, name_option(opts))
+  end
+
+  # Only a name that Options would let pass reaches GenServer, which raises for others; init refuses those.
+  defp name_option(opts) do
+    case is_list(opts) and List.keyfind(opts, :name, 0) do
+      {:name, name} when (is_atom(name) and name != nil) or is_tuple(name) -> [name: name]
+      _none -> []
+    end
+  end
+
+  @doc """
+  Return the OS process id of the `muontrap` helper that runs the program
+
+  `:error` when there is none.
+  """
+  @spec os_pid(GenServer.server()) :: non_neg_integer() | :error
+  def os_pid(server), do: GenServer.call(server, :os_pid)
+
+  @doc """
+  Return statistics about the daemon
+
+    * `:output_byte_count` - bytes of output that the program has written and that have been handled
+    * `:cgroup` - statistics of the cgroup, a map from file names to values; empty when there is no cgroup
+
+  ## Example
+
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"])
+      iex> MuonTrap.Daemon.statistics(daemon)
+      %{output_byte_count: 0, cgroup: %{}}
+      iex> GenServer.stop(daemon)
+      :ok
+  """
+  @spec statistics(GenServer.server()) :: %{
+          output_byte_count: non_neg_integer(),
+          cgroup: %{optional(String.t()) => term()}
+        }
+  def statistics(server), do: GenServer.call(server, :statistics)
+
+  @impl GenServer
+  def init({command, args, opts}) do
+    # So that terminate/2 is called when the supervisor wants the daemon to end.
+    Process.flag(:trap_exit, true)
+    options = Options.validate(:daemon, command, args, opts)
+    Logger.metadata(metadata(command, options))
+    Map.get(options, :wait_for, fn -> :ok end).()
+
+    key = {parent(), options.cmd, args}
+    Reaper.await(key)
+
+    case MuonTrap.Port.start(options, key) do
+      {:ok, port} -> {:ok, new(port, options)}
+      {:error, error} -> {:stop, error}
+    end
+  end
+
+  defp metadata(command, options) do
+    options
+    |> Map.get(:logger_metadata, [])
+    |> Keyword.merge(muontrap_cmd: command, muontrap_args: Enum.join(options.args, " "))
+  end
+
+  # The supervisor, or whoever else called start_link/3 (proc_lib:start_link/5).
+  defp parent() do
+    case Process.get(:"$ancestors") do
+      [parent | _rest] -> parent
+      _none -> nil
+    end
+  end
+
+  defp new(port, options) do
+    log = logger(options)
+
+    %__MODULE__{
+      port: port,
+      options: options,
+      lines: Lines.new(Map.get(options, :max_line_length, @max_line_length)),
+      log: log
+    }
+  end
+
+  # The function that each line is given to; nil when nobody wants lines.
+  defp logger(%{logger_fun: {module, function, args}}), do: fn line -> apply(module, function, [line | args]) end
+  defp logger(%{logger_fun: fun}), do: fun
+
+  defp logger(%{log_output: level} = options) do
+    prefix = Map.get(options, :log_prefix, options.cmd <> ": ")
+    transform = Map.get(options, :log_transform, &replace_invalid/1)
+    level = if level == :warn, do: :warning, else: level
+    fn line -> Logger.log(level, fn -> [prefix, transform.(line)] end) end
+  end
+
+  defp logger(_options), do: nil
+
+  if function_exported?(String, :replace_invalid, 1) do
+    defp replace_invalid(line), do: String.replace_invalid(line)
+  else
+    # Elixir before 1.16
+    defp replace_invalid(line) do
+      case :unicode.characters_to_binary(line) do
+        valid when is_binary(valid) -> valid
+        {_kind, valid, <<_bad, rest::binary>>} -> valid <> "\uFFFD" <> replace_invalid(rest)
+      end
+    end
+  end
+
+  @impl GenServer
+  def handle_call(:os_pid, _from, state), do: {:reply, MuonTrap.Port.os_pid(state.port) || :error, state}
+
+  def handle_call(:statistics, _from, state) do
+    {:reply, %{output_byte_count: MuonTrap.Port.received(state.port), cgroup: %{}}, state}
+  end
+
+  @impl GenServer
+  def handle_info(message, state) do
+    case MuonTrap.Port.handle(state.port, message) do
+      {event, port} -> handle_event(event, %{state | port: port})
+      :unknown -> handle_other(message, state)
+    end
+  end
+
+  # As if exits weren't trapped.
+  defp handle_other({:EXIT, _pid, :normal}, state), do: {:noreply, state}
+  defp handle_other({:EXIT, _pid, reason}, state), do: {:stop, reason, state}
+  defp handle_other(_message, state), do: {:noreply, state}
+
+  defp handle_event({:exited, ending}, state) do
+    state = finish_lines(state)
+    MuonTrap.Port.close(state.port)
+    {:stop, reason(ending, state), %{state | port: nil}}
+  end
+
+  defp handle_event({:error, %Error{reason: :vanished} = error}, state) do
+    state = finish_lines(state)
+    Logger.error("#{state.options.cmd}: #{error.message}")
+    MuonTrap.Port.close(state.port)
+    {:stop, error, %{state | port: nil}}
+  end
+
+  defp handle_event(event, state), do: {:noreply, take(event, state)}
+
+  defp take({stream, data}, state) when stream in [:stdout, :stderr] do
+    state = log_lines(data, state)
+    %{state | port: MuonTrap.Port.acknowledge(state.port)}
+  end
+
+  # The helper stops the program because of it, and tells its end next.
+  defp take({:error, error}, state) do
+    Logger.error("#{state.options.cmd}: #{error.message}")
+    state
+  end
+
+  defp log_lines(_data, %{log: nil} = state), do: state
+
+  defp log_lines(data, state) do
+    {lines, rest} = Lines.push(state.lines, data)
+    Enum.each(lines, state.log)
+    %{state | lines: rest}
+  end
+
+  # A last line that has no newline.
+  defp finish_lines(%{log: nil} = state), do: state
+
+  defp finish_lines(state) do
+    state.lines |> Lines.flush() |> Enum.each(state.log)
+    %{state | lines: Lines.new(state.lines.limit)}
+  end
+
+  defp reason(%{status: status}, %{options: %{exit_status_to_reason: to_reason}}), do: to_reason.(status)
+  defp reason(%{status: 0}, _state), do: :normal
+
+  defp reason(ending, state) do
+    Logger.error("#{state.options.cmd}: the process #{describe(ending)}")
+    :error_exit_status
+  end
+
+  defp describe(%{signal: nil, status: status}), do: "exited with status #{status}"
+  defp describe(%{signal: signal}), do: "was ended by signal #{signal}"
+
+  # Not before everything that descends from the program is dead does the daemon let its supervisor go on.
+  @impl GenServer
+  def terminate(_reason, %{port: nil}), do: :ok
+
+  def terminate(_reason, state) do
+    MuonTrap.Port.stop(state.port)
+    await_end(state)
+  end
+
+  defp await_end(state) do
+    {event, port} = MuonTrap.Port.next(state.port, :infinity)
+    state = %{state | port: port}
+
+    case event do
+      {:exited, _ending} -> MuonTrap.Port.close(finish_lines(state).port)
+      {:error, %Error{reason: :vanished}} -> MuonTrap.Port.close(finish_lines(state).port)
+      event -> event |> take(state) |> await_end()
+    end
+  end
+end

@@ -1,0 +1,33 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Error do
+  @moduledoc """
+  What only the helper can know went wrong
+
+  `MuonTrap.cmd/3` raises it, and `MuonTrap.Daemon` fails to start or stops with it. A program that is missing or may not
+  be executed is not among it: that is an `ErlangError` with `:enoent` or `:eacces`, as of `System.cmd/3`; nor is a wrong
+  option, an `ArgumentError`.
+
+  Fields:
+
+    * `:stage` - what was being done: `:options`, `:setup`, `:spawn`, `:cd`, `:groups`, `:gid`, `:uid`, `:exec`,
+      `:protocol`, `:relay` or `:sweep`
+    * `:reason` - the errno as an atom such as `:eperm`, or `:failed` where no system call failed. `:vanished` when the
+      helper's processes were killed
+    * `:message` - a sentence that says what was tried, on what, why it failed and what to do about it
+
+  ## Example
+
+      iex> try do
+      ...>   MuonTrap.cmd("true", [], cd: "/no/such/directory")
+      ...> rescue
+      ...>   error in MuonTrap.Error -> {error.stage, error.reason, error.message}
+      ...> end
+      {:cd, :enoent, "cannot change to the directory '/no/such/directory': No such file or directory"}
+  """
+
+  defexception [:stage, :reason, :message]
+
+  @type t :: %__MODULE__{stage: atom(), reason: atom() | non_neg_integer(), message: String.t()}
+end

@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Lines do
+  @moduledoc false
+  # Splits output into lines, whatever the pieces it comes in. Pure. A line longer than the limit comes in pieces of that
+  # length, so that a program that never ends a line costs no more memory than that.
+
+  @enforce_keys [:limit]
+  defstruct [:limit, rest: ""]
+
+  @type t :: %__MODULE__{limit: pos_integer(), rest: binary()}
+
+  @doc """
+  No output yet; lines of at most `limit` bytes
+  """
+  @spec new(pos_integer()) :: t()
+  def new(limit), do: %__MODULE__{limit: limit}
+
+  @doc """
+  The lines that are complete with `data`, without their newlines
+  """
+  @spec push(t(), binary()) :: {[binary()], t()}
+  def push(%__MODULE__{limit: limit} = lines, data) do
+    {complete, [last]} =
+      (lines.rest <> data)
+      |> :binary.split("\n", [:global])
+      |> Enum.split(-1)
+
+    {pieces, rest} = cut_unfinished(last, limit, [])
+    # A copy, because a part of a binary keeps the whole of it in memory.
+    {Enum.flat_map(complete, &cut(&1, limit)) ++ pieces, %{lines | rest: :binary.copy(rest)}}
+  end
+
+  @doc """
+  What is left when the output has ended: a line without its newline, or none
+  """
+  @spec flush(t()) :: [binary()]
+  def flush(%__MODULE__{rest: ""}), do: []
+  def flush(%__MODULE__{rest: rest}), do: [rest]
+
+  defp cut(line, limit) when byte_size(line) <= limit, do: [line]
+
+  defp cut(line, limit) do
+    <<piece::binary-size(limit), rest::binary>> = line
+    [piece | cut(rest, limit)]
+  end
+
+  # A piece is cut off only when more than it is there: what fits may still get its newline.
+  defp cut_unfinished(line, limit, pieces) when byte_size(line) <= limit, do: {Enum.reverse(pieces), line}
+
+  defp cut_unfinished(line, limit, pieces) do
+    <<piece::binary-size(limit), rest::binary>> = line
+    cut_unfinished(rest, limit, [piece | pieces])
+  end
+end

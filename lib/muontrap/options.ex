@@ -1,0 +1,216 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Options do
+  @moduledoc """
+  Validation of what `MuonTrap.cmd/3` and `MuonTrap.Daemon.start_link/3` are given
+  """
+
+  require Logger
+
+  # The helper's own bounds: WINDOW_FIXED_MOST and INT_MAX.
+  @most 0x7FFFFFFF
+
+  @common [
+    :cd,
+    :env,
+    :arg0,
+    :stderr_to_stdout,
+    :capture_stderr_only,
+    :parallelism,
+    :stdio_window,
+    :delay_to_sigkill,
+    :uid,
+    :gid,
+    :groups
+  ]
+  @allowed %{
+    cmd: @common ++ [:into, :timeout],
+    daemon:
+      @common ++
+        [
+          :name,
+          :logger_fun,
+          :log_output,
+          :log_prefix,
+          :log_transform,
+          :logger_metadata,
+          :max_line_length,
+          :exit_status_to_reason,
+          :wait_for
+        ]
+  }
+
+  @typedoc """
+  The options as a map, with `:cmd` (the program's absolute path) and `:args`, and for `:cmd` with `:into`
+  """
+  @type t :: %{
+          required(:cmd) => String.t(),
+          required(:args) => [String.t()],
+          optional(atom()) => term()
+        }
+
+  @doc """
+  Check program, arguments and options, and return them as a map
+
+  `context` is `:cmd` for the options of `MuonTrap.cmd/3` and `:daemon` for those of `MuonTrap.Daemon.start_link/3`. The
+  program is looked up as by `System.cmd/3`: an absolute path is taken as it is, anything else is looked for in the
+  directories of `PATH`.
+
+  Raises `ArgumentError` for an unknown option or a value of the wrong type, and for a null byte in any string;
+  `ErlangError` with `:enoent` when the program doesn't exist, and with `:eacces` when it can't be executed.
+
+  ## Examples
+
+      iex> options = MuonTrap.Options.validate(:cmd, "sh", ["-c", "exit 3"], timeout: 1000)
+      iex> {Path.basename(options.cmd), options.args, options.timeout, options.into}
+      {"sh", ["-c", "exit 3"], 1000, ""}
+
+      iex> MuonTrap.Options.validate(:cmd, "sh", [], timeout: "soon")
+      ** (ArgumentError) invalid option :timeout for MuonTrap.cmd/3: expected a positive number of milliseconds or :infinity, got: "soon"
+  """
+  @spec validate(:cmd | :daemon, String.t(), [String.t()], keyword()) :: t()
+  def validate(context, command, args, opts) when context in [:cmd, :daemon] do
+    check_command!(context, command)
+    check_args!(context, args)
+
+    unless Keyword.keyword?(opts),
+      do: raise(ArgumentError, "options for #{operation(context)} must be a keyword list, got: #{inspect(opts)}")
+
+    options = Enum.reduce(opts, defaults(context), &put!(context, &1, &2))
+    check_combination!(context, options)
+    Map.merge(options, %{cmd: find!(command, args, opts), args: args})
+  end
+
+  defp defaults(:cmd), do: %{into: ""}
+  defp defaults(:daemon), do: %{}
+
+  defp operation(:cmd), do: "MuonTrap.cmd/3"
+  defp operation(:daemon), do: "MuonTrap.Daemon.start_link/3"
+
+  defp check_command!(context, command) do
+    unless text?(command) do
+      raise ArgumentError,
+            "the program for #{operation(context)} must be a string without null bytes, got: #{inspect(command)}"
+    end
+  end
+
+  defp check_args!(context, args) do
+    unless is_list(args) and List.improper?(args) == false and Enum.all?(args, &text?/1) do
+      raise ArgumentError,
+            "the arguments for #{operation(context)} must be a list of strings without null bytes, got: #{inspect(args)}"
+    end
+  end
+
+  defp put!(context, {name, value}, options) do
+    unless name in @allowed[context] do
+      raise ArgumentError,
+            "unknown option #{inspect(name)} for #{operation(context)}; the options are " <>
+              Enum.map_join(@allowed[context], ", ", &inspect/1)
+    end
+
+    case check(name, value) do
+      :ok ->
+        Map.put(options, name, value)
+
+      {:error, expected} ->
+        raise ArgumentError,
+              "invalid option #{inspect(name)} for #{operation(context)}: expected #{expected}, got: #{inspect(value)}"
+    end
+  end
+
+  defp check_combination!(context, options) do
+    if options[:stderr_to_stdout] && options[:capture_stderr_only] do
+      raise ArgumentError,
+            "the options :stderr_to_stdout and :capture_stderr_only for #{operation(context)} exclude each other"
+    end
+  end
+
+  defp check(:into, value),
+    do: expect(Collectable.impl_for(value) != nil, "a Collectable such as a string, a list or a stream")
+
+  defp check(:timeout, value),
+    do: expect(value == :infinity or integer?(value, 1), "a positive number of milliseconds or :infinity")
+
+  defp check(:cd, value), do: expect(text?(value) and value != "", "a directory as a string without null bytes")
+  defp check(:arg0, value), do: expect(text?(value), "a string without null bytes")
+
+  defp check(:env, value) do
+    expect(
+      Enumerable.impl_for(value) != nil and Enum.all?(value, &env_pair?/1),
+      "a list of {name, value} with strings without null bytes, the name neither empty nor with an = in it, the value " <>
+        "nil to unset the variable"
+    )
+  end
+
+  defp check(name, value) when name in [:stderr_to_stdout, :capture_stderr_only, :parallelism],
+    do: expect(is_boolean(value), "true or false")
+
+  defp check(:stdio_window, value), do: expect(integer?(value, 1), "a number of bytes from 1 to #{@most}")
+  defp check(:delay_to_sigkill, value), do: expect(integer?(value, 0), "a number of milliseconds from 0 to #{@most}")
+  defp check(:max_line_length, value), do: expect(integer?(value, 1), "a number of bytes from 1 to #{@most}")
+
+  defp check(name, value) when name in [:uid, :gid],
+    do: expect(id?(value), "a positive number or a name, never 0 or root's")
+
+  defp check(:groups, value),
+    do: expect(is_list(value) and Enum.all?(value, &group?/1), "a list of positive numbers and names")
+
+  defp check(:name, value) do
+    expect(
+      (is_atom(value) and value != nil) or match?({:global, _name}, value) or
+        match?({:via, module, _name} when is_atom(module), value),
+      "an atom, {:global, term} or {:via, module, term}"
+    )
+  end
+
+  defp check(:logger_fun, value),
+    do: expect(is_function(value, 1) or mfargs?(value), "a function of one argument or {module, function, args}")
+
+  defp check(:log_output, value), do: expect(log_level?(value), "a log level such as :debug")
+  defp check(:log_prefix, value), do: expect(is_binary(value), "a string")
+  defp check(:log_transform, value), do: expect(is_function(value, 1), "a function of one argument")
+  defp check(:logger_metadata, value), do: expect(Keyword.keyword?(value), "a keyword list")
+  defp check(:exit_status_to_reason, value), do: expect(is_function(value, 1), "a function of one argument")
+  defp check(:wait_for, value), do: expect(is_function(value, 0), "a function without arguments")
+
+  defp expect(true, _expected), do: :ok
+  defp expect(false, expected), do: {:error, expected}
+
+  defp text?(value), do: is_binary(value) and not String.contains?(value, <<0>>)
+  defp integer?(value, least), do: is_integer(value) and value >= least and value <= @most
+  # (uid_t)-1 and (gid_t)-1 mean "leave it as it is" to the system calls, so they are no ids.
+  defp id?(value), do: (is_integer(value) and value > 0 and value < 0xFFFFFFFF) or (text?(value) and value != "")
+  defp group?(value), do: id?(value) and not (is_binary(value) and String.contains?(value, ","))
+  defp log_level?(value), do: value in [:emergency, :alert, :critical, :error, :warning, :warn, :notice, :info, :debug]
+  defp mfargs?({module, function, args}), do: is_atom(module) and is_atom(function) and is_list(args)
+  defp mfargs?(_value), do: false
+
+  defp env_pair?({name, value}) do
+    text?(name) and name != "" and not String.contains?(name, "=") and String.valid?(name) and
+      (value == nil or (text?(value) and String.valid?(value)))
+  end
+
+  defp env_pair?(_value), do: false
+
+  # As System.cmd/3 has it: what is absolute is taken as it is, all else is looked for.
+  defp find!(command, args, opts) do
+    if Path.type(command) == :absolute do
+      case executable(command) do
+        :ok -> command
+        {:error, reason} -> :erlang.error(reason, [command, args, opts])
+      end
+    else
+      System.find_executable(command) || :erlang.error(:enoent, [command, args, opts])
+    end
+  end
+
+  defp executable(path) do
+    case File.stat(path) do
+      {:ok, %File.Stat{type: :regular, mode: mode}} when Bitwise.band(mode, 0o111) != 0 -> :ok
+      {:ok, _other} -> {:error, :eacces}
+      {:error, reason} when reason in [:enoent, :enotdir] -> {:error, :enoent}
+      {:error, reason} -> {:error, reason}
+    end
+  end
+end

@@ -1,0 +1,225 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Port do
+  @moduledoc false
+  # The one place where ports to the helper are opened, fed and closed, and where the bytes are counted that its window
+  # goes by. Everything else is built on it: a loop around `next/2`, or `handle/2` in a GenServer's handle_info/2.
+  #
+  # The end of the helper's output is `:eof`, not the exit status of its process: the port stays open until it is closed
+  # here, so that no acknowledgement can meet a closed pipe.
+
+  alias MuonTrap.{Error, Protocol, Reaper}
+
+  @enforce_keys [:port, :monitor, :keeper]
+  defstruct [:port, :monitor, :keeper, received: 0, acknowledged: 0, discarding: false]
+
+  @opaque t :: %__MODULE__{
+            port: port(),
+            monitor: reference(),
+            keeper: pos_integer() | nil,
+            received: non_neg_integer(),
+            acknowledged: non_neg_integer(),
+            discarding: boolean()
+          }
+
+  @doc """
+  Start the helper with validated options
+
+  The next event is `{:started, pid, cgroup_path}` or `{:error, error}`. `key` is what a successor may wait for, see
+  `MuonTrap.Reaper`.
+  """
+  @spec open(map(), term()) :: t()
+  def open(options, key \\ nil) do
+    port = Port.open({:spawn_executable, helper()}, port_options(options))
+    # At once, so that the number is there even when the helper has left since.
+    keeper = Port.info(port, :os_pid)
+    monitor = Port.monitor(port)
+    Reaper.start(port, key)
+    %__MODULE__{port: port, monitor: monitor, keeper: with({:os_pid, pid} <- keeper, do: pid)}
+  end
+
+  @doc """
+  Open the port and wait until the program runs
+  """
+  @spec start(map(), term()) :: {:ok, t()} | {:error, Error.t()}
+  def start(options, key \\ nil) do
+    case next(open(options, key), :infinity) do
+      {{:started, _pid, _cgroup_path}, port} ->
+        {:ok, port}
+
+      {{:error, error}, port} ->
+        close(port)
+        {:error, error}
+    end
+  end
+
+  @doc """
+  Wait for the next event, `:timeout` after so many milliseconds
+
+  After `{:exited, ending}`, and after `{:error, error}` where the error's reason is `:vanished`, no event comes.
+  """
+  @spec next(t(), timeout()) :: {Protocol.event(), t()} | :timeout
+  def next(%__MODULE__{port: port, monitor: monitor} = state, timeout) do
+    receive do
+      {^port, _} = message -> handle(state, message)
+      {:DOWN, ^monitor, :port, _port, _reason} = message -> handle(state, message)
+    after
+      timeout -> :timeout
+    end
+  end
+
+  @doc """
+  Turn a message into an event, if it is one of this port's
+  """
+  @spec handle(t(), term()) :: {Protocol.event(), t()} | :unknown
+  def handle(%__MODULE__{port: port} = state, {port, {:data, frame}}) do
+    case Protocol.decode(frame) do
+      {kind, data} = event when kind in [:stdout, :stderr] ->
+        {event, %{state | received: state.received + byte_size(data)}}
+
+      event ->
+        {event, state}
+    end
+  end
+
+  def handle(%__MODULE__{port: port} = state, {port, :eof}), do: {{:error, vanished()}, state}
+
+  def handle(%__MODULE__{monitor: monitor} = state, {:DOWN, monitor, :port, _port, _reason}),
+    do: {{:error, vanished()}, state}
+
+  def handle(%__MODULE__{}, _message), do: :unknown
+
+  @doc """
+  Tell the helper that everything received so far has been handled
+  """
+  @spec acknowledge(t()) :: t()
+  def acknowledge(%__MODULE__{received: bytes, acknowledged: bytes} = state), do: state
+  def acknowledge(%__MODULE__{discarding: true} = state), do: state
+
+  def acknowledge(%__MODULE__{} = state) do
+    command(state, {:ack, state.received - state.acknowledged})
+    %{state | acknowledged: state.received}
+  end
+
+  @doc """
+  Have the program and all its descendants ended
+
+  What they write until then still comes, then `{:exited, ending}`.
+  """
+  @spec stop(t()) :: :ok
+  def stop(%__MODULE__{} = state), do: command(state, :stop)
+
+  @doc """
+  The same, but what they have written and will write is of no interest: it doesn't come, and need not be acknowledged
+  """
+  @spec abandon(t()) :: t()
+  def abandon(%__MODULE__{} = state) do
+    command(state, :stop)
+    command(state, :discard)
+    %{state | discarding: true}
+  end
+
+  @doc """
+  Close the port
+
+  Whatever has not ended by then is ended as by `stop/1`. No message of the port is left in the mailbox.
+  """
+  @spec close(t()) :: :ok
+  def close(%__MODULE__{port: port, monitor: monitor}) do
+    Process.demonitor(monitor, [:flush])
+
+    try do
+      Port.close(port)
+    rescue
+      ArgumentError -> :ok
+    end
+
+    flush(port)
+  end
+
+  @doc """
+  The OS process id of the helper's outer process
+  """
+  @spec os_pid(t()) :: pos_integer() | nil
+  def os_pid(%__MODULE__{keeper: keeper}), do: keeper
+
+  @doc """
+  How many bytes the program has written, as far as they have come
+  """
+  @spec received(t()) :: non_neg_integer()
+  def received(%__MODULE__{received: received}), do: received
+
+  # A port that has died has left its monitor's message, which says all that there is to say.
+  defp command(state, command) do
+    Port.command(state.port, Protocol.encode(command))
+    :ok
+  rescue
+    ArgumentError -> :ok
+  end
+
+  defp flush(port) do
+    receive do
+      {^port, _} -> flush(port)
+    after
+      0 -> :ok
+    end
+  end
+
+  defp vanished() do
+    %Error{
+      stage: :relay,
+      reason: :vanished,
+      message:
+        "the helper was killed before it could tell how the program ended; the program and its descendants have been " <>
+          "killed, and the last of their output may be missing (dmesg tells whether the kernel's OOM killer struck)"
+    }
+  end
+
+  defp helper() do
+    path = MuonTrap.muontrap_path()
+
+    if File.exists?(path) do
+      String.to_charlist(path)
+    else
+      raise Error,
+        stage: :setup,
+        reason: :enoent,
+        message:
+          "MuonTrap's helper program is not at #{path}: compile muontrap again (mix deps.compile muontrap --force)"
+    end
+  end
+
+  defp port_options(options) do
+    [
+      :binary,
+      :eof,
+      :use_stdio,
+      packet: 4,
+      args: helper_args(options) ++ ["--", options.cmd | options.args],
+      env: env(Map.get(options, :env, [])),
+      parallelism: Map.get(options, :parallelism, false)
+    ]
+  end
+
+  defp env(env) do
+    for {name, value} <- env do
+      {String.to_charlist(name), if(value == nil, do: false, else: String.to_charlist(value))}
+    end
+  end
+
+  defp helper_args(options), do: ["--port" | Enum.flat_map(options, &helper_arg/1)] ++ output_args(options)
+
+  defp helper_arg({:cd, directory}), do: ["--cd", directory]
+  defp helper_arg({:arg0, name}), do: ["--arg0", name]
+  defp helper_arg({:stdio_window, bytes}), do: ["--stdio-window", "#{bytes}"]
+  defp helper_arg({:delay_to_sigkill, ms}), do: ["--delay-to-sigkill", "#{ms}"]
+  defp helper_arg({:uid, user}), do: ["--uid", "#{user}"]
+  defp helper_arg({:gid, group}), do: ["--gid", "#{group}"]
+  defp helper_arg({:groups, groups}), do: ["--groups", Enum.map_join(groups, ",", &to_string/1)]
+  defp helper_arg(_other), do: []
+
+  defp output_args(%{capture_stderr_only: true}), do: ["--stdout", "null"]
+  defp output_args(%{stderr_to_stdout: true}), do: ["--stderr", "stdout"]
+  defp output_args(_options), do: ["--stderr", "inherit"]
+end

@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Protocol do
+  @moduledoc false
+  # The frames of docs/protocol.md as Elixir terms. Pure. The port's {:packet, 4} has taken off or puts on the length.
+
+  alias MuonTrap.Error
+
+  @typedoc "How a program ended and what it used"
+  @type ending :: %{
+          status: non_neg_integer(),
+          signal: pos_integer() | nil,
+          core_dumped: boolean(),
+          oom_killed: boolean(),
+          user_us: non_neg_integer(),
+          system_us: non_neg_integer(),
+          peak_bytes: non_neg_integer(),
+          stragglers: non_neg_integer()
+        }
+
+  @type event ::
+          {:started, pos_integer(), String.t()}
+          | {:stdout | :stderr, binary()}
+          | {:exited, ending()}
+          | {:error, Error.t()}
+
+  @type command :: {:ack, non_neg_integer()} | :stop | :discard
+
+  @stages %{
+    1 => :options,
+    2 => :setup,
+    3 => :cgroup,
+    4 => :spawn,
+    5 => :cd,
+    6 => :groups,
+    7 => :gid,
+    8 => :uid,
+    9 => :exec,
+    10 => :protocol,
+    11 => :relay,
+    12 => :sweep
+  }
+
+  @doc false
+  @spec stages() :: %{pos_integer() => atom()}
+  def stages(), do: @stages
+
+  @doc false
+  @spec decode(binary()) :: event()
+  def decode(<<?P, pid::32, cgroup_path::binary>>), do: {:started, pid, cgroup_path}
+  def decode(<<?O, data::binary>>), do: {:stdout, data}
+  def decode(<<?E, data::binary>>), do: {:stderr, data}
+
+  def decode(
+        <<?X, signalled::8, code::32, core::8, oom::8, user_us::64, system_us::64, peak_bytes::64, stragglers::32>>
+      ) do
+    {:exited,
+     %{
+       # 128 + n for a signal, as a shell and Erlang's ports have it (POSIX, Shell Command Language, 2.8.2)
+       status: if(signalled == 1, do: 128 + code, else: code),
+       signal: if(signalled == 1, do: code),
+       core_dumped: core == 1,
+       oom_killed: oom == 1,
+       user_us: user_us,
+       system_us: system_us,
+       peak_bytes: peak_bytes,
+       stragglers: stragglers
+     }}
+  end
+
+  def decode(<<?!, stage::8, errno::32, size::8, name::binary-size(size), words::binary>>) do
+    {:error,
+     %Error{
+       stage: Map.get(@stages, stage, :setup),
+       reason: reason(name, errno),
+       message: words
+     }}
+  end
+
+  # The names are those that errno_name() of the helper's failure.c knows, so there is a bounded number of atoms.
+  defp reason("", 0), do: :failed
+  defp reason("", errno), do: errno
+  defp reason(name, _errno), do: String.to_atom(name)
+
+  @doc false
+  @spec encode(command()) :: binary()
+  def encode({:ack, bytes}), do: <<?a, bytes::32>>
+  def encode(:stop), do: <<?s>>
+  def encode(:discard), do: <<?d>>
+end

@@ -287,6 +287,15 @@ static bool judge(pid_t pid, int verdict_fd, struct verdict *verdict)
     return false;
 }
 
+static bool set_environment(const struct options *options, struct failure *why)
+{
+    for (unsigned i = 0; i < options->setenv_count; i++)
+        if (putenv((char *)(uintptr_t)options->setenv[i]) != 0)
+            return failed(why, STAGE_SETUP, errno, "cannot set %s in the environment: %s", options->setenv[i],
+                          strerror(errno));
+    return true;
+}
+
 static bool start(struct child *child, const struct options *options, const struct identity *identity,
                   const struct stdio *stdio, struct failure *why)
 {
@@ -295,7 +304,7 @@ static bool start(struct child *child, const struct options *options, const stru
     int ends[2];
     pid_t parent = getpid();
 
-    if (!argv)
+    if (!argv || !set_environment(options, why))
         return false;
     if (!io_pipe(ends))
         return failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));

@@ -63,7 +63,7 @@ static int print(const char *text)
 
 int main(int argc, char *argv[])
 {
-    struct options options = {.port = false};
+    static struct options options; /* too large for a stack that is meant to stay small */
     struct identity identity;
     struct failure why;
     struct tether tether;

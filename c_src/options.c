@@ -22,6 +22,7 @@ const char options_usage[] =
     "      --stderr MODE          inherit, null, stdout (where stdout goes) or (with --port) relay\n"
     "      --cd DIR               start PROGRAM in DIR\n"
     "      --arg0 NAME            PROGRAM sees NAME as its argv[0]\n"
+    "      --setenv NAME=VALUE    set that variable in PROGRAM's environment; may be given again\n"
     "      --uid USER             run PROGRAM as that user, by name or number; never 0\n"
     "      --gid GROUP            run PROGRAM with that group, by name or number; never 0\n"
     "      --groups LIST          run PROGRAM with these supplementary groups, separated by commas\n"
@@ -159,6 +160,19 @@ static bool set_cd(const struct argument *arg)
     return text(arg, "a directory", &arg->options->cd);
 }
 
+/* POSIX, Base Definitions, 8.1: a name is not empty and has no = in it. */
+static bool set_setenv(const struct argument *arg)
+{
+    struct options *options = arg->options;
+
+    if (arg->value[0] == '=' || !strchr(arg->value, '='))
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes NAME=VALUE, not '%s'", arg->option, arg->value);
+    if (options->setenv_count == SETENV_MOST)
+        return failed(arg->why, STAGE_OPTIONS, E2BIG, "%s can be given %u times at most", arg->option, SETENV_MOST);
+    options->setenv[options->setenv_count++] = arg->value;
+    return true;
+}
+
 static const struct option {
     const char *name;
     char letter;
@@ -178,6 +192,7 @@ static const struct option {
     {"groups", 0, true, set_groups},
     {"arg0", 0, true, set_arg0},
     {"cd", 0, true, set_cd},
+    {"setenv", 0, true, set_setenv},
 };
 
 static const struct option *by_name(const char *name, size_t size)
@@ -260,7 +275,8 @@ bool options_parse(struct options *options, int argc, char *const argv[], struct
 {
     int at = argc > 0 ? 1 : 0;
 
-    *options = (struct options){.delay_to_sigkill = DELAY_TO_SIGKILL_DEFAULT};
+    memset(options, 0, sizeof *options);
+    options->delay_to_sigkill = DELAY_TO_SIGKILL_DEFAULT;
     while (argv[at] && argv[at][0] == '-' && argv[at][1] != '\0') {
         if (strcmp(argv[at], "--") == 0) {
             at++;

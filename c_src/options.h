@@ -13,6 +13,7 @@
 #include "failure.h"
 
 #define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
+#define SETENV_MOST 1024u             /* --setenv options */
 
 enum stdin_mode { STDIN_AUTO, STDIN_LIFELINE, STDIN_INHERIT, STDIN_NULL };
 enum output_mode { OUTPUT_AUTO, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_STDOUT, OUTPUT_RELAY };
@@ -31,6 +32,8 @@ struct options {
     const char *groups;        /* comma-separated; "" for none */
     const char *arg0;
     const char *cd;
+    unsigned setenv_count;
+    const char *setenv[SETENV_MOST]; /* each NAME=VALUE */
     char *const *program;      /* PROGRAM [ARG]..., ends with NULL */
 };
 

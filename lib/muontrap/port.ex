@@ -202,8 +202,9 @@ defmodule MuonTrap.Port do
     ]
   end
 
+  # For erlang:open_port/2 an empty value unsets the variable, so the helper sets those.
   defp env(env) do
-    for {name, value} <- env do
+    for {name, value} <- env, value != "" do
       {String.to_charlist(name), if(value == nil, do: false, else: String.to_charlist(value))}
     end
   end
@@ -212,12 +213,16 @@ defmodule MuonTrap.Port do
 
   defp helper_arg({:cd, directory}), do: ["--cd", directory]
   defp helper_arg({:arg0, name}), do: ["--arg0", name]
+  defp helper_arg({:env, env}), do: Enum.flat_map(env, &empty_variable/1)
   defp helper_arg({:stdio_window, bytes}), do: ["--stdio-window", "#{bytes}"]
   defp helper_arg({:delay_to_sigkill, ms}), do: ["--delay-to-sigkill", "#{ms}"]
   defp helper_arg({:uid, user}), do: ["--uid", "#{user}"]
   defp helper_arg({:gid, group}), do: ["--gid", "#{group}"]
   defp helper_arg({:groups, groups}), do: ["--groups", Enum.map_join(groups, ",", &to_string/1)]
   defp helper_arg(_other), do: []
+
+  defp empty_variable({name, ""}), do: ["--setenv", name <> "="]
+  defp empty_variable(_other), do: []
 
   defp output_args(%{capture_stderr_only: true}), do: ["--stdout", "null"]
   defp output_args(%{stderr_to_stdout: true}), do: ["--stderr", "stdout"]

@@ -1,0 +1,343 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "options.h"
+#include "window.h"
+
+static struct options options;
+static struct failure why;
+
+/* Whether muontrap would take that command line; `options` and `why` say the rest. */
+static bool takes(char *const argv[])
+{
+    int argc = 0;
+
+    while (argv[argc])
+        argc++;
+    memset(&why, 0, sizeof why);
+    return options_parse(&options, argc, argv, &why);
+}
+#define TAKES(...) takes((char *[]){(char *)"muontrap", __VA_ARGS__, NULL})
+
+#define REFUSES(errno_value, words_of_it, ...)                                                                         \
+    do {                                                                                                               \
+        assert_false(TAKES(__VA_ARGS__));                                                                              \
+        assert_int_equal(why.stage, STAGE_OPTIONS);                                                                    \
+        assert_int_equal(why.error, errno_value);                                                                      \
+        if (!strstr(why.words, words_of_it))                                                                           \
+            fail_msg("'%s' doesn't say '%s'", why.words, words_of_it);                                                 \
+    } while (0)
+
+static void a_program_alone_gets_the_defaults(void **state)
+{
+    (void)state;
+    assert_true(TAKES("true"));
+    assert_string_equal(options.program[0], "true");
+    assert_null(options.program[1]);
+    assert_false(options.port || options.help || options.version);
+    assert_int_equal(options.stdin_mode, STDIN_AUTO);
+    assert_int_equal(options.stdout_mode, OUTPUT_INHERIT);
+    assert_int_equal(options.stderr_mode, OUTPUT_INHERIT);
+    assert_int_equal(options.delay_to_sigkill, 500);
+    assert_int_equal(options.stdio_window, 0);
+    assert_null(options.uid);
+    assert_null(options.gid);
+    assert_null(options.groups);
+    assert_null(options.arg0);
+    assert_null(options.cd);
+}
+
+static void options_end_at_the_program(void **state)
+{
+    (void)state;
+    assert_true(TAKES("prog", "-x", "--port", "--"));
+    assert_false(options.port);
+    assert_string_equal(options.program[1], "-x");
+    assert_string_equal(options.program[3], "--");
+}
+
+static void options_end_at_two_dashes(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--port", "--", "-x", "--"));
+    assert_string_equal(options.program[0], "-x");
+    assert_string_equal(options.program[1], "--");
+}
+
+static void a_single_dash_is_a_program(void **state)
+{
+    (void)state;
+    assert_true(TAKES("-"));
+    assert_string_equal(options.program[0], "-");
+}
+
+static void without_a_program_it_says_the_usage(void **state)
+{
+    char *const nothing[] = {NULL};
+
+    (void)state;
+    REFUSES(EINVAL, "no program", "--port");
+    REFUSES(EINVAL, "no program", "--");
+    assert_false(options_parse(&options, 0, nothing, &why));
+    assert_non_null(strstr(why.words, "no program"));
+}
+
+static void an_empty_program_is_one_that_is_not_there(void **state)
+{
+    (void)state;
+    REFUSES(ENOENT, "empty", "");
+}
+
+static void values_come_attached_or_behind(void **state)
+{
+    (void)state;
+    assert_true(TAKES("-k", "1", "true"));
+    assert_int_equal(options.delay_to_sigkill, 1);
+    assert_true(TAKES("-k2", "true"));
+    assert_int_equal(options.delay_to_sigkill, 2);
+    assert_true(TAKES("--delay-to-sigkill", "3", "true"));
+    assert_int_equal(options.delay_to_sigkill, 3);
+    assert_true(TAKES("--delay-to-sigkill=4", "true"));
+    assert_int_equal(options.delay_to_sigkill, 4);
+}
+
+static void the_last_of_two_counts(void **state)
+{
+    (void)state;
+    assert_true(TAKES("-k", "1", "-k", "2", "true"));
+    assert_int_equal(options.delay_to_sigkill, 2);
+}
+
+static void a_missing_value_is_said(void **state)
+{
+    (void)state;
+    REFUSES(EINVAL, "--cd needs a value", "--cd");
+    REFUSES(EINVAL, "-k needs a value", "-k");
+}
+
+static void a_value_where_none_belongs_is_refused(void **state)
+{
+    (void)state;
+    REFUSES(EINVAL, "takes no value", "--port=1", "true");
+    REFUSES(EINVAL, "takes no value", "--help=", "true");
+    REFUSES(EINVAL, "takes no value", "-hx", "true");
+}
+
+static void unknown_options_are_named(void **state)
+{
+    (void)state;
+    REFUSES(EINVAL, "'--nosuch'", "--nosuch", "true");
+    REFUSES(EINVAL, "'--nosuch=1'", "--nosuch=1", "true");
+    REFUSES(EINVAL, "'-z'", "-z", "true");
+    REFUSES(EINVAL, "unknown", "--por", "true");
+    REFUSES(EINVAL, "unknown", "--=x", "true");
+    REFUSES(EINVAL, "unknown", "--posts", "true");
+}
+
+static void help_and_version_need_no_program(void **state)
+{
+    (void)state;
+    assert_true(TAKES("-h"));
+    assert_true(options.help);
+    assert_true(TAKES("--help", "--nosuch"));
+    assert_true(options.help);
+    assert_true(TAKES("-V"));
+    assert_true(options.version);
+    assert_true(TAKES("--port", "--version"));
+    assert_true(options.version);
+}
+
+static void the_usage_names_every_option(void **state)
+{
+    static const char *const names[] = {"-k, --delay-to-sigkill", "--stdin", "--stdout", "--stderr", "--cd", "--arg0",
+                                        "--uid", "--gid", "--groups", "--port", "--stdio-window", "-h, --help",
+                                        "-V, --version"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(names); i++)
+        assert_non_null(strstr(options_usage, names[i]));
+}
+
+static void the_delay_is_whole_milliseconds(void **state)
+{
+    (void)state;
+    assert_true(TAKES("-k", "0", "true"));
+    assert_int_equal(options.delay_to_sigkill, 0);
+    assert_true(TAKES("-k", "2147483647", "true"));
+    assert_int_equal(options.delay_to_sigkill, INT_MAX);
+    assert_true(TAKES("-k", "0000000000000007", "true"));
+    assert_int_equal(options.delay_to_sigkill, 7);
+    REFUSES(ERANGE, "2147483648", "-k", "2147483648", "true");
+    REFUSES(ERANGE, "takes 0 to 2147483647 milliseconds", "-k", "99999999999999999999999999", "true");
+    REFUSES(EINVAL, "'-1'", "-k", "-1", "true");
+    REFUSES(EINVAL, "'+1'", "-k", "+1", "true");
+    REFUSES(EINVAL, "' 1'", "-k", " 1", "true");
+    REFUSES(EINVAL, "'1s'", "-k", "1s", "true");
+    REFUSES(EINVAL, "'1:'", "-k", "1:", "true");
+    REFUSES(EINVAL, "'/'", "-k", "/", "true");
+    REFUSES(EINVAL, "''", "-k", "", "true");
+    REFUSES(EINVAL, "''", "--delay-to-sigkill=", "true");
+}
+
+static void the_window_is_at_least_one_byte(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--port", "--stdio-window", "1", "true"));
+    assert_int_equal(options.stdio_window, 1);
+    assert_true(TAKES("--port", "--stdio-window", "2147483647", "true"));
+    assert_int_equal(options.stdio_window, WINDOW_FIXED_MOST);
+    REFUSES(ERANGE, "takes 1 to", "--port", "--stdio-window", "0", "true");
+    REFUSES(ERANGE, "2147483648", "--port", "--stdio-window", "2147483648", "true");
+    REFUSES(EINVAL, "whole number of bytes", "--port", "--stdio-window", "1k", "true");
+}
+
+static void a_window_needs_a_port(void **state)
+{
+    (void)state;
+    REFUSES(EINVAL, "only with --port", "--stdio-window", "1", "true");
+}
+
+static void stdin_has_three_modes(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--stdin", "lifeline", "true"));
+    assert_int_equal(options.stdin_mode, STDIN_LIFELINE);
+    assert_true(TAKES("--stdin=inherit", "true"));
+    assert_int_equal(options.stdin_mode, STDIN_INHERIT);
+    assert_true(TAKES("--stdin", "null", "true"));
+    assert_int_equal(options.stdin_mode, STDIN_NULL);
+    REFUSES(EINVAL, "not 'x'", "--stdin", "x", "true");
+    REFUSES(EINVAL, "not ''", "--stdin", "", "true");
+}
+
+static void in_a_port_stdin_can_be_null_only(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--port", "--stdin", "null", "true"));
+    REFUSES(EINVAL, "--stdin inherit can't be had with --port", "--port", "--stdin", "inherit", "true");
+    REFUSES(EINVAL, "--stdin lifeline can't be had with --port", "--stdin", "lifeline", "--port", "true");
+}
+
+static void stdout_and_stderr_have_their_modes(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--stdout", "null", "--stderr", "stdout", "true"));
+    assert_int_equal(options.stdout_mode, OUTPUT_NULL);
+    assert_int_equal(options.stderr_mode, OUTPUT_STDOUT);
+    assert_true(TAKES("--stdout", "inherit", "--stderr", "null", "true"));
+    assert_int_equal(options.stdout_mode, OUTPUT_INHERIT);
+    assert_int_equal(options.stderr_mode, OUTPUT_NULL);
+    assert_true(TAKES("--port", "--stdout", "relay", "--stderr", "inherit", "true"));
+    assert_int_equal(options.stdout_mode, OUTPUT_RELAY);
+    assert_int_equal(options.stderr_mode, OUTPUT_INHERIT);
+    REFUSES(EINVAL, "not 'x'", "--stdout", "x", "true");
+    REFUSES(EINVAL, "not 'stdout'", "--stdout", "stdout", "true");
+    REFUSES(EINVAL, "not 'x'", "--stderr", "x", "true");
+}
+
+static void in_a_port_output_is_relayed(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--port", "true"));
+    assert_int_equal(options.stdout_mode, OUTPUT_RELAY);
+    assert_int_equal(options.stderr_mode, OUTPUT_RELAY);
+    REFUSES(EINVAL, "--stdout inherit can't be had with --port", "--port", "--stdout", "inherit", "true");
+}
+
+static void only_in_a_port_can_output_be_relayed(void **state)
+{
+    (void)state;
+    REFUSES(EINVAL, "only with --port", "--stdout", "relay", "true");
+    REFUSES(EINVAL, "only with --port", "--stderr", "relay", "true");
+}
+
+static void names_are_kept_as_given(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--uid", "nobody", "--gid", "7", "--groups", "a,b", "--arg0", "", "--cd", "/tmp", "true"));
+    assert_string_equal(options.uid, "nobody");
+    assert_string_equal(options.gid, "7");
+    assert_string_equal(options.groups, "a,b");
+    assert_string_equal(options.arg0, "");
+    assert_string_equal(options.cd, "/tmp");
+    assert_true(TAKES("--groups=", "true"));
+    assert_string_equal(options.groups, "");
+}
+
+static void empty_names_are_refused(void **state)
+{
+    (void)state;
+    REFUSES(EINVAL, "--uid takes a user's name or number", "--uid", "", "true");
+    REFUSES(EINVAL, "--gid takes a group's name or number", "--gid=", "true");
+    REFUSES(EINVAL, "--cd takes a directory", "--cd", "", "true");
+}
+
+static void a_value_may_look_like_an_option(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--arg0", "--port", "true"));
+    assert_string_equal(options.arg0, "--port");
+    assert_false(options.port);
+}
+
+static void that_it_is_a_port_is_known_even_when_the_rest_is_wrong(void **state)
+{
+    (void)state;
+    assert_false(TAKES("--port", "--nosuch", "true"));
+    assert_true(options.port);
+}
+
+static void a_very_long_argument_fits_the_words(void **state)
+{
+    static char argument[5000];
+
+    (void)state;
+    memset(argument, '-', sizeof argument - 1);
+    assert_false(TAKES(argument));
+    assert_int_equal(strlen(why.words), sizeof why.words - 1);
+}
+
+static int tests(void)
+{
+    const struct CMUnitTest all[] = {
+        TEST(a_program_alone_gets_the_defaults),
+        TEST(options_end_at_the_program),
+        TEST(options_end_at_two_dashes),
+        TEST(a_single_dash_is_a_program),
+        TEST(without_a_program_it_says_the_usage),
+        TEST(an_empty_program_is_one_that_is_not_there),
+        TEST(values_come_attached_or_behind),
+        TEST(the_last_of_two_counts),
+        TEST(a_missing_value_is_said),
+        TEST(a_value_where_none_belongs_is_refused),
+        TEST(unknown_options_are_named),
+        TEST(help_and_version_need_no_program),
+        TEST(the_usage_names_every_option),
+        TEST(the_delay_is_whole_milliseconds),
+        TEST(the_window_is_at_least_one_byte),
+        TEST(a_window_needs_a_port),
+        TEST(stdin_has_three_modes),
+        TEST(in_a_port_stdin_can_be_null_only),
+        TEST(stdout_and_stderr_have_their_modes),
+        TEST(in_a_port_output_is_relayed),
+        TEST(only_in_a_port_can_output_be_relayed),
+        TEST(names_are_kept_as_given),
+        TEST(empty_names_are_refused),
+        TEST(a_value_may_look_like_an_option),
+        TEST(that_it_is_a_port_is_known_even_when_the_rest_is_wrong),
+        TEST(a_very_long_argument_fits_the_words),
+    };
+
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_guarded(tests);
+}

@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: CC0-1.0
+#
+#   make test-c       the helper's modules, under AddressSanitizer and UndefinedBehaviorSanitizer, and the helper itself
+#   make coverage-c   fails when a branch of a pure module was not taken
+#
+# Honoured: TEST_CC, PORTABLE=1, TESTS="test_window ..." (only these).
+
+TEST_CC ?= gcc
+TEST_BUILD := build/test-c$(if $(PORTABLE),-portable)
+TEST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+TEST_WARNINGS := $(filter-out -Werror,$(WARNINGS)) -Werror
+TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG) $(if $(PORTABLE),-DPORTABLE=1)
+
+PURE_MODULES := options protocol window failure
+PURE_TESTS := $(PURE_MODULES:%=test_%)
+TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_relay
+
+# The system calls that a test program can make fail.
+WRAP_test_platform := syscall preadv2
+WRAP_test_identity := setgroups setgid setuid
+WRAP_test_child := fork pipe setsid dup2 prctl setgroups setgid setuid calloc open
+WRAP_test_tree := prctl open
+WRAP_test_keeper := fork socketpair prctl open pipe
+
+TEST_MODULES := $(MODULES:%=$(TEST_BUILD)/c_src/%.o)
+TEST_RUN := TROUBLE='$(CURDIR)/$(TEST_BUILD)/trouble'
+
+.PHONY: test-c coverage-c
+.SECONDARY:
+
+# What runs the helper runs it twice: with the sanitizers, and as it is shipped.
+test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap $(BUILD)/muontrap
+	@set -e; for test in $(TESTS); do \
+	    echo "== $$test"; \
+	    $(TEST_RUN) MUONTRAP='$(CURDIR)/$(TEST_BUILD)/muontrap' $(TEST_BUILD)/$$test; \
+	    case $$test in test_relay|test_keeper) \
+	        echo "== $$test, with $(BUILD)/muontrap"; \
+	        $(TEST_RUN) MUONTRAP='$(CURDIR)/$(BUILD)/muontrap' $(TEST_BUILD)/$$test;; \
+	    esac; \
+	done
+
+$(TEST_BUILD)/c_src/%.o: c_src/%.c
+	@mkdir -p $(@D)
+	$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -MMD -MP -c -o $@ $<
+
+$(TEST_BUILD)/%.o: test/c/%.c
+	@mkdir -p $(@D)
+	$(TEST_CC) -D_GNU_SOURCE $(TEST_CFLAGS) $(TEST_SANITIZE) -MMD -MP -c -o $@ $<
+
+$(TEST_BUILD)/test_%: $(TEST_BUILD)/test_%.o $(TEST_BUILD)/support.o $(TEST_BUILD)/client.o $(TEST_MODULES)
+	$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^ $(WRAP_$(@F):%=-Wl,--wrap=%) -lcmocka
+
+$(TEST_BUILD)/muontrap: $(TEST_BUILD)/c_src/main.o $(TEST_MODULES)
+	$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^
+
+# Without sanitizers: it has to be fast at what it does, and small, for there are hundreds of it.
+$(TEST_BUILD)/trouble: test/c/trouble.c
+	@mkdir -p $(@D)
+	$(TEST_CC) -D_GNU_SOURCE $(TEST_CFLAGS) -o $@ $<
+
+-include $(wildcard $(TEST_BUILD)/*.d $(TEST_BUILD)/c_src/*.d)
+
+# Pure modules are tested to the last branch. gcov(1) says of each how often it was taken; nothing is left out.
+COVERAGE_BUILD := build/coverage-c
+COVERAGE_FLAGS := -std=c11 -g -O0 -Ic_src -Itest/c --coverage
+
+coverage-c: $(PURE_MODULES:%=c_src/%.c) $(wildcard c_src/*.h test/c/*)
+	rm -rf $(COVERAGE_BUILD)
+	mkdir -p $(COVERAGE_BUILD)
+	set -e; for module in $(PURE_MODULES); do \
+	    $(TEST_CC) $(COVERAGE_FLAGS) -c -o $(COVERAGE_BUILD)/$$module.o c_src/$$module.c; \
+	done
+	set -e; for test in $(PURE_TESTS); do \
+	    $(TEST_CC) -D_GNU_SOURCE -std=c11 -g -Ic_src -Itest/c --coverage -o $(COVERAGE_BUILD)/$$test test/c/$$test.c \
+	        test/c/support.c $(PURE_MODULES:%=$(COVERAGE_BUILD)/%.o) -lcmocka; \
+	    $(COVERAGE_BUILD)/$$test; \
+	done
+	cd $(COVERAGE_BUILD) && gcov -b -c -o . $(PURE_MODULES:%=%.o) >summary
+	awk -f test/c/branches.awk $(PURE_MODULES:%=$(COVERAGE_BUILD)/%.c.gcov)

@@ -1,0 +1,395 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.CmdTest do
+  use ExUnit.Case, async: true
+
+  alias MuonTrap.Test.OS
+
+  doctest MuonTrap
+  doctest MuonTrap.Error
+  doctest MuonTrap.Options
+
+  # What is wrong with so many runs: nothing, each time.
+  defp runs(count, run) do
+    for _ <- 1..count, wrong = run.(), do: wrong
+  end
+
+  describe "the whole output" do
+    for bytes <- [65_000, 200_000, 1_000_000, 20_000_000] do
+      test "of #{bytes} bytes comes, a hundred times" do
+        bytes = unquote(bytes)
+
+        assert [] ==
+                 runs(100, fn ->
+                   {output, status} = MuonTrap.cmd("head", ["-c", "#{bytes}", "/dev/zero"])
+                   if {byte_size(output), status} != {bytes, 0}, do: {byte_size(output), status}
+                 end)
+      end
+    end
+
+    test "comes through a window of 16 bytes" do
+      expected = Enum.map_join(1..5000, &"#{&1}\n")
+
+      assert [] ==
+               runs(100, fn ->
+                 result = MuonTrap.cmd("seq", ["1", "5000"], stdio_window: 16)
+                 if result != {expected, 0}, do: result
+               end)
+    end
+
+    test "comes through a window of one byte" do
+      assert MuonTrap.cmd("seq", ["1", "500"], stdio_window: 1) == {Enum.map_join(1..500, &"#{&1}\n"), 0}
+    end
+
+    test "comes when it is 20,000 lines on stderr" do
+      expected = Enum.map_join(1..20_000, &"line #{&1}\n")
+
+      assert [] ==
+               runs(100, fn ->
+                 result = MuonTrap.cmd("sh", ["-c", "seq -f 'line %.0f' 20000 >&2"], stderr_to_stdout: true)
+
+                 if result != {expected, 0}, do: elem(result, 1)
+               end)
+    end
+
+    test "comes when a grandchild wrote just before the program ended" do
+      assert [] ==
+               runs(100, fn ->
+                 result = MuonTrap.cmd("sh", ["-c", "(head -c 100000 /dev/zero) & wait"])
+                 if {byte_size(elem(result, 0)), elem(result, 1)} != {100_000, 0}, do: result
+               end)
+    end
+
+    @tag :linux
+    test "comes when a grandchild wrote just after the program ended" do
+      # The grandchild says in a file how much it could write before it was killed. The last write may have been done
+      # and not yet noted, so there may be more, and no less.
+      note = Path.join(System.tmp_dir!(), OS.mark())
+
+      script = ~S"""
+        $SIG{HUP} = 'IGNORE';
+        my $parent = $$;
+        exit if fork;
+        open(my $note, '>', $ARGV[0]); binmode $note;
+        1 while getppid() == $parent;
+        for (1..1000) { syswrite(STDOUT, 'x' x 100); syswrite($note, 'x' x 100) }
+      """
+
+      assert [] ==
+               runs(100, fn ->
+                 {output, status} = MuonTrap.cmd("perl", ["-e", script, note])
+                 written = if File.exists?(note), do: File.stat!(note).size, else: 0
+                 File.rm(note)
+                 if status != 0 or byte_size(output) < written, do: {byte_size(output), written, status}
+               end)
+    end
+
+    test "comes when a signal killed the program after a megabyte" do
+      assert [] ==
+               runs(100, fn ->
+                 {output, status} = MuonTrap.cmd("sh", ["-c", "head -c 1000000 /dev/zero; kill -KILL $$"])
+                 if {byte_size(output), status} != {1_000_000, 137}, do: {byte_size(output), status}
+               end)
+    end
+
+    test "comes in order from both streams when they are one" do
+      script = "for i in 1 2 3 4 5 6 7 8 9; do echo out$i; echo err$i >&2; done"
+      expected = Enum.map_join(1..9, &"out#{&1}\nerr#{&1}\n")
+      assert MuonTrap.cmd("sh", ["-c", script], stderr_to_stdout: true) == {expected, 0}
+    end
+  end
+
+  describe "standard input" do
+    test "is empty and takes nothing from the program's caller" do
+      assert MuonTrap.cmd("sh", ["-c", "echo hi; cat; echo done"]) == {"hi\ndone\n", 0}
+    end
+  end
+
+  describe "what the program sees" do
+    test "is no signal ignored or blocked" do
+      {status, 0} = MuonTrap.cmd("cat", ["/proc/self/status"])
+      assert status =~ ~r/^SigIgn:\s+0+$/m
+      assert status =~ ~r/^SigBlk:\s+0+$/m
+    end
+
+    test "is descriptors 0, 1 and 2 and no other" do
+      # The shell's own glob opens nothing that stays: echo is built in.
+      assert {"0 1 2\n", 0} =
+               MuonTrap.cmd("sh", ["-c", "cd /proc/$$/fd; for f in *; do [ -e $f ] && l=\"$l $f\"; done; echo $l"])
+    end
+
+    test "is a session of its own" do
+      {stat, 0} = MuonTrap.cmd("cat", ["/proc/self/stat"])
+      [pid | _] = String.split(stat)
+      [_state, _parent, group, session | _] = stat |> String.split(") ") |> List.last() |> String.split()
+      assert {group, session} == {pid, pid}
+    end
+
+    test "is the directory that was asked for" do
+      assert MuonTrap.cmd("pwd", [], cd: "/usr") == {"/usr\n", 0}
+      assert MuonTrap.cmd("pwd", [], cd: "/") == {"/\n", 0}
+    end
+
+    test "is the environment that was asked for" do
+      System.put_env("MUONTRAP_UNSET", "still here")
+      env = [{"MUONTRAP_UNSET", nil}, {"MUONTRAP_SET", "grün = 1"}, {"MUONTRAP_EMPTY", ""}]
+      {output, 0} = MuonTrap.cmd("env", [], env: env)
+      lines = String.split(output, "\n")
+
+      assert "MUONTRAP_SET=grün = 1" in lines
+      assert "MUONTRAP_EMPTY=" in lines
+      refute output =~ "MUONTRAP_UNSET"
+      assert MuonTrap.cmd("sh", ["-c", "echo $A"], env: %{"A" => "map"}) == {"map\n", 0}
+    end
+
+    test "is the name that was asked for" do
+      script = "cat /proc/$$/cmdline | tr '\\0' ' '"
+      assert {"renamed -c" <> _, 0} = MuonTrap.cmd("sh", ["-c", script], arg0: "renamed")
+    end
+
+    test "is its arguments as they are" do
+      args = ["", " ", "a b", "*", "--help", "-x", "grün", <<0xFF>>, "'\"$HOME\n"]
+      assert MuonTrap.cmd("printf", ["[%s]" | args]) == {Enum.map_join(args, &"[#{&1}]"), 0}
+    end
+
+    @tag :root
+    test "is the user and the groups that were asked for" do
+      nobody = "uid=65534(nobody) gid=65534(nogroup) groups=65534(nogroup)\n"
+      assert MuonTrap.cmd("id", [], uid: "nobody") == {nobody, 0}
+      assert MuonTrap.cmd("id", [], uid: 65_534) == {nobody, 0}
+
+      assert {"uid=65534(nobody) gid=1(daemon) groups=1(daemon)\n", 0} =
+               MuonTrap.cmd("id", [], uid: "nobody", gid: "daemon")
+
+      assert {output, 0} = MuonTrap.cmd("id", [], uid: "nobody", gid: 1, groups: [2, "sys"])
+      assert output =~ "gid=1(daemon)"
+      assert output =~ "2(bin)"
+      assert output =~ "3(sys)"
+
+      assert {"12345 23456 23456\n", 0} =
+               MuonTrap.cmd("sh", ["-c", "echo $(id -u) $(id -g) $(id -G)"], uid: 12_345, gid: 23_456)
+    end
+
+    @tag :root
+    test "is no way back to root" do
+      {status, 0} = MuonTrap.cmd("cat", ["/proc/self/status"], uid: "nobody")
+      assert status =~ ~r/^Uid:\s+65534\s+65534\s+65534\s+65534$/m
+      assert status =~ ~r/^Gid:\s+65534\s+65534\s+65534\s+65534$/m
+      assert status =~ ~r/^CapEff:\s+0+$/m
+    end
+  end
+
+  describe "options" do
+    test ":into collects into any collectable" do
+      assert {chunks, 0} = MuonTrap.cmd("echo", ["hello"], into: [])
+      assert Enum.join(chunks) == "hello\n"
+      assert MuonTrap.cmd("echo", ["hello"], into: "say ") == {"say hello\n", 0}
+    end
+
+    test ":capture_stderr_only throws stdout away" do
+      assert MuonTrap.cmd("sh", ["-c", "echo out; echo err >&2"], capture_stderr_only: true) == {"err\n", 0}
+    end
+
+    test ":parallelism is accepted" do
+      assert MuonTrap.cmd("echo", ["hello"], parallelism: true) == {"hello\n", 0}
+    end
+
+    test "an exit status comes as it is, and a signal as 128 and its number" do
+      assert {"", 255} = MuonTrap.cmd("sh", ["-c", "exit 255"])
+      assert {"", 143} = MuonTrap.cmd("sh", ["-c", "kill -TERM $$"])
+    end
+
+    test "output of a collectable that raises is given up, and the program is dead when the error arrives" do
+      mark = OS.mark()
+      broken = %MuonTrap.Test.Sink{with: fn _data -> raise "no more" end}
+
+      assert_raise RuntimeError, "no more", fn ->
+        MuonTrap.cmd("sh", ["-c", "sleep 1000 & yes"], into: broken, env: OS.marked(mark))
+      end
+
+      assert OS.alive(mark) == []
+    end
+  end
+
+  describe ":timeout" do
+    test "returns the output so far when the tree is dead" do
+      for {program, args} <- [
+            MuonTrap.Test.Programs.sleeper(),
+            MuonTrap.Test.Programs.background_child(),
+            MuonTrap.Test.Programs.deaf()
+          ] do
+        mark = OS.mark()
+        assert MuonTrap.cmd(program, args, timeout: 300, env: OS.marked(mark)) == {"ready\n", :timeout}
+        assert OS.alive(mark) == []
+      end
+    end
+
+    @tag :linux
+    test "returns when daemonised descendants are dead" do
+      {program, args} = MuonTrap.Test.Programs.daemonised()
+      mark = OS.mark()
+      assert MuonTrap.cmd(program, args, timeout: 500, env: OS.marked(mark)) == {"ready\n", :timeout}
+      assert OS.alive(mark) == []
+    end
+
+    test "is up also while output never ends" do
+      assert {output, :timeout} = MuonTrap.cmd("yes", [], timeout: 200)
+      assert String.starts_with?(output, "y\ny\n")
+    end
+
+    test "leaves nothing in the mailbox" do
+      MuonTrap.cmd("yes", [], timeout: 50)
+      MuonTrap.cmd("echo", ["hello"])
+      refute_received _anything
+    end
+
+    test "gives the program the time of :delay_to_sigkill to end by itself" do
+      script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
+      assert MuonTrap.cmd("sh", ["-c", script], timeout: 200, delay_to_sigkill: 60_000) == {"ready\nbye\n", :timeout}
+    end
+  end
+
+  describe "bad input" do
+    test "a program that is missing is :enoent" do
+      for program <- ["no-such-program", "/no/such/program", "./no-such", "", "/etc/passwd/x"] do
+        assert %ErlangError{original: :enoent} = catch_error(raise_of(program, []))
+      end
+    end
+
+    test "a program that may not be executed is :eacces" do
+      for program <- ["/etc/passwd", "/tmp"] do
+        assert %ErlangError{original: :eacces} = catch_error(raise_of(program, []))
+      end
+    end
+
+    @tag :tmp_dir
+    test "a file that the kernel can't execute is told of", %{tmp_dir: dir} do
+      elf = Path.join(dir, "elf")
+      File.write!(elf, <<0x7F, "ELF", 1, 2, 3>>)
+      File.chmod!(elf, 0o755)
+      error = assert_raise MuonTrap.Error, fn -> MuonTrap.cmd(Path.expand(elf), []) end
+      assert %{stage: :exec, reason: :enoexec} = error
+      assert error.message =~ Path.expand(elf)
+
+      script = Path.join(dir, "script")
+      File.write!(script, "#!/no/such/interpreter\n")
+      File.chmod!(script, 0o755)
+      error = assert_raise MuonTrap.Error, fn -> MuonTrap.cmd(Path.expand(script), []) end
+      assert %{stage: :exec, reason: :enoent} = error
+      assert error.message =~ "interpreter"
+    end
+
+    test "a :cd that is missing or no directory is told of" do
+      assert %{stage: :cd, reason: :enoent} =
+               assert_raise(MuonTrap.Error, fn -> MuonTrap.cmd("true", [], cd: "/no/such") end)
+
+      assert %{stage: :cd, reason: :enotdir} =
+               assert_raise(MuonTrap.Error, fn -> MuonTrap.cmd("true", [], cd: "/etc/passwd") end)
+    end
+
+    test "arguments that are too long are told of" do
+      long = String.duplicate("x", 200_000)
+      assert_raise MuonTrap.Error, fn -> MuonTrap.cmd("true", [long]) end
+    end
+
+    test "options that are unknown or of the wrong type are refused by name" do
+      for {name, value} = option <- [
+            unknown: 1,
+            cd: 5,
+            cd: "",
+            cd: "a\0b",
+            env: 5,
+            env: [{"A", 1}],
+            env: [{"", "x"}],
+            env: [{"A=B", "x"}],
+            env: [{"A", "a\0b"}],
+            env: ["A=B"],
+            arg0: :x,
+            arg0: "a\0b",
+            stderr_to_stdout: "yes",
+            capture_stderr_only: 1,
+            parallelism: nil,
+            stdio_window: 0,
+            stdio_window: -1,
+            stdio_window: 0x80000000,
+            stdio_window: "10",
+            delay_to_sigkill: -1,
+            delay_to_sigkill: 1.5,
+            timeout: 0,
+            timeout: "1",
+            into: :nothing,
+            uid: 0,
+            uid: -1,
+            uid: "",
+            uid: 0xFFFFFFFF,
+            gid: 0,
+            gid: 1.0,
+            groups: 5,
+            groups: [0],
+            groups: ["a,b"],
+            log_output: :debug,
+            name: MyName
+          ] do
+        error = assert_raise ArgumentError, fn -> MuonTrap.cmd("true", [], [option]) end
+        assert error.message =~ inspect(name), "#{inspect(name)}: #{inspect(value)}: #{error.message}"
+      end
+
+      assert_raise ArgumentError, fn -> MuonTrap.cmd("true", [], stderr_to_stdout: true, capture_stderr_only: true) end
+      assert_raise ArgumentError, fn -> MuonTrap.cmd("true", [], [:cd]) end
+    end
+
+    test "programs and arguments that are no strings, or have null bytes, are refused" do
+      for {program, args} <- [
+            {true, []},
+            {'true', []},
+            {"tr\0ue", []},
+            {"true", ["a\0b"]},
+            {"true", [:a]},
+            {"true", 'ab'},
+            {"true", "a"},
+            {nil, []}
+          ] do
+        assert_raise ArgumentError, fn -> MuonTrap.cmd(program, args) end
+      end
+    end
+
+    test "users and groups that are unknown or root are refused by the helper" do
+      assert %{stage: :uid} = assert_raise(MuonTrap.Error, fn -> MuonTrap.cmd("true", [], uid: "no-such-user") end)
+      assert %{stage: :uid} = assert_raise(MuonTrap.Error, fn -> MuonTrap.cmd("true", [], uid: "root") end)
+      assert %{stage: :uid} = assert_raise(MuonTrap.Error, fn -> MuonTrap.cmd("true", [], uid: 3_999_999_999) end)
+      assert %{stage: :gid} = assert_raise(MuonTrap.Error, fn -> MuonTrap.cmd("true", [], gid: "no-such-group") end)
+      assert %{stage: :gid} = assert_raise(MuonTrap.Error, fn -> MuonTrap.cmd("true", [], gid: "root") end)
+
+      assert %{stage: :groups} =
+               assert_raise(MuonTrap.Error, fn -> MuonTrap.cmd("true", [], groups: ["no-such-group"]) end)
+    end
+
+    test "nothing is left in the mailbox, nor a port open, after an error" do
+      ports = Port.list()
+      catch_error(raise_of("true", cd: "/no/such"))
+      catch_error(raise_of("true", uid: "root"))
+      refute_received _anything
+      assert Port.list() -- ports == [] or OS.eventually(fn -> Port.list() -- ports == [] end)
+    end
+  end
+
+  defp raise_of(program, opts) do
+    MuonTrap.cmd(program, [], opts)
+  rescue
+    error -> :erlang.error(error)
+  end
+
+  test "a caller that traps exits gets no message" do
+    Process.flag(:trap_exit, true)
+    MuonTrap.cmd("echo", ["hello"])
+    refute_received _anything
+  end
+
+  test "Erlang calls it as it stands" do
+    code = ~S|'Elixir.MuonTrap':cmd(<<"echo">>, [<<"hello">>]).|
+    {:ok, tokens, _line} = :erl_scan.string(String.to_charlist(code))
+    {:ok, expressions} = :erl_parse.parse_exprs(tokens)
+    assert {:value, {"hello\n", 0}, _bindings} = :erl_eval.exprs(expressions, [])
+  end
+end

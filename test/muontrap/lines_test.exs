@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.LinesTest do
+  use ExUnit.Case, async: true
+
+  alias MuonTrap.Lines
+
+  defp feed(pieces, limit) do
+    {lines, state} =
+      Enum.reduce(pieces, {[], Lines.new(limit)}, fn piece, {lines, state} ->
+        {more, state} = Lines.push(state, piece)
+        {lines ++ more, state}
+      end)
+
+    lines ++ Lines.flush(state)
+  end
+
+  test "lines come whole, in whatever pieces they arrive" do
+    text = "one\ntwo\n\nthree"
+
+    for cut <- 0..byte_size(text) do
+      {a, b} = String.split_at(text, cut)
+      assert feed([a, b], 100) == ["one", "two", "", "three"]
+    end
+
+    assert feed(String.graphemes(text), 100) == ["one", "two", "", "three"]
+  end
+
+  test "a last line without newline is left for the end, an ended one is not" do
+    assert feed(["a\nb"], 100) == ["a", "b"]
+    assert feed(["a\nb\n"], 100) == ["a", "b"]
+    assert feed([], 100) == []
+  end
+
+  test "a line over the limit comes in pieces and loses nothing" do
+    assert feed(["abcdefgh\nij\n"], 3) == ["abc", "def", "gh", "ij"]
+    assert feed(String.graphemes("abcdefgh\nij\n"), 3) == ["abc", "def", "gh", "ij"]
+    assert feed(["abc", "\n"], 3) == ["abc"]
+    assert feed(["abcdef", "\n"], 3) == ["abc", "def"]
+  end
+
+  test "what is kept is bounded by the limit" do
+    {_lines, state} = Lines.push(Lines.new(10), String.duplicate("x", 1_000_000))
+    assert byte_size(state.rest) <= 10
+    assert :binary.referenced_byte_size(state.rest) <= 64
+  end
+end

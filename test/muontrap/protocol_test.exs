@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.ProtocolTest do
+  use ExUnit.Case, async: true
+
+  alias MuonTrap.Protocol
+
+  @page File.read!("docs/protocol.md")
+  @header File.read!("c_src/protocol.h")
+  @failures File.read!("c_src/failure.h")
+
+  # The rows of the table below a heading, without its head.
+  defp table(after_text) do
+    [_before, rest] = String.split(@page, after_text, parts: 2)
+
+    rest
+    |> String.split("\n")
+    |> Enum.drop_while(&(not String.starts_with?(&1, "|")))
+    |> Enum.take_while(&String.starts_with?(&1, "|"))
+    |> Enum.drop(2)
+    |> Enum.map(fn row -> row |> String.split("|", trim: true) |> Enum.map(&String.trim(&1, " ")) end)
+  end
+
+  defp tags(heading), do: for([tag, name | _] <- table(heading), into: %{}, do: {name, String.trim(tag, "`")})
+
+  test "the helper's tags are those of the page" do
+    for {name, tag} <- Map.merge(tags("## To the owner"), tags("## From the owner")) do
+      assert @header =~ "#define TAG_#{String.upcase(name)} '#{tag}'"
+    end
+
+    assert length(Regex.scan(~r/#define TAG_/, @header)) == 8
+  end
+
+  test "the helper's and the library's stages are those of the page" do
+    rows = for [number, name, _what] <- table("The stages:"), do: {String.to_integer(number), String.to_atom(name)}
+
+    assert Map.new(rows) == Protocol.stages()
+    for {number, name} <- rows, do: assert(@failures =~ "STAGE_#{String.upcase("#{name}")} = #{number}")
+  end
+
+  test "commands are encoded with the tags of the page" do
+    tags = tags("## From the owner")
+
+    assert Protocol.encode({:ack, 0x01020304}) == tags["ack"] <> <<1, 2, 3, 4>>
+    assert Protocol.encode(:stop) == tags["stop"]
+    assert Protocol.encode(:discard) == tags["discard"]
+  end
+
+  test "frames are decoded by the tags of the page" do
+    tags = tags("## To the owner")
+
+    assert Protocol.decode(tags["started"] <> <<0, 0, 42, 59>>) == {:started, 10811, ""}
+    assert Protocol.decode(tags["started"] <> <<0, 0, 42, 59>> <> "a/b") == {:started, 10811, "a/b"}
+    assert Protocol.decode(tags["stdout"] <> "hi\n") == {:stdout, "hi\n"}
+    assert Protocol.decode(tags["stderr"] <> "oh\n") == {:stderr, "oh\n"}
+  end
+
+  test "an exit status and a signal are told apart, and both have a status" do
+    rest = <<1, 0, 1_000::64, 2_000::64, 4_096::64, 7::32>>
+
+    assert {:exited, %{status: 3, signal: nil, stragglers: 7}} = Protocol.decode(<<?X, 0, 3::32, rest::binary>>)
+    assert {:exited, ending} = Protocol.decode(<<?X, 1, 9::32, rest::binary>>)
+
+    assert ending == %{
+             status: 137,
+             signal: 9,
+             core_dumped: true,
+             oom_killed: false,
+             user_us: 1_000,
+             system_us: 2_000,
+             peak_bytes: 4_096,
+             stragglers: 7
+           }
+  end
+
+  test "an error has its stage, the errno's name and the words" do
+    assert {:error, %MuonTrap.Error{stage: :cd, reason: :enoent, message: "no"}} =
+             Protocol.decode(<<?!, 5, 2::32, 6, "enoent", "no">>)
+
+    assert {:error, %MuonTrap.Error{stage: :exec, reason: 999}} = Protocol.decode(<<?!, 9, 999::32, 0, "x">>)
+    assert {:error, %MuonTrap.Error{reason: :failed}} = Protocol.decode(<<?!, 1, 0::32, 0, "x">>)
+  end
+end

@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Test.OS do
+  @moduledoc false
+  # What the operating system says, read from /proc and not from the library under test.
+  #
+  # Processes that belong together are told by a mark in their environment, which every descendant inherits, however it
+  # daemonises. (POSIX systems without /proc would need ps -E.)
+
+  @mark "MUONTRAP_TEST_MARK"
+
+  def root?(), do: File.stat!("/proc/self").uid == 0
+  def linux_helper?(), do: System.get_env("PORTABLE") in [nil, ""]
+
+  # An ELF file with a program interpreter is dynamically linked (elf(5), PT_INTERP).
+  def static_helper?(), do: not String.contains?(File.read!(MuonTrap.muontrap_path()), ["/lib64/ld-linux", "/lib/ld-"])
+
+  @doc "A new mark"
+  def mark(), do: "m#{System.unique_integer([:positive])}-#{System.pid()}-#{:rand.uniform(1_000_000_000)}"
+
+  @doc "The environment that marks a program"
+  def marked(mark), do: [{@mark, mark}]
+
+  @doc "The pids of living processes with that mark, without the helper's own two"
+  def alive(mark) do
+    for pid <- pids(),
+        environment(pid) =~ "#{@mark}=#{mark}",
+        state(pid) not in ["Z", "X", nil],
+        not helper?(pid),
+        do: pid
+  end
+
+  @doc "The helper's processes with that mark"
+  def helpers(mark) do
+    for pid <- pids(), environment(pid) =~ "#{@mark}=#{mark}", helper?(pid), do: pid
+  end
+
+  def pids() do
+    for name <- File.ls!("/proc"), match?({_pid, ""}, Integer.parse(name)), do: String.to_integer(name)
+  end
+
+  def alive?(pid), do: state(pid) not in ["Z", "X", nil]
+
+  def state(pid), do: stat_field(pid, 0)
+
+  def parent(pid) do
+    case stat_field(pid, 1) do
+      nil -> nil
+      text -> String.to_integer(text)
+    end
+  end
+
+  def children(pid), do: for(child <- pids(), parent(child) == pid, do: child)
+
+  # proc(5): the command's name is in parentheses and may hold anything, so what counts is behind the last one.
+  defp stat_field(pid, index) do
+    with {:ok, stat} <- File.read("/proc/#{pid}/stat") do
+      stat |> String.split(")") |> List.last() |> String.split() |> Enum.at(index)
+    else
+      _gone -> nil
+    end
+  end
+
+  defp environment(pid) do
+    case File.read("/proc/#{pid}/environ") do
+      {:ok, environment} -> environment
+      {:error, _gone} -> ""
+    end
+  end
+
+  defp helper?(pid) do
+    case File.read_link("/proc/#{pid}/exe") do
+      {:ok, path} -> path |> Path.basename() |> String.starts_with?("muontrap")
+      {:error, _gone} -> false
+    end
+  end
+
+  @doc "kill(1) of one process that the test has started"
+  def kill(pid, signal) do
+    {_output, status} = System.cmd("kill", ["-#{signal}", "#{pid}"], stderr_to_stdout: true)
+    status == 0
+  end
+
+  @doc "The number of a line of /proc/PID/status, in its own unit"
+  def status_number(pid, name) do
+    [_all, number] = Regex.run(~r/^#{name}:\s+(\d+)/m, File.read!("/proc/#{pid}/status"))
+    String.to_integer(number)
+  end
+
+  @doc "Waits until the function returns something true, and returns that; fails after so many milliseconds"
+  def eventually(fun, within \\ 30_000) do
+    deadline = System.monotonic_time(:millisecond) + within
+    look(fun, deadline, within)
+  end
+
+  defp look(fun, deadline, within) do
+    cond do
+      result = fun.() ->
+        result
+
+      System.monotonic_time(:millisecond) > deadline ->
+        raise ExUnit.AssertionError, message: "did not come true within #{within} ms"
+
+      true ->
+        receive do
+        after
+          10 -> look(fun, deadline, within)
+        end
+    end
+  end
+end

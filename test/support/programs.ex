@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Test.Programs do
+  @moduledoc false
+  # Programs that misbehave, each as {program, args}. They tell on stdout when they have done what they are named for, so
+  # that a test waits for that, and end by themselves after a while in case that nothing else ends them.
+
+  @doc "Writes a line and stays"
+  def sleeper(), do: sh("echo ready; exec sleep 1000")
+
+  @doc "Doesn't care for SIGTERM, nor does its child"
+  def deaf(), do: sh("trap '' TERM; sleep 1000 & echo ready; while :; do sleep 1000; done")
+
+  @doc "Has a child in the background"
+  def background_child(), do: sh("sleep 1000 & echo ready; wait")
+
+  @doc "Has a grandchild that daemonised: forked twice, in its own session, with the standard streams closed"
+  def daemonised(), do: perl(~S[
+      use POSIX;
+      $| = 1;
+      pipe(my $r, my $w);
+      unless (fork) {
+        POSIX::setsid();
+        exit if fork;
+        $SIG{TERM} = $SIG{HUP} = 'IGNORE';
+        open(STDOUT, '>', '/dev/null');
+        syswrite($w, "x");
+        sleep 1000;
+        exit;
+      }
+      close $w;
+      sysread($r, my $x, 1);
+      print "ready\n";
+      sleep 1000;
+    ])
+
+  @doc "Leaves a daemonised process and a background one behind, and exits"
+  def leaves_behind() do
+    {perl, ["-e", code]} = daemonised()
+    {perl, ["-e", "fork or sleep 1000; " <> String.replace(code, ~r/sleep 1000;\s*\z/, "exit 0;")]}
+  end
+
+  @doc "A tree of so many processes, each the parent of up to three"
+  def tree(count), do: perl(~s[
+      $| = 1;
+      my $count = #{count};
+      pipe(my $r, my $w);
+      sub grow {
+        my $mine = shift;
+        syswrite($w, "x");
+        $mine--;
+        for my $left (3, 2, 1) {
+          my $part = int(($mine + $left - 1) / $left);
+          next unless $part;
+          $mine -= $part;
+          unless (fork) { grow($part); sleep 1000; exit }
+        }
+      }
+      grow($count);
+      my $seen = 0;
+      while ($seen < $count) { $seen += sysread($r, my $x, 1000) }
+      print "ready\\n";
+      sleep 1000;
+    ])
+
+  @doc "Forks as fast as it can for five seconds: each process is replaced by its child in a session of its own"
+  def fork_chain(), do: perl(~S[
+      use POSIX;
+      $| = 1;
+      print "ready\n";
+      sleep 1000 if fork;
+      my $end = time + 5;
+      while (time < $end) { exit if fork; POSIX::setsid() }
+    ])
+
+  @doc "Forks as fast as it can for five seconds: four processes, whose short-lived children have sessions of their own"
+  def fork_storm(), do: perl(~S[
+      use POSIX ':sys_wait_h';
+      $| = 1;
+      fork; fork;
+      print "ready\n";
+      my $end = time + 5;
+      while (time < $end) {
+        unless (fork) { POSIX::setsid(); select(undef, undef, undef, 0.05); exit }
+        1 while waitpid(-1, WNOHANG) > 0;
+      }
+      sleep 1000;
+    ])
+
+  def sh(script), do: {"sh", ["-c", script]}
+  def perl(code), do: {"perl", ["-e", code]}
+end

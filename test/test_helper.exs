@@ -1,0 +1,19 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+# What this machine can't show is left out aloud: by whom the tests run, and which helper they run.
+left_out =
+  [
+    {:root, MuonTrap.Test.OS.root?(), "needs root"},
+    {:linux, MuonTrap.Test.OS.linux_helper?(), "needs the helper built for Linux, not PORTABLE=1"},
+    {:musl, MuonTrap.Test.OS.static_helper?(), "needs the static helper (musl-gcc)"}
+  ]
+  |> Enum.reject(fn {_tag, can, _why} -> can end)
+
+for {tag, _can, why} <- left_out, do: IO.puts("LEFT OUT: tests tagged #{inspect(tag)}: #{why}")
+
+ExUnit.start(
+  exclude: Enum.map(left_out, fn {tag, _can, _why} -> tag end),
+  timeout: 180_000,
+  capture_log: true
+)

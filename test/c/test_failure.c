@@ -64,6 +64,8 @@ static void every_name_is_the_constant_in_lower_case(void **state)
             continue;
         named++;
         assert_non_null(constant);
+        if (error == ENOTSUP && strcmp(name, "enotsup") == 0)
+            continue; /* on Linux the number has two names, and glibc gives the other */
         assert_true(strcasecmp(name, constant) == 0);
         for (const char *at = name; *at; at++)
             assert_true(islower((unsigned char)*at) || isdigit((unsigned char)*at));

@@ -17,7 +17,7 @@ PURE_TESTS := $(PURE_MODULES:%=test_%)
 TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_relay
 
 # The system calls that a test program can make fail.
-WRAP_test_platform := syscall preadv2
+WRAP_test_platform := syscall
 WRAP_test_identity := setgroups setgid setuid
 WRAP_test_child := fork pipe setsid dup2 prctl setgroups setgid setuid calloc open
 WRAP_test_tree := prctl open
@@ -69,7 +69,7 @@ coverage-c: $(PURE_MODULES:%=c_src/%.c) $(wildcard c_src/*.h test/c/*)
 	rm -rf $(COVERAGE_BUILD)
 	mkdir -p $(COVERAGE_BUILD)
 	set -e; for module in $(PURE_MODULES); do \
-	    $(TEST_CC) $(COVERAGE_FLAGS) -c -o $(COVERAGE_BUILD)/$$module.o c_src/$$module.c; \
+	    $(TEST_CC) $(COVERAGE_FLAGS) -c -o $(COVERAGE_BUILD)/$$module.o $(CURDIR)/c_src/$$module.c; \
 	done
 	set -e; for test in $(PURE_TESTS); do \
 	    $(TEST_CC) -D_GNU_SOURCE -std=c11 -g -Ic_src -Itest/c --coverage -o $(COVERAGE_BUILD)/$$test test/c/$$test.c \

@@ -4,6 +4,7 @@
 #   make test-cli              the command line, tested from a shell: bats and expect, real processes
 #   make test-cli PORTABLE=1   the same with the portable build, less what needs Linux
 #   make test-cli CLI='test/cli/terminal.bats --filter Ctrl-C'   a part of it
+#   make lint-cli              shellcheck of all that
 
 CLI ?= test/cli
 # A test that hangs is a test that fails, after so many seconds.
@@ -13,7 +14,7 @@ CLI_TIMEOUT ?= 120
 # The signals that make itself was started with ignored would be ignored by every program of the tests.
 test-cli: all
 	MUONTRAP='$(abspath $(BUILD)/muontrap)' PORTABLE='$(PORTABLE)' BATS_TEST_TIMEOUT='$(CLI_TIMEOUT)' \
-	    env --default-signal bats --tap $(CLI) | test/cli/summary
+	    env --default-signal bats --formatter '$(CURDIR)/test/cli/formatter' $(CLI)
 
 lint-cli:
-	shellcheck -x test/cli/*.bats test/cli/*.bash test/cli/summary test/cli/programs/*.sh
+	shellcheck -x test/cli/*.bats test/cli/*.bash test/cli/formatter

@@ -1,0 +1,264 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client.h"
+
+#define FRAME_MOST (2u * 1024 * 1024)
+
+static uint8_t payload[FRAME_MOST];
+
+static uint32_t get_u32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static uint64_t get_u64(const uint8_t *at)
+{
+    return (uint64_t)get_u32(at) << 32 | get_u32(at + 4);
+}
+
+void client_start_limited(struct client *client, rlim_t open_files, const char *const argv[])
+{
+    char *all[32] = {(char *)(uintptr_t)muontrap_path(), (char *)(uintptr_t)"--port"};
+    int to[2];
+    int from[2];
+
+    memset(client, 0, sizeof *client);
+    for (size_t i = 0; argv[i]; i++) {
+        assert_true(i + 3 < COUNT(all));
+        all[i + 2] = (char *)(uintptr_t)argv[i];
+    }
+    assert_int_equal(pipe2(to, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(from, O_CLOEXEC), 0);
+    (void)fflush(NULL);
+    client->pid = fork();
+    assert_true(client->pid >= 0);
+    if (client->pid == 0) {
+        struct rlimit limit;
+
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+        if (open_files)
+            limit.rlim_cur = open_files;
+        if (dup2(to[0], 0) < 0 || dup2(from[1], 1) < 0 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
+            _exit(200);
+        (void)execv(all[0], all);
+        _exit(201);
+    }
+    (void)close(to[0]);
+    (void)close(from[1]);
+    client->in = to[1];
+    client->out = from[0];
+    client->acknowledge = true;
+}
+
+void client_start(struct client *client, const char *const argv[])
+{
+    client_start_limited(client, 0, argv);
+}
+
+bool client_frame(struct client *client, struct frame *frame)
+{
+    uint8_t header[5];
+    ssize_t size;
+
+    await_readable(client->out);
+    size = read(client->out, header, 1);
+    if (size == 0)
+        return false;
+    assert_int_equal(size, 1);
+    read_exactly(client->out, header + 1, sizeof header - 1);
+    frame->size = get_u32(header) - 1;
+    assert_true(frame->size <= FRAME_MOST);
+    read_exactly(client->out, payload, frame->size);
+    frame->tag = header[4];
+    frame->payload = payload;
+    return true;
+}
+
+static void take_data(struct client *client, int stream, const struct frame *frame)
+{
+    size_t size = client->sizes[stream];
+
+    assert_true(frame->size > 0);
+    client->streams[stream] = realloc(client->streams[stream], size + frame->size + 1);
+    assert_non_null(client->streams[stream]);
+    memcpy(client->streams[stream] + size, frame->payload, frame->size);
+    client->sizes[stream] = size + frame->size;
+    client->streams[stream][client->sizes[stream]] = '\0';
+    client->outstanding += frame->size;
+    if (client->outstanding > client->most_outstanding)
+        client->most_outstanding = client->outstanding;
+    if (client->acknowledge && client->in >= 0)
+        client_ack(client, frame->size);
+}
+
+static void take_error(struct client *client, const struct frame *frame)
+{
+    uint8_t name_size = frame->payload[5];
+
+    assert_true(frame->size >= 6u + name_size);
+    client->errored = true;
+    client->error_stage = frame->payload[0];
+    client->error_number = get_u32(frame->payload + 1);
+    (void)snprintf(client->error_name, sizeof client->error_name, "%.*s", name_size, frame->payload + 6);
+    (void)snprintf(client->error_words, sizeof client->error_words, "%.*s", (int)(frame->size - 6u - name_size),
+                   frame->payload + 6 + name_size);
+    assert_true(strlen(client->error_words) > 10);
+}
+
+static void take_exited(struct client *client, const struct frame *frame)
+{
+    assert_int_equal(frame->size, 35);
+    client->exited = true;
+    client->signalled = frame->payload[0] == 1;
+    client->code = get_u32(frame->payload + 1);
+    client->user_us = get_u64(frame->payload + 7);
+    client->peak_bytes = get_u64(frame->payload + 23);
+    client->stragglers = get_u32(frame->payload + 31);
+}
+
+bool client_step(struct client *client)
+{
+    struct frame frame;
+
+    if (!client_frame(client, &frame))
+        return false;
+    /* docs/protocol.md, "The order of things": started or error first, nothing after exited. */
+    if (client->exited || (client->errored && client->program == 0))
+        fail_msg("a frame '%c' came after the last one (%s)", frame.tag, client->error_words);
+    if (frame.tag != 'P' && frame.tag != '!' && client->program == 0)
+        fail_msg("a frame '%c' came before started", frame.tag);
+    switch (frame.tag) {
+    case 'P':
+        assert_int_equal(client->program, 0);
+        assert_int_equal(frame.size, 4);
+        client->program = (pid_t)get_u32(frame.payload);
+        break;
+    case 'O':
+    case 'E':
+        take_data(client, frame.tag == 'E', &frame);
+        break;
+    case 'X':
+        take_exited(client, &frame);
+        break;
+    case '!':
+        take_error(client, &frame);
+        break;
+    default:
+        fail_msg("a frame with the unknown tag %d came", frame.tag);
+    }
+    return true;
+}
+
+void client_await_started(struct client *client)
+{
+    assert_true(client_step(client));
+    if (client->errored)
+        fail_msg("not started: %s", client->error_words);
+}
+
+void client_await_bytes(struct client *client, size_t size)
+{
+    while (client->sizes[0] + client->sizes[1] < size) {
+        assert_true(client_step(client));
+        if (client->exited)
+            fail_msg("exited after %lu bytes", (unsigned long)(client->sizes[0] + client->sizes[1]));
+    }
+}
+
+void client_follow(struct client *client)
+{
+    while (!client->exited && !(client->errored && client->program == 0) && client_step(client))
+        continue;
+}
+
+void client_send(struct client *client, const void *bytes, size_t size)
+{
+    const char *at = bytes;
+
+    while (size > 0) {
+        ssize_t written = write(client->in, at, size);
+
+        if (written < 0)
+            fail_msg("a write met %s", strerror(errno)); /* the promise: no write ever meets a closed pipe */
+        at += written;
+        size -= (size_t)written;
+    }
+}
+
+void client_ack(struct client *client, uint32_t bytes)
+{
+    const uint8_t frame[] = {0, 0, 0, 5, 'a', (uint8_t)(bytes >> 24), (uint8_t)(bytes >> 16), (uint8_t)(bytes >> 8),
+                             (uint8_t)bytes};
+
+    client_send(client, frame, sizeof frame);
+    client->outstanding -= bytes < client->outstanding ? bytes : client->outstanding;
+}
+
+void client_stop(struct client *client)
+{
+    client_send(client, "\0\0\0\1s", 5);
+}
+
+void client_discard(struct client *client)
+{
+    client_send(client, "\0\0\0\1d", 5);
+}
+
+void client_half_close(struct client *client)
+{
+    (void)close(client->in);
+    client->in = -1;
+}
+
+int client_leave(struct client *client)
+{
+    int status = 0;
+
+    if (client->in >= 0)
+        (void)close(client->in);
+    (void)close(client->out);
+    while (waitpid(client->pid, &status, 0) < 0)
+        assert_int_equal(errno, EINTR);
+    for (int i = 0; i < 2; i++)
+        free(client->streams[i]);
+    client->streams[0] = client->streams[1] = NULL;
+    return status;
+}
+
+pid_t client_relay(const struct client *client)
+{
+    char path[64];
+    char text[64] = "";
+    int fd;
+
+    (void)snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)client->pid, (long)client->pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    (void)close(fd);
+    return (pid_t)strtol(text, NULL, 10);
+}
+
+uint8_t pattern_at(size_t index)
+{
+    return (uint8_t)(((uint32_t)index * 2654435761u) >> 24);
+}
+
+void assert_pattern(const struct client *client, int stream, size_t size)
+{
+    assert_int_equal(client->sizes[stream], size);
+    for (size_t i = 0; i < size; i++)
+        if (client->streams[stream][i] != pattern_at(i))
+            fail_msg("byte %lu is not what was written", (unsigned long)i);
+}

@@ -1,0 +1,79 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A small owner: starts the helper, speaks the frames of docs/protocol.md on pipes. Written from the document, not with
+ * protocol.c, so that both have to be right.
+ */
+#ifndef TEST_CLIENT_H
+#define TEST_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+struct frame {
+    uint8_t tag;
+    uint32_t size; /* of the payload */
+    const uint8_t *payload;
+};
+
+struct client {
+    pid_t pid; /* the keeper's */
+    int in;    /* to its standard input; -1 once closed */
+    int out;
+    pid_t program;
+
+    /* What client_follow() has seen. */
+    uint8_t *streams[2]; /* stdout and stderr */
+    size_t sizes[2];
+    size_t most_outstanding;
+    size_t outstanding;
+    bool acknowledge; /* each data frame at once */
+    bool errored;     /* and then: */
+    int error_stage;
+    uint32_t error_number;
+    char error_name[256];
+    char error_words[2048];
+    bool exited; /* and then: */
+    bool signalled;
+    uint32_t code;
+    uint64_t user_us;
+    uint64_t peak_bytes;
+    uint32_t stragglers;
+};
+
+/* Starts `muontrap --port ARGV...` under these soft limits on open files (0: as it is). */
+void client_start_limited(struct client *client, rlim_t open_files, const char *const argv[]);
+void client_start(struct client *client, const char *const argv[]);
+#define START(client, ...) client_start(client, (const char *const[]){__VA_ARGS__, NULL})
+
+/* The next frame; false when its output has ended. */
+bool client_frame(struct client *client, struct frame *frame);
+/* Takes one frame into account. False when its output has ended. */
+bool client_step(struct client *client);
+/* Until started or an error has come. */
+void client_await_started(struct client *client);
+/* Until so many bytes of stdout and stderr have come. */
+void client_await_bytes(struct client *client, size_t size);
+/* Until *exited* or an error without a program, or the end of its output. */
+void client_follow(struct client *client);
+
+void client_send(struct client *client, const void *bytes, size_t size);
+void client_ack(struct client *client, uint32_t bytes);
+void client_stop(struct client *client);
+void client_discard(struct client *client);
+/* Closes standard input alone. */
+void client_half_close(struct client *client);
+/* Closes all, waits for the helper's end and returns its status as of waitpid(2). */
+int client_leave(struct client *client);
+
+/* The relay's pid: the keeper's only child. */
+pid_t client_relay(const struct client *client);
+
+/* Whether that stream (0: stdout) is trouble.c's pattern of that size. */
+void assert_pattern(const struct client *client, int stream, size_t size);
+uint8_t pattern_at(size_t index);
+
+#endif

@@ -1,0 +1,168 @@
+# shellcheck shell=bash
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the tests share. Every process that a test makes carries the test's own mark in its environment, and so is found
+# in /proc whatever it has done to its parents, its session and its name. And every one holds standard output, which is a
+# FIFO, unless it lets go of it on purpose: the end of the FIFO is the event that tells that all are gone.
+
+bats_require_minimum_version 1.5.0
+
+PATIENCE=30 # seconds that an event may take before the test fails; none takes more than a few
+
+common_setup() {
+    [ -x "${MUONTRAP:-}" ] || {
+        echo "MUONTRAP has to be the path of the helper; make test-cli sets it" >&2
+        return 1
+    }
+    exec </dev/null
+    dir=$BATS_TEST_TMPDIR
+    chmod 755 "$dir"
+    mark=MUONTRAP_CLI_TEST=$$.$BATS_SUITE_TEST_NUMBER.$RANDOM$RANDOM
+    keeper=
+}
+
+setup() { common_setup; }
+
+# By pid, and only what carries this test's mark.
+teardown() {
+    local pid pass
+
+    for pass in 1 2 3 4 5; do
+        for pid in $(survivors); do
+            kill -KILL "$pid" 2>/dev/null || :
+        done
+        [ "$pass" = 1 ] || [ -n "$(survivors)" ] || break
+    done
+}
+
+linux_only() { [ -z "${PORTABLE:-}" ] || skip "needs Linux: ${1:-a child subreaper}"; }
+root_only() { [ "$(id -u)" = 0 ] || skip "needs root"; }
+
+# The helper in the foreground, for `run`, guarded and marked.
+muontrap() { timeout -k 5 60 env "$mark" "$MUONTRAP" "$@"; }
+
+# The helper in the background: its output goes to the FIFO that `await` and `everything_is_gone` read, its pid to
+# $keeper. Background jobs of a script ignore SIGINT and SIGQUIT unless told otherwise.
+start() { start_as "$MUONTRAP" "$@"; }
+
+start_as() {
+    mkfifo "$dir/alive"
+    env --default-signal "$mark" "$@" <&0 >"$dir/alive" 2>"$dir/stderr" 3>&- &
+    keeper=$!
+    exec {alive}<"$dir/alive"
+}
+
+# The next line of output, which has to be the one given (a pattern), or any; it is left in $line.
+await() {
+    local pattern=${1:-*}
+
+    IFS= read -r -t "$PATIENCE" -u "$alive" line || {
+        echo "waited for '$pattern', but output ended" >&2
+        cat "$dir/stderr" >&2
+        return 1
+    }
+    # shellcheck disable=SC2053 # a pattern is wanted
+    [[ $line == $pattern ]] || {
+        echo "waited for '$pattern', but '$line' came" >&2
+        return 1
+    }
+}
+
+# Waits for the end of every holder of the output, whatever it prints, and looks for the mark then.
+everything_is_gone() {
+    timeout "$PATIENCE" cat <&"$alive" >"$dir/rest" || {
+        echo "these are still there after $PATIENCE s:" >&2
+        show_survivors
+        return 1
+    }
+    nothing_survives
+}
+
+# For what has let go of the output: there is no event then but the end of the process itself. Only for the processes
+# that die after the helper (which is the case when a part of the helper was killed).
+survivors_end() {
+    local pid
+
+    for pid in $(survivors); do
+        gone "$pid" || return 1
+    done
+    nothing_survives
+}
+
+gone() {
+    timeout "$PATIENCE" tail --pid="$1" -s 0.02 -f /dev/null || {
+        echo "process $1 is still there after $PATIENCE s" >&2
+        return 1
+    }
+}
+
+# How the helper left; in $status. Its output has ended, so it has, or will at once.
+ends_with() {
+    status=0
+    wait "$keeper" || status=$?
+    [ "$status" = "$1" ] || {
+        echo "muontrap ended with $status instead of $1" >&2
+        cat "$dir/stderr" >&2
+        return 1
+    }
+}
+
+# The processes that carry the mark, zombies left out (they have no environment any more).
+survivors() {
+    local file
+
+    grep -lsazFx -- "$mark" /proc/[0-9]*/environ | while IFS= read -r file; do
+        file=${file#/proc/}
+        printf '%s\n' "${file%/environ}"
+    done
+}
+
+show_survivors() {
+    local pid
+
+    for pid in $(survivors); do
+        { printf '%s: ' "$pid" && tr '\0' ' ' <"/proc/$pid/cmdline" && grep -E '^(State|PPid)' "/proc/$pid/status"; } >&2
+    done
+}
+
+nothing_survives() {
+    [ -z "$(survivors)" ] || {
+        echo "survived:" >&2
+        show_survivors
+        return 1
+    }
+}
+
+# The relay is the keeper's only child.
+relay_of() {
+    local pids
+
+    read -r -a pids <"/proc/$1/task/$1/children"
+    [ "${#pids[@]}" = 1 ]
+    printf '%s\n' "${pids[0]}"
+}
+
+children_of() { cat "/proc/$1/task/$1/children"; }
+
+now_ms() { printf '%s\n' "${EPOCHREALTIME/./}" | sed 's/...$//'; }
+
+# Assertions on `run`'s $output that say what they saw.
+output_is() {
+    # shellcheck disable=SC2154 # bats sets it
+    [ "$output" = "$1" ] || {
+        printf 'expected: %s\ngot:      %s\n' "$1" "$output" >&2
+        return 1
+    }
+}
+
+output_has() {
+    local words
+
+    for words in "$@"; do
+        [[ $output == *"$words"* ]] || {
+            printf 'expected somewhere: %s\ngot: %s\n' "$words" "$output" >&2
+            return 1
+        }
+    done
+}

@@ -38,12 +38,15 @@ HARDENING := $(call supported,-fstack-protector-strong -fstack-clash-protection 
 LINK_HARDENING := $(call supported,-Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now \
     -Wl$(comma)-z$(comma)noexecstack -Wl$(comma)--gc-sections $(if $(STATIC),,-pie))
 CFLAGS ?= -Os
-ALL_CFLAGS := -std=c11 $(CFLAGS) -ffunction-sections -fdata-sections $(WARNINGS) $(HARDENING) $(CPPFLAGS)
+# Unwind tables would be a tenth of what each static helper process holds, and nothing unwinds.
+STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)
+ALL_CFLAGS := -std=c11 $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections $(WARNINGS) $(HARDENING) $(CPPFLAGS)
 VERSION_FLAG := -DMUONTRAP_VERSION='"$(VERSION)"'
 ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(LDFLAGS)
 
 PLATFORM := $(if $(PORTABLE),portable,$(if $(findstring linux,$(shell $(CC) -dumpmachine 2>/dev/null)),linux,portable))
-MODULES := $(filter-out main linux portable,$(basename $(notdir $(wildcard c_src/*.c)))) $(PLATFORM)
+USERS := $(if $(STATIC),users_files,users_nss)
+MODULES := $(filter-out main linux portable users_%,$(basename $(notdir $(wildcard c_src/*.c)))) $(PLATFORM) $(USERS)
 OBJECTS := $(MODULES:%=$(BUILD)/%.o)
 
 .PHONY: all install clean
@@ -56,7 +59,7 @@ $(BUILD)/%.o: c_src/%.c $(BUILD)/flags
 	$(CC) $(ALL_CFLAGS) $(VERSION_FLAG) -MMD -MP -c -o $@ $<
 
 # Changes when compiler or flags do, so that nothing is linked of objects of two builds.
-FLAGS_NOW := $(strip $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PLATFORM) $(VERSION))
+FLAGS_NOW := $(strip $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PLATFORM) $(USERS) $(VERSION))
 ifneq ($(shell cat '$(BUILD)/flags' 2>/dev/null),$(FLAGS_NOW))
 .PHONY: $(BUILD)/flags
 endif

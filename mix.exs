@@ -56,7 +56,7 @@ defmodule Mix.Tasks.Compile.MuontrapHelper do
   #
   # Mix makes the application's priv a symbolic link to the source's. A helper built into that would be shared by all
   # environments and targets, and a cross build would overwrite the host's. So the link gives way to a directory with
-  # links to the source's entries in it, and the helper.
+  # copies of the source's entries, and the helper.
 
   use Mix.Task.Compiler
 
@@ -86,9 +86,7 @@ defmodule Mix.Tasks.Compile.MuontrapHelper do
     if match?({:ok, _target}, File.read_link(priv)), do: File.rm!(priv)
     File.mkdir_p!(priv)
 
-    for entry <- File.ls!("priv"), link = Path.join(priv, entry), not File.exists?(link) do
-      File.cp_r!(Path.join("priv", entry), link)
-    end
+    File.cp_r!("priv", priv)
   end
 
   # A rename, because the old helper may be running, and one who starts it sees the old or the new.

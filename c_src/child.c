@@ -9,13 +9,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "format.h"
 #include "io.h"
 #include "platform.h"
 #include "signals.h"
@@ -96,15 +96,49 @@ static bool install_stdio(const struct stdio *stdio)
     return true;
 }
 
+static size_t environment_most(const struct options *options)
+{
+    size_t count = options->setenv_count + 1;
+
+    for (char **variable = environ; *variable; variable++)
+        count++;
+    return count;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    size_t size = strcspn(a, "=");
+
+    return strncmp(a, b, size) == 0 && b[size] == '=';
+}
+
+/* Ours, but for what --setenv says. */
+static void fill_environment(const struct options *options, const char *environment[])
+{
+    size_t count = 0;
+
+    for (char **variable = environ; *variable; variable++) {
+        bool replaced = false;
+
+        for (unsigned i = 0; i < options->setenv_count && !replaced; i++)
+            replaced = same_name(options->setenv[i], *variable);
+        if (!replaced)
+            environment[count++] = *variable;
+    }
+    for (unsigned i = 0; i < options->setenv_count; i++)
+        environment[count++] = options->setenv[i];
+    environment[count] = NULL;
+}
+
 /* execvp(3), but without its turn to /bin/sh for a file that the kernel doesn't know: garbage is not a script.
  * An EACCES is remembered, because a later directory of PATH may hold the program that was meant. */
-static void execute(const char *program, char *const argv[])
+static void execute(const char *program, char *const argv[], char *const environment[])
 {
     const char *path = getenv("PATH");
     int denied = ENOENT;
 
     if (strchr(program, '/')) {
-        (void)execve(program, argv, environ);
+        (void)execve(program, argv, environment);
         return;
     }
     /* POSIX leaves the search without PATH to the system (confstr's _CS_PATH); this is what env(1) does on Linux. */
@@ -118,7 +152,7 @@ static void execute(const char *program, char *const argv[])
             if (size > 0)
                 file[size++] = '/';
             strcpy(file + size, program);
-            (void)execve(file, argv, environ);
+            (void)execve(file, argv, environment);
             if (errno == EACCES)
                 denied = EACCES;
             else if (errno != ENOENT && errno != ENOTDIR)
@@ -129,15 +163,21 @@ static void execute(const char *program, char *const argv[])
     errno = denied;
 }
 
-static _Noreturn void become_program(const struct options *options, const struct identity *identity,
-                                     const struct stdio *stdio, char *const argv[], pid_t parent, int verdict_fd)
+static bool leave_our_group(const struct options *options, bool lifeline)
 {
+    if (child_shares_group(options, lifeline))
+        return true;
+    return options->port ? setsid() >= 0 : setpgid(0, 0) == 0;
+}
+
+static _Noreturn void become_program(const struct options *options, const struct identity *identity, bool lifeline,
+                                     const struct stdio *stdio, pid_t parent, int verdict_fd)
+{
+    size_t variables = environment_most(options);
+    const char *environment[variables]; /* there is no stack frame below that could miss the room */
     struct verdict verdict = {.stage = STAGE_SPAWN};
 
-    /* In a port the program gets its own session; from a shell it stays in the job, for Ctrl-C and Ctrl-Z. */
-    if (options->port && setsid() < 0)
-        goto failed;
-    if (!install_stdio(stdio))
+    if (!leave_our_group(options, lifeline) || !install_stdio(stdio))
         goto failed;
     verdict.stage = STAGE_CD;
     if (options->cd && chdir(options->cd) < 0)
@@ -150,7 +190,8 @@ static _Noreturn void become_program(const struct options *options, const struct
         goto failed;
     signals_reset();
     verdict.stage = STAGE_EXEC;
-    execute(options->program[0], argv);
+    fill_environment(options, environment);
+    execute(options->file, options->program, (char *const *)(uintptr_t)environment);
 failed:
     verdict.error = errno;
     /* Less than PIPE_BUF bytes: written whole. When the parent is gone nobody needs to know. */
@@ -171,13 +212,13 @@ static const char *locate(const char *program, const char *cd, char *file, size_
         at = "/bin:/usr/bin";
     if (!searched) {
         if (program[0] == '/' || !cd)
-            (void)snprintf(file, size, "%s", program);
+            format(file, size, "%s", program);
         else
-            (void)snprintf(file, size, "%s/%s", cd, program);
+            format(file, size, "%s/%s", cd, program);
         return stat(file, found) == 0 ? file : NULL;
     }
     for (; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
-        (void)snprintf(file, size, "%.*s/%s", (int)strcspn(at, ":"), at, program);
+        format(file, size, "%.*s/%s", (int)strcspn(at, ":"), at, program);
         if (stat(file, found) == 0)
             return file;
     }
@@ -186,7 +227,7 @@ static const char *locate(const char *program, const char *cd, char *file, size_
 
 static bool exec_failed(const struct options *options, int error, struct failure *why)
 {
-    const char *program = options->program[0];
+    const char *program = options->file;
     char file[PATH_MAX];
     struct stat found;
     bool there = locate(program, options->cd, file, sizeof file, &found) != NULL;
@@ -246,28 +287,8 @@ static bool explain(const struct options *options, const struct identity *identi
                       (unsigned long)identity->uid, words);
     default:
         return failed(why, STAGE_SPAWN, verdict->error, "cannot prepare the new process for '%s': %s",
-                      options->program[0], words);
+                      options->file, words);
     }
-}
-
-/* argv with --arg0 in place of the name. */
-static char *const *arguments(const struct options *options, struct failure *why)
-{
-    size_t count = 0;
-    char **argv;
-
-    if (!options->arg0)
-        return options->program;
-    while (options->program[count])
-        count++;
-    argv = calloc(count + 1, sizeof *argv);
-    if (!argv) {
-        failed(why, STAGE_SETUP, errno, "cannot get memory for %lu arguments", (unsigned long)count);
-        return NULL;
-    }
-    memcpy(argv, options->program, count * sizeof *argv);
-    argv[0] = (char *)(uintptr_t)options->arg0; /* execve(2) doesn't write to it */
-    return argv;
 }
 
 /* The pipe is closed by exec, so end-of-file on it means that the program runs. */
@@ -287,36 +308,24 @@ static bool judge(pid_t pid, int verdict_fd, struct verdict *verdict)
     return false;
 }
 
-static bool set_environment(const struct options *options, struct failure *why)
-{
-    for (unsigned i = 0; i < options->setenv_count; i++)
-        if (putenv((char *)(uintptr_t)options->setenv[i]) != 0)
-            return failed(why, STAGE_SETUP, errno, "cannot set %s in the environment: %s", options->setenv[i],
-                          strerror(errno));
-    return true;
-}
-
-static bool start(struct child *child, const struct options *options, const struct identity *identity,
+static bool start(struct child *child, const struct options *options, const struct identity *identity, bool lifeline,
                   const struct stdio *stdio, struct failure *why)
 {
-    char *const *argv = arguments(options, why);
     struct verdict verdict;
     int ends[2];
     pid_t parent = getpid();
 
-    if (!argv || !set_environment(options, why))
-        return false;
     if (!io_pipe(ends))
         return failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));
     child->pid = fork();
     if (child->pid == 0)
-        become_program(options, identity, stdio, argv, parent, ends[1]);
+        become_program(options, identity, lifeline, stdio, parent, ends[1]);
     io_close(&ends[1]);
     if (child->pid < 0) {
         io_close(&ends[0]);
         return failed(why, STAGE_SPAWN, errno,
                       "cannot make a process for '%s': %s (ulimit -u and the pids controller limit processes)",
-                      options->program[0], strerror(errno));
+                      options->file, strerror(errno));
     }
     if (!judge(child->pid, ends[0], &verdict)) {
         io_close(&ends[0]);
@@ -326,11 +335,16 @@ static bool start(struct child *child, const struct options *options, const stru
     return true;
 }
 
+bool child_shares_group(const struct options *options, bool lifeline)
+{
+    return !options->port && (platform_has_children || (!lifeline && options->stdin_mode != STDIN_NULL));
+}
+
 bool child_spawn(struct child *child, const struct options *options, const struct identity *identity, bool lifeline,
                  struct failure *why)
 {
     struct stdio stdio;
-    bool started = stdio_open(&stdio, options, lifeline, why) && start(child, options, identity, &stdio, why);
+    bool started = stdio_open(&stdio, options, lifeline, why) && start(child, options, identity, lifeline, &stdio, why);
 
     stdio_close(&stdio);
     child->stdout_fd = stdio.relay_stdout;

@@ -20,6 +20,10 @@ struct child {
     int stderr_fd;
 };
 
+/* Whether the program shares our session and process group, as the job that a shell made of us. Not in a port, and not
+ * where a group of its own is all that contains it, unless it is to read from the terminal. */
+bool child_shares_group(const struct options *options, bool lifeline);
+
 /* Starts the program as the options say; `lifeline`: standard input is ours, so the program gets /dev/null. */
 bool child_spawn(struct child *child, const struct options *options, const struct identity *identity, bool lifeline,
                  struct failure *why);

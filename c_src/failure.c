@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
+
+#include "format.h"
 
 bool failed(struct failure *why, enum stage stage, int error, const char *format, ...)
 {
@@ -15,7 +16,7 @@ bool failed(struct failure *why, enum stage stage, int error, const char *format
     why->stage = stage;
     why->error = error;
     va_start(args, format);
-    (void)vsnprintf(why->words, sizeof why->words, format, args);
+    format_list(why->words, sizeof why->words, format, args);
     va_end(args);
     return false;
 }

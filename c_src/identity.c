@@ -6,45 +6,27 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "number.h"
+#include "users.h"
+
 static gid_t group_list[GROUPS_MOST];
 
-/* A whole decimal number that fits an id other than (id)-1, which the system calls take for "leave it". */
-static bool number(const char *text, size_t size, unsigned long *result)
-{
-    unsigned long long value = 0;
-
-    if (size == 0 || size > 10)
-        return false;
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-        value = value * 10 + (unsigned long long)(text[i] - '0');
-    }
-    if (value >= 0xffffffffULL)
-        return false;
-    *result = (unsigned long)value;
-    return true;
-}
-
-static bool find_user(const char *given, uid_t *uid, const struct passwd **entry, struct failure *why)
+/* The user, by name or number; *known: it is in the database, else only its uid is set. */
+static bool find_user(const char *given, struct user *user, bool *known, struct failure *why)
 {
     unsigned long value;
 
-    if (number(given, strlen(given), &value)) {
-        *uid = (uid_t)value;
-        *entry = getpwuid(*uid);
-    } else {
-        *entry = getpwnam(given);
-        if (!*entry)
-            return failed(why, STAGE_UID, EINVAL,
-                          "there is no user '%s' (getent passwd lists those there are; a number is taken as it is)", given);
-        *uid = (*entry)->pw_uid;
+    if (number_id(given, strlen(given), &value)) {
+        *known = users_by_uid((uid_t)value, user);
+        user->uid = (uid_t)value;
+    } else if (!(*known = users_by_name(given, user))) {
+        return failed(why, STAGE_UID, EINVAL,
+                      "there is no user '%s' (getent passwd lists those there are; a number is taken as it is)", given);
     }
-    if (*uid == 0)
+    if (user->uid == 0)
         return failed(why, STAGE_UID, EPERM,
                       "--uid %s is root: running a program as root is never done on request (leave --uid out to keep the "
                       "user that muontrap runs as)",
@@ -54,22 +36,19 @@ static bool find_user(const char *given, uid_t *uid, const struct passwd **entry
 
 static bool find_group(const char *given, size_t size, enum stage stage, gid_t *gid, struct failure *why)
 {
-    char name[256];
+    char name[USERS_NAME_MOST];
     unsigned long value;
-    const struct group *entry;
 
-    if (number(given, size, &value)) {
+    if (number_id(given, size, &value)) {
         *gid = (gid_t)value;
     } else {
         if (size >= sizeof name)
             return failed(why, stage, ENAMETOOLONG, "a group's name of %lu bytes is too long", (unsigned long)size);
         memcpy(name, given, size);
         name[size] = '\0';
-        entry = getgrnam(name);
-        if (!entry)
+        if (!users_group_by_name(name, gid))
             return failed(why, stage, EINVAL,
                           "there is no group '%s' (getent group lists those there are; a number is taken as it is)", name);
-        *gid = entry->gr_gid;
     }
     if (*gid == 0)
         return failed(why, stage, EPERM, "group %.*s is root's: a program is never put into it on request", (int)size,
@@ -93,19 +72,15 @@ static bool find_groups(struct identity *identity, const char *list, struct fail
     return true;
 }
 
-static bool groups_of_user(struct identity *identity, const struct passwd *entry, struct failure *why)
+static bool groups_of_user(struct identity *identity, const struct user *user, bool known, struct failure *why)
 {
-    int count = GROUPS_MOST;
-
-    if (!entry) {
-        identity->groups[0] = identity->gid;
-        identity->group_count = 1;
-        return true;
-    }
-    if (getgrouplist(entry->pw_name, identity->gid, identity->groups, &count) < 0)
+    identity->group_count = 1;
+    identity->groups[0] = identity->gid;
+    if (known)
+        identity->group_count = users_groups(user, identity->gid, identity->groups, GROUPS_MOST);
+    if (identity->group_count > GROUPS_MOST)
         return failed(why, STAGE_GROUPS, EINVAL, "user %s is in more than %d groups: name those to use with --groups",
-                      entry->pw_name, GROUPS_MOST);
-    identity->group_count = (size_t)count;
+                      user->name, GROUPS_MOST);
     return true;
 }
 
@@ -136,23 +111,26 @@ static bool has_groups(const struct identity *identity)
 
 bool identity_resolve(struct identity *identity, const struct options *options, struct failure *why)
 {
-    const struct passwd *user = NULL;
+    struct user user;
+    bool known = false;
 
     *identity = (struct identity){.groups = group_list, .uid = getuid(), .gid = getgid()};
     if (options->uid) {
-        if (!find_user(options->uid, &identity->uid, &user, why))
+        if (!find_user(options->uid, &user, &known, why))
             return false;
-        if (!user && !options->gid)
+        if (!known)
+            user.gid = identity->gid;
+        if (!known && !options->gid)
             return failed(why, STAGE_UID, EINVAL,
                           "user %s is not in the user database, so that its group is unknown: name one with --gid",
                           options->uid);
-        if (!options->gid)
-            identity->gid = user->pw_gid;
+        identity->uid = user.uid;
+        identity->gid = user.gid;
     }
     if (options->gid && !find_group(options->gid, strlen(options->gid), STAGE_GID, &identity->gid, why))
         return false;
     if (options->groups ? !find_groups(identity, options->groups, why)
-                        : (options->uid || options->gid) && !groups_of_user(identity, user, why))
+                        : (options->uid || options->gid) && !groups_of_user(identity, &user, known, why))
         return false;
     identity->change_uid = options->uid && (identity->uid != getuid() || identity->uid != geteuid());
     identity->change_gid = (options->uid || options->gid) && (identity->gid != getgid() || identity->gid != getegid());

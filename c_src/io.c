@@ -62,17 +62,15 @@ bool io_write_all(int fd, const void *bytes, size_t size)
     return true;
 }
 
-void io_read_to_end(int fd)
+size_t io_read_some(int fd, void *buffer, size_t size)
 {
-    char bytes[512];
-
     for (;;) {
-        ssize_t size = read(fd, bytes, sizeof bytes);
+        ssize_t got = read(fd, buffer, size);
 
-        if (size == 0 || (size < 0 && errno != EINTR && errno != EAGAIN))
-            return;
-        if (size < 0 && errno == EAGAIN && !wait_for(fd, POLLIN))
-            return;
+        if (got >= 0)
+            return (size_t)got;
+        if (errno != EINTR && (errno != EAGAIN || !wait_for(fd, POLLIN)))
+            return 0;
     }
 }
 

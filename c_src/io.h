@@ -22,8 +22,8 @@ void io_close(int *fd);
 /* Writes all of it, waiting as long as that takes. */
 bool io_write_all(int fd, const void *bytes, size_t size);
 
-/* Reads and throws away until end-of-file. */
-void io_read_to_end(int fd);
+/* Reads what there is, waiting until there is something. 0 at the end, and on an error. */
+size_t io_read_some(int fd, void *buffer, size_t size);
 
 /* The monotonic clock in microseconds. */
 uint64_t io_now_us(void);

@@ -37,8 +37,8 @@ static void wait_for_signal(const struct keeper *keeper)
     (void)poll(&wakeup, 1, -1);
 }
 
-/* Until nothing is left that descends from us. The relay, killed, has left all it had. */
-static void sweep(struct keeper *keeper)
+/* Until nothing is left that descends from us, or nothing that we may kill. */
+static enum sweep sweep(struct keeper *keeper)
 {
     enum sweep result;
 
@@ -46,12 +46,11 @@ static void sweep(struct keeper *keeper)
         wait_for_signal(keeper);
         (void)signals_take();
     }
-    if (result == SWEEP_REFUSED)
-        report_words("process %ld could not be killed and is left running: not permitted (it runs as another user)",
-                     (long)keeper->tree.refused);
+    return result;
 }
 
-/* A group whose leader was the killed relay's child: without adopted orphans, this is all that is known of it. */
+/* A group whose leader was the killed relay's child. Without adopted orphans this is all that is known of it, and that the
+ * pid has not passed to a stranger since the relay died can't be known: POSIX has nothing better. */
 static void kill_told_group(const struct keeper *keeper)
 {
     int pid = 0;
@@ -60,21 +59,21 @@ static void kill_told_group(const struct keeper *keeper)
         (void)kill(-pid, SIGKILL);
 }
 
-/* The relay didn't leave by itself, so the owner has not been told how the program ended. Its pipes are still open here,
- * so that no write of the owner's met a closed pipe; now that all is dead, standard output ends without a last frame,
- * which says so, and the owner lets go in its own time. */
+/* The relay didn't leave by itself, so the owner has not been told how the program ended, and in a port a frame may be cut
+ * off. The owner's pipes are still open here; that they end without a last frame, when all is dead, tells it. */
 static int bury(struct keeper *keeper, int status)
 {
+    enum sweep result;
+
     kill_told_group(keeper);
-    sweep(keeper);
-    if (keeper->options->port) {
-        (void)close(STDOUT_FILENO);
-        io_read_to_end(STDIN_FILENO);
-    } else {
+    result = sweep(keeper);
+    if (result == SWEEP_REFUSED)
+        report_words("process %ld could not be killed and is left running: not permitted (it runs as another user)",
+                     (long)keeper->tree.refused);
+    else if (!keeper->options->port)
         report_words("its relay, process %ld, was killed by signal %d; the program and all its descendants have been "
                      "killed",
                      (long)keeper->relay, WTERMSIG(status));
-    }
     return EXIT_MUONTRAP_FAILED;
 }
 
@@ -98,7 +97,7 @@ static int watch(struct keeper *keeper)
         return -1;
     }
     if (WIFEXITED(status)) {
-        sweep(keeper);
+        (void)sweep(keeper); /* there is something only if the relay was refused it, and it has told so */
         return WEXITSTATUS(status);
     }
     return bury(keeper, status);

@@ -25,12 +25,13 @@
 #define RWF_NOWAIT 0x00000008
 #endif
 
-/* proc(5): /proc/self/fd lists the open descriptors; this is for kernels before 5.9, which have no close_range(2). */
+/* For kernels before 5.9, which have no close_range(2). */
 static void close_one_by_one(void)
 {
-    long most = sysconf(_SC_OPEN_MAX);
+    struct rlimit limit = {.rlim_cur = 0};
 
-    for (int fd = 3; fd < (most > 0 && most < INT_MAX ? most : 65536); fd++)
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    for (int fd = 3; (rlim_t)fd < limit.rlim_cur && fd < INT_MAX; fd++)
         (void)close(fd);
 }
 

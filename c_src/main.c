@@ -81,12 +81,12 @@ int main(int argc, char *argv[])
         return fail(&options, &why);
 
     /* From here no signal is lost: what comes is pending until the keeper and the relay each can handle it. */
-    signals_block(!options.port);
+    setup.lifeline = is_lifeline(&options);
+    signals_block(!options.port, child_shares_group(&options, setup.lifeline));
     if (!keeper_start(&options, &tether, &why))
         return fail(&options, &why);
 
     /* The relay goes on alone. All that can fail is done before there is a program that depends on us. */
-    setup.lifeline = is_lifeline(&options);
     if (!tree_open(&tree, &why) || (setup.signals = signals_open(&why)) < 0)
         return fail(&options, &why);
     if (!child_spawn(&child, &options, &identity, setup.lifeline, &why))

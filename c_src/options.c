@@ -15,9 +15,9 @@ const char options_usage[] =
     "Run PROGRAM contained: when standard input ends, or PROGRAM does, kill all that descends from it.\n"
     "\n"
     "  -k, --delay-to-sigkill MS  milliseconds from SIGTERM to SIGKILL (default 500)\n"
-    "      --stdin MODE           lifeline: its end means stop, PROGRAM gets /dev/null;\n"
-    "                             inherit: PROGRAM gets it, a signal means stop; null: PROGRAM gets /dev/null,\n"
-    "                             a signal means stop. Default: lifeline for a pipe, FIFO or socket, else inherit\n"
+    "      --stdin MODE           lifeline: its end means stop, and PROGRAM gets /dev/null; inherit: PROGRAM gets it;\n"
+    "                             null: PROGRAM gets /dev/null. Default: lifeline for a pipe, FIFO or socket, else\n"
+    "                             inherit. TERM, HUP, INT and QUIT mean stop in any case\n"
     "      --stdout MODE          inherit, null or (with --port) relay\n"
     "      --stderr MODE          inherit, null, stdout (where stdout goes) or (with --port) relay\n"
     "      --cd DIR               start PROGRAM in DIR\n"
@@ -267,11 +267,14 @@ static bool settle(struct options *options, struct failure *why)
                       "no program to run: the usage is muontrap [OPTION]... [--] PROGRAM [ARG]...");
     if (options->program[0][0] == '\0')
         return failed(why, STAGE_OPTIONS, ENOENT, "the program's name is an empty string");
+    options->file = options->program[0];
+    if (options->arg0)
+        options->program[0] = (char *)(uintptr_t)options->arg0; /* execve(2) doesn't write to it */
     return true;
 }
 
 /* POSIX, Utility Conventions, guidelines 9 and 10: options come before the operands, and -- ends them. */
-bool options_parse(struct options *options, int argc, char *const argv[], struct failure *why)
+bool options_parse(struct options *options, int argc, char *argv[], struct failure *why)
 {
     int at = argc > 0 ? 1 : 0;
 

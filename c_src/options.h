@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The command line as a struct. Pure: does no I/O, looks up no name, keeps pointers into argv.
+ * The command line as a struct. Pure: does no I/O, looks up no name, keeps pointers into argv, and puts --arg0 there.
  * Promises that every number is in its range and every choice one of its enum; a failure names the argument and why.
  */
 #ifndef MUONTRAP_OPTIONS_H
@@ -13,7 +13,7 @@
 #include "failure.h"
 
 #define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
-#define SETENV_MOST 1024u             /* --setenv options */
+#define SETENV_MOST 128u              /* --setenv options */
 
 enum stdin_mode { STDIN_AUTO, STDIN_LIFELINE, STDIN_INHERIT, STDIN_NULL };
 enum output_mode { OUTPUT_AUTO, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_STDOUT, OUTPUT_RELAY };
@@ -34,12 +34,13 @@ struct options {
     const char *cd;
     unsigned setenv_count;
     const char *setenv[SETENV_MOST]; /* each NAME=VALUE */
-    char *const *program;      /* PROGRAM [ARG]..., ends with NULL */
+    const char *file;          /* PROGRAM as given */
+    char **program;            /* its argv: PROGRAM, or --arg0, and [ARG]..., ends with NULL */
 };
 
 /* False, with the failure filled, when the command line can't be carried out. `options->port` is right even then, as far
  * as the command line was read, so that the failure can be reported the way that the caller reads. */
-bool options_parse(struct options *options, int argc, char *const argv[], struct failure *why);
+bool options_parse(struct options *options, int argc, char *argv[], struct failure *why);
 
 extern const char options_usage[];
 

@@ -18,7 +18,6 @@ _Static_assert(OUTPUT_COPY_MOST <= DATA_ROOM, "a copied frame must fit");
 
 void output_init(struct output *output, int fd, uint32_t fixed_window, int stdout_fd, int stderr_fd)
 {
-    memset(output, 0, sizeof *output);
     output->fd = fd;
     window_init(&output->window, fixed_window);
     output->streams[0] = (struct stream){.fd = stdout_fd, .tag = TAG_STDOUT, .readable = true};
@@ -39,7 +38,7 @@ void output_queued(struct output *output, size_t size)
 void output_abandon(struct output *output)
 {
     output->gone = true;
-    output->at = output->end = output->control_end = output->moving = 0;
+    output->at = output->end = output->control_at = output->control_end = output->moving = 0;
     output->blocked = false;
 }
 
@@ -60,7 +59,7 @@ bool output_wants(const struct output *output, const struct stream *stream)
 
 static bool idle(const struct output *output)
 {
-    return output->at == output->end && output->moving == 0 && output->control_end == 0;
+    return output->at == output->end && output->moving == 0 && output->control_at == output->control_end;
 }
 
 bool output_drained(const struct output *output)
@@ -85,12 +84,12 @@ static void trouble(struct output *output)
         output_abandon(output);
 }
 
-static void send_bytes(struct output *output)
+static void send_some(struct output *output, const uint8_t *bytes, size_t *at, size_t end)
 {
-    ssize_t sent = write(output->fd, output->bytes + output->at, output->end - output->at);
+    ssize_t sent = write(output->fd, bytes + *at, end - *at);
 
     if (sent >= 0)
-        output->at += (size_t)sent;
+        *at += (size_t)sent;
     else
         trouble(output);
 }
@@ -131,10 +130,9 @@ static void send_promised(struct output *output)
 
 static void send_control(struct output *output)
 {
-    memcpy(output->bytes, output->control, output->control_end);
-    output->at = 0;
-    output->end = output->control_end;
-    output->control_end = 0;
+    send_some(output, output->control, &output->control_at, output->control_end);
+    if (output->control_at == output->control_end)
+        output->control_at = output->control_end = 0;
 }
 
 static void ended(struct stream *stream)
@@ -202,10 +200,10 @@ void output_pump(struct output *output, uint64_t now_us)
     output->blocked = false;
     while (!output->blocked) {
         if (output->at < output->end)
-            send_bytes(output);
+            send_some(output, output->bytes, &output->at, output->end);
         else if (output->moving > 0)
             send_promised(output);
-        else if (output->control_end > 0)
+        else if (output->control_at < output->control_end)
             send_control(output);
         else if (!send_data(output, now_us))
             return;

@@ -37,11 +37,13 @@ struct output {
     size_t moving;
     size_t at;            /* what of bytes[] is to be sent */
     size_t end;
-    size_t control_end;   /* what of control[] is to be sent after it */
+    size_t control_at;    /* what of control[] is to be sent after it */
+    size_t control_end;
     uint8_t control[2 * FRAME_CONTROL_MOST];
-    uint8_t bytes[2 * FRAME_CONTROL_MOST + FRAME_HEADER];
+    uint8_t bytes[OUTPUT_COPY_MOST + FRAME_HEADER];
 };
 
+/* The output must be all zero: its buffers are not touched before they are needed. */
 void output_init(struct output *output, int fd, uint32_t fixed_window, int stdout_fd, int stderr_fd);
 
 /* Room for a control frame of up to FRAME_CONTROL_MOST bytes; output_queued() with its size puts it in line. */

@@ -26,7 +26,7 @@
 #define TAG_DISCARD 'd'
 
 #define FRAME_HEADER 5u      /* bytes: the length and the tag */
-#define FRAME_CONTROL_MOST 8192u /* bytes: no control frame to the VM is longer */
+#define FRAME_CONTROL_MOST 5120u /* bytes: no control frame to the VM is longer */
 #define COMMAND_MOST 5u      /* bytes: the longest frame from the VM, tag and payload */
 
 /* How the program ended, and what it used. */

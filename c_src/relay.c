@@ -91,8 +91,8 @@ static enum state sweep(struct relay *relay)
         return KILLING;
     case SWEEP_REFUSED:
         failed(&why, STAGE_SWEEP, EPERM,
-               "process %ld could not be killed and is left running: not permitted (it runs as another user; run muontrap "
-               "as root, or in a cgroup)",
+               "process %ld could not be killed and is left running: not permitted (it runs as another user; only root could "
+               "kill it)",
                (long)relay->tree.refused);
         report(relay, &why);
         break;
@@ -132,6 +132,8 @@ static void queue_exited(struct relay *relay)
     struct rusage usage;
 
     ending.code = (uint32_t)(ending.signalled ? WTERMSIG(status) : WEXITSTATUS(status));
+    if (!relay->tree.program_ended)
+        ending.code = EXIT_MUONTRAP_FAILED; /* the sweep was refused, and has been reported */
 #ifdef WCOREDUMP
     ending.core_dumped = ending.signalled && WCOREDUMP(status);
 #endif
@@ -383,6 +385,8 @@ int relay_run(const struct relay_setup *setup)
     output_pump(&relay.output, io_now_us());
     while (relay.state != DONE)
         step(&relay);
+    if (!relay.tree.program_ended)
+        return EXIT_MUONTRAP_FAILED;
     status = relay.tree.program_status;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

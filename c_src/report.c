@@ -5,10 +5,10 @@
 #include "report.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "format.h"
 #include "io.h"
 #include "protocol.h"
 #include "signals.h"
@@ -20,11 +20,32 @@ void report_words(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(line + start, sizeof line - start - 1, format, args);
+    format_list(line + start, sizeof line - start - 1, format, args);
     va_end(args);
     strcat(line, "\n");
     /* One write, so that lines of several helpers don't mix. There is nowhere to report that it failed. */
     (void)io_write_all(STDERR_FILENO, line, strlen(line));
+}
+
+/* Until the owner closes, or says that it will write no more. */
+static void wait_to_be_let_go(void)
+{
+    struct decoder decoder = {.have = 0};
+    struct command command = {.kind = COMMAND_NONE};
+    uint8_t bytes[64];
+    size_t size;
+
+    while (command.kind != COMMAND_MALFORMED && (size = io_read_some(STDIN_FILENO, bytes, sizeof bytes)) > 0) {
+        const uint8_t *at = bytes;
+
+        do {
+            protocol_decode(&decoder, &at, &size, &command);
+            if (command.kind == COMMAND_DISCARD)
+                return;
+        } while (command.kind != COMMAND_NONE && command.kind != COMMAND_MALFORMED);
+    }
+    while (command.kind == COMMAND_MALFORMED && io_read_some(STDIN_FILENO, bytes, sizeof bytes) > 0)
+        continue;
 }
 
 void report_failure(const struct options *options, const struct failure *why)
@@ -38,5 +59,5 @@ void report_failure(const struct options *options, const struct failure *why)
     if (!io_write_all(STDOUT_FILENO, frame, protocol_error(frame, why)))
         return;
     signals_reset(); /* there is nothing to clean up: a signal may end the wait */
-    io_read_to_end(STDIN_FILENO);
+    wait_to_be_let_go();
 }

@@ -24,6 +24,7 @@ static const int ignored_signals[] = {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
 static struct {
     int pipe[2];
     bool keep[COUNT(stop_signals)]; /* ignored when we came, and left so */
+    bool shared_terminal;
     volatile sig_atomic_t child;
     volatile sig_atomic_t stop;
 } state = {.pipe = {-1, -1}};
@@ -35,7 +36,7 @@ static void on_signal(int signal, siginfo_t *info, void *context)
     (void)context;
     if (signal == SIGCHLD)
         state.child = 1;
-    else if ((signal == SIGINT || signal == SIGQUIT) && platform_signal_from_terminal(info))
+    else if (state.shared_terminal && (signal == SIGINT || signal == SIGQUIT) && platform_signal_from_terminal(info))
         return; /* for the foreground process group: the program has got it too, and decides */
     else
         state.stop = 1;
@@ -63,10 +64,11 @@ static void disposition(int signal, void (*handler)(int))
     (void)sigaction(signal, &action, NULL);
 }
 
-void signals_block(bool keep_ignored)
+void signals_block(bool keep_ignored, bool shared_terminal)
 {
     sigset_t set;
 
+    state.shared_terminal = shared_terminal;
     for (size_t i = 0; i < COUNT(stop_signals); i++) {
         struct sigaction was;
 

@@ -12,8 +12,9 @@
 #include "failure.h"
 
 /* Blocks what signals_open() will handle. `keep_ignored`: when SIGHUP, SIGINT or SIGQUIT arrives ignored, as under
- * nohup(1) or in the background of a shell without job control, it stays so, for us and for the program. */
-void signals_block(bool keep_ignored);
+ * nohup(1) or in the background of a shell without job control, it stays so, for us and for the program.
+ * `shared_terminal`: what the terminal sends to our process group reaches the program too. */
+void signals_block(bool keep_ignored, bool shared_terminal);
 
 /* Makes the pipe, anew in a new process, and installs the handlers. Returns the descriptor to poll, -1 with the failure
  * filled. */

@@ -6,8 +6,8 @@ defmodule MuonTrap.Port do
   # The one place where ports to the helper are opened, fed and closed, and where the bytes are counted that its window
   # goes by. Everything else is built on it: a loop around `next/2`, or `handle/2` in a GenServer's handle_info/2.
   #
-  # The end of the helper's output is `:eof`, not the exit status of its process: the port stays open until it is closed
-  # here, so that no acknowledgement can meet a closed pipe.
+  # The helper leaves after it has told all and the port is closed here, so no acknowledgement meets a closed pipe. When it
+  # leaves before, the port has its exit status, which comes after all frames, and then closes by itself.
 
   alias MuonTrap.{Error, Protocol, Reaper}
 
@@ -83,7 +83,7 @@ defmodule MuonTrap.Port do
     end
   end
 
-  def handle(%__MODULE__{port: port} = state, {port, :eof}), do: {{:error, vanished()}, state}
+  def handle(%__MODULE__{port: port} = state, {port, {:exit_status, _status}}), do: {{:error, vanished()}, state}
 
   def handle(%__MODULE__{monitor: monitor} = state, {:DOWN, monitor, :port, _port, _reason}),
     do: {{:error, vanished()}, state}
@@ -193,7 +193,7 @@ defmodule MuonTrap.Port do
   defp port_options(options) do
     [
       :binary,
-      :eof,
+      :exit_status,
       :use_stdio,
       packet: 4,
       args: helper_args(options) ++ ["--", options.cmd | options.args],

@@ -74,7 +74,7 @@ defmodule MuonTrap.Reaper do
   defp stop(port) do
     Port.connect(port, self())
     Port.command(port, Protocol.encode(:stop))
-    # The last that is ever written: the helper doesn't wait for the port to be closed then.
+    # The last that is ever written: the helper doesn't wait for the port to be closed then, but leaves when all is dead.
     Port.command(port, Protocol.encode(:discard))
     await_end(port)
   rescue
@@ -84,8 +84,7 @@ defmodule MuonTrap.Reaper do
 
   defp await_end(port) do
     receive do
-      {^port, {:data, _frame}} -> await_end(port)
-      {^port, :eof} -> Port.close(port)
+      {^port, _message} -> await_end(port)
       {:EXIT, ^port, _reason} -> :ok
     end
   end

@@ -34,10 +34,10 @@ static pid_t any_child(void)
     return (pid_t)strtol(text, NULL, 10);
 }
 
-static bool dies_by_itself(pid_t pid)
+bool dies_within(pid_t pid, int milliseconds)
 {
     struct pollfd dead = {.fd = (int)syscall(SYS_pidfd_open, pid, 0u), .events = POLLIN};
-    bool is_dead = dead.fd < 0 || poll(&dead, 1, DYING_MS) > 0;
+    bool is_dead = dead.fd < 0 || poll(&dead, 1, milliseconds) > 0;
 
     if (dead.fd >= 0)
         (void)close(dead.fd);
@@ -68,7 +68,7 @@ static unsigned clear_up(bool hung)
     pid_t pid;
 
     while ((pid = any_child()) > 0) {
-        if (hung || !dies_by_itself(pid)) {
+        if (hung || !dies_within(pid, DYING_MS)) {
             char name[256];
 
             name_of(pid, name, sizeof name);
@@ -87,8 +87,9 @@ int run_guarded(int (*tests)(void))
     pid_t pid;
     pid_t dead;
 
-    /* Where the tests run from has no say: an ignored SIGCHLD or a blocked signal would be inherited. */
+    /* Where the tests run from has no say: an ignored SIGCHLD or an open descriptor would be inherited. */
     (void)signal(SIGCHLD, SIG_DFL);
+    (void)close_range(3, ~0u, 0);
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         abort();
     (void)fflush(NULL);

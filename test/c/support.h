@@ -72,6 +72,8 @@ size_t read_text(int fd, char *text, size_t size);
 
 bool is_alive(pid_t pid);
 void await_death(pid_t pid);
+/* For what may never happen, and then should not take all the time there is. */
+bool dies_within(pid_t pid, int milliseconds);
 
 /* A directory of the test's own, which end_test() removes with all in it. */
 const char *own_directory(void);

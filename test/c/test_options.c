@@ -14,7 +14,7 @@ static struct options options;
 static struct failure why;
 
 /* Whether muontrap would take that command line; `options` and `why` say the rest. */
-static bool takes(char *const argv[])
+static bool takes(char *argv[])
 {
     int argc = 0;
 
@@ -79,7 +79,7 @@ static void a_single_dash_is_a_program(void **state)
 
 static void without_a_program_it_says_the_usage(void **state)
 {
-    char *const nothing[] = {NULL};
+    char *nothing[] = {NULL};
 
     (void)state;
     REFUSES(EINVAL, "no program", "--port");
@@ -156,7 +156,7 @@ static void help_and_version_need_no_program(void **state)
 static void the_usage_names_every_option(void **state)
 {
     static const char *const names[] = {"-k, --delay-to-sigkill", "--stdin", "--stdout", "--stderr", "--cd", "--arg0",
-                                        "--uid", "--gid", "--groups", "--port", "--stdio-window", "-h, --help",
+                                        "--uid", "--gid", "--groups", "--setenv", "--port", "--stdio-window", "-h, --help",
                                         "-V, --version"};
 
     (void)state;
@@ -180,6 +180,7 @@ static void the_delay_is_whole_milliseconds(void **state)
     REFUSES(EINVAL, "' 1'", "-k", " 1", "true");
     REFUSES(EINVAL, "'1s'", "-k", "1s", "true");
     REFUSES(EINVAL, "'1:'", "-k", "1:", "true");
+    REFUSES(EINVAL, "'1 2'", "-k", "1 2", "true");
     REFUSES(EINVAL, "'/'", "-k", "/", "true");
     REFUSES(EINVAL, "''", "-k", "", "true");
     REFUSES(EINVAL, "''", "--delay-to-sigkill=", "true");
@@ -265,6 +266,8 @@ static void names_are_kept_as_given(void **state)
     assert_string_equal(options.gid, "7");
     assert_string_equal(options.groups, "a,b");
     assert_string_equal(options.arg0, "");
+    assert_string_equal(options.file, "true");
+    assert_string_equal(options.program[0], "");
     assert_string_equal(options.cd, "/tmp");
     assert_true(TAKES("--groups=", "true"));
     assert_string_equal(options.groups, "");
@@ -284,6 +287,36 @@ static void a_value_may_look_like_an_option(void **state)
     assert_true(TAKES("--arg0", "--port", "true"));
     assert_string_equal(options.arg0, "--port");
     assert_false(options.port);
+}
+
+static void variables_are_kept_in_order(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--setenv", "A=1", "--setenv=B=", "--setenv", "C=x=y", "true"));
+    assert_int_equal(options.setenv_count, 3);
+    assert_string_equal(options.setenv[0], "A=1");
+    assert_string_equal(options.setenv[1], "B=");
+    assert_string_equal(options.setenv[2], "C=x=y");
+    REFUSES(EINVAL, "NAME=VALUE, not 'A'", "--setenv", "A", "true");
+    REFUSES(EINVAL, "NAME=VALUE, not '=1'", "--setenv", "=1", "true");
+    REFUSES(EINVAL, "NAME=VALUE, not ''", "--setenv=", "true");
+}
+
+static void more_variables_than_there_is_room_for_are_refused(void **state)
+{
+    static char *argv[SETENV_MOST + 4];
+
+    (void)state;
+    argv[0] = (char *)"muontrap";
+    for (unsigned i = 1; i <= SETENV_MOST; i++)
+        argv[i] = (char *)"--setenv=A=1";
+    argv[SETENV_MOST + 1] = (char *)"true";
+    assert_true(takes(argv));
+    assert_int_equal(options.setenv_count, SETENV_MOST);
+    argv[SETENV_MOST + 1] = argv[1];
+    argv[SETENV_MOST + 2] = (char *)"true";
+    assert_false(takes(argv));
+    assert_int_equal(why.error, E2BIG);
 }
 
 static void that_it_is_a_port_is_known_even_when_the_rest_is_wrong(void **state)
@@ -330,6 +363,8 @@ static int tests(void)
         TEST(names_are_kept_as_given),
         TEST(empty_names_are_refused),
         TEST(a_value_may_look_like_an_option),
+        TEST(variables_are_kept_in_order),
+        TEST(more_variables_than_there_is_room_for_are_refused),
         TEST(that_it_is_a_port_is_known_even_when_the_rest_is_wrong),
         TEST(a_very_long_argument_fits_the_words),
     };

@@ -44,6 +44,7 @@ static void open_output(uint32_t window)
     to_stdout = streams[0][1];
     to_stderr = streams[1][1];
     received_size = 0;
+    memset(&output, 0, sizeof output);
     output_init(&output, port[1], window, streams[0][0], streams[1][0]);
 }
 
@@ -463,6 +464,7 @@ static void it_can_be_abandoned_while_blocked(void **state)
 static void streams_that_were_never_there_have_ended(void **state)
 {
     (void)state;
+    memset(&output, 0, sizeof output);
     output_init(&output, -1, 0, -1, -1);
     assert_true(output_ended(&output));
     output_pump(&output, 0);

@@ -12,14 +12,14 @@ TEST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omi
 TEST_WARNINGS := $(filter-out -Werror,$(WARNINGS)) -Werror
 TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG) $(if $(PORTABLE),-DPORTABLE=1)
 
-PURE_MODULES := options protocol window failure
+PURE_MODULES := options protocol window failure format
 PURE_TESTS := $(PURE_MODULES:%=test_%)
 TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_relay
 
 # The system calls that a test program can make fail.
 WRAP_test_platform := syscall
 WRAP_test_identity := setgroups setgid setuid
-WRAP_test_child := fork pipe setsid dup2 prctl setgroups setgid setuid calloc open
+WRAP_test_child := fork pipe setsid dup2 prctl setgroups setgid setuid open
 WRAP_test_tree := prctl open
 WRAP_test_keeper := fork socketpair prctl open pipe
 
@@ -31,14 +31,15 @@ TEST_RUN := TROUBLE='$(CURDIR)/$(TEST_BUILD)/trouble'
 
 # What runs the helper runs it twice: with the sanitizers, and as it is shipped.
 test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap $(BUILD)/muontrap
-	@set -e; for test in $(TESTS); do \
-	    echo "== $$test"; \
-	    $(TEST_RUN) MUONTRAP='$(CURDIR)/$(TEST_BUILD)/muontrap' $(TEST_BUILD)/$$test; \
-	    case $$test in test_relay|test_keeper) \
-	        echo "== $$test, with $(BUILD)/muontrap"; \
-	        $(TEST_RUN) MUONTRAP='$(CURDIR)/$(BUILD)/muontrap' $(TEST_BUILD)/$$test;; \
-	    esac; \
-	done
+	@failed=; run() { \
+	    echo "== $$1 $${2:+($$2)}"; \
+	    $(TEST_RUN) MUONTRAP="$(CURDIR)/$${2:-$(TEST_BUILD)/muontrap}" $(TEST_BUILD)/$$1 || failed="$$failed $$1"; \
+	}; \
+	for test in $(TESTS); do \
+	    run $$test; \
+	    case $$test in test_relay|test_keeper) run $$test $(BUILD)/muontrap;; esac; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 $(TEST_BUILD)/c_src/%.o: c_src/%.c
 	@mkdir -p $(@D)

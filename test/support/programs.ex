@@ -7,7 +7,7 @@ defmodule MuonTrap.Test.Programs do
   # that a test waits for that, and end by themselves after a while in case that nothing else ends them.
 
   @doc "Writes a line and stays"
-  def sleeper(), do: sh("echo ready; exec sleep 1000")
+  def sleeper(), do: perl(~S[$| = 1; print "ready\n"; sleep 1000])
 
   @doc "Doesn't care for SIGTERM, nor does its child"
   def deaf(), do: sh("trap '' TERM; sleep 1000 & echo ready; while :; do sleep 1000; done")

@@ -1,0 +1,30 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The user and group database. users_nss.c asks the C library, and so whatever the system is configured to ask;
+ * users_files.c reads /etc/passwd and /etc/group, which is all that a static program can do.
+ */
+#ifndef MUONTRAP_USERS_H
+#define MUONTRAP_USERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define USERS_NAME_MOST 256 /* bytes, with the NUL */
+
+struct user {
+    char name[USERS_NAME_MOST];
+    uid_t uid;
+    gid_t gid;
+};
+
+/* False where there is none. */
+bool users_by_name(const char *name, struct user *user);
+bool users_by_uid(uid_t uid, struct user *user);
+bool users_group_by_name(const char *name, gid_t *gid);
+
+/* The user's groups, its primary group first. Returns how many, or `most` + 1 when there are more than that. */
+size_t users_groups(const struct user *user, gid_t primary, gid_t *groups, size_t most);
+
+#endif

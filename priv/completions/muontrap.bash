@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Completion of muontrap(1) for bash, on bash-completion.
+
+# What compgen says of the options and arguments, for the word under the cursor.
+_muontrap_reply()
+{
+    mapfile -t COMPREPLY < <(compgen "$@" -- "$cur")
+}
+
+# Sets `program` to the index in COMP_WORDS where the program stands, to nothing while the cursor is before it, and
+# `port` when --port has been given.
+_muontrap_scan()
+{
+    local i at words cword
+
+    # As the shell splits them; COMP_WORDS has each = as a word of its own.
+    _get_comp_words_by_ref -n = words cword
+    for ((i = 1; i <= cword; i++)); do
+        case ${words[i]} in
+            --)
+                ((i++))
+                break
+                ;;
+            --port)
+                port=yes
+                ;;
+            -k | --delay-to-sigkill | --stdin | --stdout | --stderr | --cd | --setenv | --arg0 | --uid | --gid | \
+                --groups | --stdio-window)
+                ((i++))
+                ;;
+            -*) ;;
+            *)
+                break
+                ;;
+        esac
+    done
+    ((i <= cword)) || return
+    at=$i
+    for ((i = 1, program = 1; i < at; i++)); do
+        _muontrap_pieces "${words[i]}"
+    done
+}
+
+# Moves `program` over the words of COMP_WORDS that make up this one.
+_muontrap_pieces()
+{
+    local joined=''
+
+    while [[ $joined != "$1" ]] && ((program < COMP_CWORD)); do
+        joined+=${COMP_WORDS[program]}
+        ((program++))
+    done
+}
+
+_muontrap_modes()
+{
+    local modes
+
+    case $1${port:+ --port} in
+        --stdin) modes='inherit lifeline null' ;;
+        --stdout) modes='inherit null' ;;
+        --stderr) modes='inherit null stdout' ;;
+        '--stdin --port') modes='null' ;;
+        '--stdout --port') modes='null relay' ;;
+        '--stderr --port') modes='inherit null relay stdout' ;;
+    esac
+    _muontrap_reply -W "$modes"
+}
+
+# The last name of a list separated by commas; those before it stay.
+_muontrap_groups()
+{
+    local before=''
+
+    [[ $cur == *,* ]] && before=${cur%,*},
+    cur=${cur##*,}
+    _muontrap_reply -P "$before" -g
+}
+
+_muontrap()
+{
+    # shellcheck disable=SC2034 # _init_completion sets words and cword
+    local cur prev words cword split program='' port=''
+    _init_completion -s || return
+
+    _muontrap_scan
+    if [[ $program ]]; then
+        _command_offset "$program"
+        return
+    fi
+
+    case $prev in
+        --stdin | --stdout | --stderr)
+            _muontrap_modes "$prev"
+            return
+            ;;
+        --cd)
+            _filedir -d
+            return
+            ;;
+        --uid)
+            _muontrap_reply -u
+            return
+            ;;
+        --gid)
+            _muontrap_reply -g
+            return
+            ;;
+        --groups)
+            _muontrap_groups
+            return
+            ;;
+        -k | --delay-to-sigkill)
+            _muontrap_reply -W '0 500 1000 5000 10000'
+            return
+            ;;
+        --stdio-window)
+            _muontrap_reply -W '10240 65536 1048576'
+            return
+            ;;
+        --setenv)
+            _muontrap_reply -v -S =
+            compopt -o nospace
+            return
+            ;;
+        --arg0)
+            return
+            ;;
+    esac
+    $split && return
+
+    if [[ $cur == -* ]]; then
+        local options='--delay-to-sigkill --stdin --stdout --stderr --cd --setenv --arg0 --uid --gid --groups
+            --port --help --version -k -h -V'
+        [[ $port ]] && options+=' --stdio-window'
+        _muontrap_reply -W "$options"
+    fi
+} &&
+    complete -F _muontrap muontrap
+
+# ex: filetype=sh

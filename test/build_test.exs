@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.BuildTest do
+  # What mix compile makes, in projects of their own.
+  use ExUnit.Case, async: true
+
+  @moduletag :tmp_dir
+  @root File.cwd!()
+
+  defp mix!(args, dir, env \\ []) do
+    clean = for name <- ["MIX_BUILD_PATH", "MIX_TARGET", "CC", "CFLAGS", "CROSSCOMPILE", "PORTABLE"], do: {name, nil}
+    env = clean ++ [{"MIX_ENV", "dev"}] ++ env
+    {output, status} = System.cmd("mix", args, cd: dir, env: env, stderr_to_stdout: true)
+    assert status == 0, output
+    output
+  end
+
+  # A copy of what git has or would have, as a clone is.
+  defp copy(dir) do
+    source = Path.join(dir, "muontrap")
+    File.mkdir_p!(source)
+
+    for entry <- ["c_src", "lib", "priv", "Makefile", "mix.exs", "README.md"],
+        File.exists?(Path.join(@root, entry)),
+        do: File.cp_r!(Path.join(@root, entry), Path.join(source, entry))
+
+    source
+  end
+
+  defp project(dir, dep) do
+    app = Path.join(dir, "app")
+    File.mkdir_p!(Path.join(app, "lib"))
+
+    File.write!(Path.join(app, "mix.exs"), """
+    defmodule App.MixProject do
+      use Mix.Project
+      def project(), do: [app: :app, version: "0.1.0", deps: [#{dep}]]
+      def application(), do: [extra_applications: [:logger]]
+    end
+    """)
+
+    app
+  end
+
+  @hello ~S|IO.inspect(MuonTrap.cmd("echo", ["hello"]))|
+
+  test "a project with the library as a path dependency runs programs", %{tmp_dir: dir} do
+    source = copy(dir)
+    app = project(dir, ~s({:muontrap, path: #{inspect(source)}}))
+    assert mix!(["run", "-e", @hello], app) =~ ~S({"hello\n", 0})
+    # Nothing has been written into the library's own directory.
+    assert Enum.sort(File.ls!(source)) -- ["README.md"] == ["Makefile", "c_src", "lib", "mix.exs", "priv"]
+    refute File.exists?(Path.join(source, "priv/muontrap"))
+  end
+
+  test "a project with the library as a git dependency runs programs, also from a release", %{tmp_dir: dir} do
+    source = copy(dir)
+    git = fn args -> {_output, 0} = System.cmd("git", args, cd: source, stderr_to_stdout: true) end
+    git.(["init", "-q"])
+    git.(["add", "."])
+    git.(["-c", "user.name=Test", "-c", "user.email=test@localhost", "commit", "-qm", "All"])
+    app = project(dir, ~s({:muontrap, git: #{inspect("file://" <> source)}}))
+    mix!(["deps.get"], app)
+    assert mix!(["run", "-e", @hello], app) =~ ~S({"hello\n", 0})
+
+    mix!(["release", "--quiet"], app, [{"MIX_ENV", "prod"}])
+    release = Path.join(app, "_build/prod/rel/app/bin/app")
+    {output, 0} = System.cmd(release, ["eval", @hello], stderr_to_stdout: true)
+    assert output =~ ~S({"hello\n", 0})
+  end
+
+  test "a cross build never mixes with the host's", %{tmp_dir: dir} do
+    source = copy(dir)
+    # Not a real cross compiler, which a machine need not have: one whose output can be told.
+    tools = Path.join(dir, "tools")
+    File.mkdir_p!(tools)
+    gcc = Path.join(tools, "other-gcc")
+    File.write!(gcc, "#!/bin/sh\nexec cc \"$@\" -DOTHER_TARGET -Wl,--build-id=0xabcdef0123\n")
+    File.chmod!(gcc, 0o755)
+    priv = fn build -> Path.join([source, "_build", build, "lib/muontrap/priv/muontrap"]) end
+
+    mix!(["compile"], source)
+    host = File.read!(priv.("dev"))
+    mix!(["compile"], source, [{"MIX_TARGET", "other"}, {"CROSSCOMPILE", Path.join(tools, "other")}])
+    other = File.read!(priv.("other_dev"))
+
+    assert File.read!(priv.("dev")) == host
+    assert other =~ <<0xAB, 0xCD, 0xEF, 0x01, 0x23>>
+    refute host =~ <<0xAB, 0xCD, 0xEF, 0x01, 0x23>>
+
+    # And the other way round, with nothing to build.
+    mix!(["compile"], source)
+    assert File.read!(priv.("dev")) == host
+    assert File.read!(priv.("other_dev")) == other
+  end
+
+  test "CC and CFLAGS are honoured, and a change of them builds anew", %{tmp_dir: dir} do
+    source = copy(dir)
+    helper = Path.join(source, "_build/dev/lib/muontrap/priv/muontrap")
+    mix!(["compile"], source)
+    before = File.read!(helper)
+    mix!(["compile"], source, [{"CC", "gcc"}, {"CFLAGS", "-O1 -g"}])
+    refute File.read!(helper) == before
+    mix!(["compile"], source)
+    assert File.read!(helper) == before
+  end
+
+  test "what ships beside the helper is in the application's priv", %{tmp_dir: dir} do
+    source = copy(dir)
+    mix!(["compile"], source)
+    priv = Path.join(source, "_build/dev/lib/muontrap/priv")
+
+    for file <- ["man/man1/muontrap.1", "completions/muontrap.bash", "completions/_muontrap"],
+        do: assert(File.regular?(Path.join(priv, file)))
+
+    # A compile with nothing to do leaves the helper as it is.
+    before = File.stat!(Path.join(priv, "muontrap"))
+    mix!(["compile"], source)
+    assert File.stat!(Path.join(priv, "muontrap")).mtime == before.mtime
+
+    mix!(["clean"], source)
+    refute File.exists?(Path.join(priv, "muontrap"))
+  end
+
+  test "a compiler that fails is told of with what it said", %{tmp_dir: dir} do
+    source = copy(dir)
+    File.write!(Path.join(source, "c_src/main.c"), "#error broken on purpose\n", [:append])
+    env = [{"MIX_ENV", "dev"}, {"MIX_BUILD_PATH", nil}]
+    {output, status} = System.cmd("mix", ["compile"], cd: source, env: env, stderr_to_stdout: true)
+    assert status != 0
+    assert output =~ "broken on purpose"
+    assert output =~ "helper could not be built"
+  end
+end

@@ -1,0 +1,74 @@
+#!/usr/bin/env bats
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What muontrap costs while nothing happens.
+
+load helper
+
+WATCHED_SECONDS=5
+
+lifeline() {
+    mkfifo "$dir/fifo"
+    exec 6<>"$dir/fifo" 7<"$dir/fifo" 8>"$dir/fifo" 6>&-
+}
+
+idle_program() {
+    lifeline
+    start sh -c 'echo ready; exec sleep 1000' <&7 7<&- 8>&-
+    exec 7<&-
+    await ready
+    relay=$(relay_of "$keeper")
+    # both sleep: the last thing that either did has come to its end
+    timeout "$PATIENCE" sh -c 'for pid; do until grep -q "^State:.S" "/proc/$pid/status"; do :; done; done' sh \
+        "$keeper" "$relay"
+}
+
+switches() { grep -h '^voluntary_ctxt_switches' "/proc/$keeper/status" "/proc/$relay/status"; }
+
+@test "an idle keeper and relay never wake up" {
+    idle_program
+    before=$(switches)
+    sleep "$WATCHED_SECONDS"
+    output=$(switches)
+    output_is "$before"
+}
+
+@test "an idle keeper and relay make no system call" {
+    command -v strace >/dev/null || skip "needs strace"
+    idle_program
+    status=0
+    timeout -s INT "$WATCHED_SECONDS" strace -f -o "$dir/trace" -p "$keeper" -p "$relay" 2>"$dir/strace" || status=$?
+    ! grep -q 'Operation not permitted' "$dir/strace" || skip "strace may not attach here"
+    [ "$(grep -c ' attached$' "$dir/strace")" = 2 ]
+    # strace itself interrupts the call that each is in, which shows as its being resumed, once
+    output=$(grep -Ev 'restart_syscall\(<\.\.\. resuming|<detached \.\.\.>$' "$dir/trace" || :)
+    output_is ""
+    [ "$(wc -l <"$dir/trace")" -le 4 ]
+}
+
+@test "keeper and relay are small: under 150 KB of memory together" {
+    LC_ALL=C ldd "$MUONTRAP" 2>&1 | grep -Eq 'statically linked|not a dynamic executable' || skip "is for a static build"
+    idle_program
+    total=0
+    for pid in "$keeper" "$relay"; do
+        size=$(awk '/^VmRSS:/ { print $2 }' "/proc/$pid/status")
+        echo "process $pid: $size KB resident, of which $(awk '/^RssAnon:/ { print $2 }' "/proc/$pid/status") KB its own"
+        total=$((total + size))
+    done
+    [ "$total" -lt 150 ]
+}
+
+@test "an idle keeper and relay hold few descriptors" {
+    idle_program
+    for pid in "$keeper" "$relay"; do
+        [ "$(find "/proc/$pid/fd" -type l | wc -l)" -le 8 ]
+    done
+}
+
+@test "a stopped and ended program leaves no zombie while the helper runs on" {
+    start sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do setsid sh -c "sleep 0 &" & done; wait; echo ready; exec sleep 1000' </dev/null
+    await ready
+    relay=$(relay_of "$keeper")
+    timeout "$PATIENCE" sh -c 'while [ "$(wc -w <"/proc/$1/task/$1/children")" != 1 ]; do :; done' sh "$relay"
+}

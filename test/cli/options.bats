@@ -1,0 +1,192 @@
+#!/usr/bin/env bats
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# The command line: what is taken, and what is refused with words that name it.
+
+load helper
+
+# Refused with status 125, one line, and the words given; the program has not run.
+refused() {
+    local words=()
+
+    while [ "$1" != --- ]; do
+        words+=("$1")
+        shift
+    done
+    shift
+    run -125 --separate-stderr muontrap "$@"
+    output_is ""
+    # shellcheck disable=SC2154 # bats sets it
+    output=$stderr
+    output_has "muontrap: " "${words[@]}"
+    [ "${#stderr_lines[@]}" = 1 ]
+}
+
+@test "--help and -h print the usage to standard output" {
+    for option in --help -h; do
+        run -0 --separate-stderr muontrap "$option"
+        output_has "Usage: muontrap [OPTION]... [--] PROGRAM [ARG]..." --delay-to-sigkill --stdin --stdout --stderr \
+            --cd --arg0 --uid --gid --groups --port --stdio-window --version "Exit status"
+        [ -z "$stderr" ]
+    done
+}
+
+@test "no line of the help is wider than 120 columns" {
+    run -0 muontrap --help
+    for line in "${lines[@]}"; do
+        [ "${#line}" -le 120 ]
+    done
+}
+
+@test "--version and -V print the version to standard output" {
+    for option in --version -V; do
+        run -0 --separate-stderr muontrap "$option"
+        [[ $output =~ ^muontrap\ [0-9]+\.[0-9]+\.[0-9]+ ]]
+        [ "${#lines[@]}" = 1 ]
+        [ -z "$stderr" ]
+    done
+}
+
+@test "help that cannot be printed is a failure" {
+    [ -c /dev/full ] || skip "needs /dev/full"
+    run -125 sh -c '"$MUONTRAP" --help >/dev/full'
+}
+
+@test "an unknown option is named, and the help is pointed to" {
+    refused --no-such-option --help --- --no-such-option true
+    refused -x --help --- -x true
+    refused --delay --help --- --delay 5 true
+    refused --stdinn --- --stdinn=null true
+}
+
+@test "an option without its value is named" {
+    for option in -k --delay-to-sigkill --stdio-window --stdin --stdout --stderr --uid --gid --groups --arg0 --cd; do
+        refused "$option" value --- "$option"
+    done
+}
+
+@test "a value for an option that takes none is refused" {
+    refused --port "no value" --- --port=yes true
+    refused --help "no value" --- --help=me true
+    refused -V "no value" --- -Vx true
+}
+
+@test "--delay-to-sigkill takes a whole number of milliseconds only" {
+    for value in abc -1 1.5 1s 0x10 '' ' 1' +1 99999999999 18446744073709551617 2147483648; do
+        refused --delay-to-sigkill millisecond --- -k "$value" true
+        refused --delay-to-sigkill millisecond --- --delay-to-sigkill="$value" true
+    done
+    refused "'abc'" --- -k abc true
+    refused 99999999999 --- -k 99999999999 true
+}
+
+@test "the delay may be attached, apart, or follow an equals sign" {
+    run -0 muontrap -k100 echo hi
+    output_is hi
+    run -0 muontrap -k 100 echo hi
+    output_is hi
+    run -0 muontrap --delay-to-sigkill 100 echo hi
+    output_is hi
+    run -0 muontrap --delay-to-sigkill=100 echo hi
+    output_is hi
+    run -0 muontrap -k 0 -k 2147483647 echo hi
+    output_is hi
+}
+
+# With --port a failure is a frame: its tag !, its stage 1 (options), its errno, and the words. `tr` takes out the zeros.
+framed() {
+    run -125 bash -c '"$MUONTRAP" --port "$@" true </dev/null | tr -d "\0"; exit "${PIPESTATUS[0]}"' bash "$@"
+    [[ $output == *'!'$'\x01'* ]]
+}
+
+@test "--stdio-window takes a number of bytes above 0 only" {
+    for value in 0 -1 abc 1k '' 99999999999 18446744073709551616; do
+        framed --stdio-window "$value"
+        output_has --stdio-window bytes "$value"
+    done
+    run -125 muontrap --stdio-window abc true
+    output_has "--stdio-window" "'abc'"
+}
+
+@test "--stdio-window without --port is refused" {
+    refused --stdio-window --port --- --stdio-window 100 true
+}
+
+@test "a mode that there is not is named together with those there are" {
+    refused --stdin lifeline inherit null "'bogus'" --- --stdin bogus true
+    refused --stdout inherit null "'bogus'" --- --stdout bogus true
+    refused --stdout inherit null "'stdout'" --- --stdout stdout true
+    refused --stderr inherit null stdout "'bogus'" --- --stderr=bogus true
+    refused --stdin "''" --- --stdin= true
+}
+
+@test "relay is a mode of the port alone" {
+    refused relay --port --- --stdout relay true
+    refused relay --port --- --stderr relay true
+}
+
+@test "what makes no sense in a port is refused with a frame" {
+    for combination in "--stdin inherit" "--stdin lifeline" "--stdout inherit"; do
+        # shellcheck disable=SC2086 # two words
+        framed $combination
+        output_has "$combination can't be had with --port"
+    done
+}
+
+@test "a program has to be named" {
+    refused "no program" usage ---
+    refused "no program" usage --- --
+    refused "no program" usage --- -k 100
+    refused "no program" usage --- -k 100 --
+}
+
+@test "a program's name that is empty is refused" {
+    run -125 muontrap ''
+    output_has "muontrap: " "empty"
+    run -125 muontrap -- ''
+    output_has "muontrap: " "empty"
+}
+
+@test "a directory, user or group that is empty is refused" {
+    refused --cd empty --- --cd '' true
+    refused --cd empty --- --cd= true
+    refused --uid empty --- --uid '' true
+    refused --gid empty --- --gid '' true
+}
+
+@test "options end at the first word that is none" {
+    run -0 muontrap echo -k --help -- -x
+    output_is "-k --help -- -x"
+    run -0 muontrap -k 100 echo -V
+    output_is "-V"
+}
+
+@test "-- ends the options and is not passed on" {
+    run -0 muontrap -- echo -k
+    output_is "-k"
+    run -0 muontrap -- echo -- hi
+    output_is "-- hi"
+    run -127 muontrap -- -k
+    output_has "'-k'"
+}
+
+@test "a lone - is a program's name" {
+    run -127 muontrap -
+    output_has "'-'"
+}
+
+@test "the first mistake is the one that is told" {
+    refused -x --- -x --also-wrong true
+}
+
+@test "arguments reach the program as they are" {
+    run -0 muontrap printf '<%s>' '' 'a b' '*' "it's" $'new\nline' "$(printf 'caf\xc3\xa9')" $'\xff'
+    output_is "<><a b><*><it's><"$'new\nline'"><$(printf 'caf\xc3\xa9')><"$'\xff'">"
+}
+
+@test "two thousand arguments reach the program" {
+    # shellcheck disable=SC2046 # as many words
+    run -0 muontrap sh -c 'echo $#' sh $(seq 2000)
+    output_is 2000
+}

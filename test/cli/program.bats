@@ -1,0 +1,139 @@
+#!/usr/bin/env bats
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the program sees of the world: descriptors, signals, directory, name, environment.
+
+load helper
+
+@test "the program has the descriptors 0, 1 and 2 and no other, whatever the caller has open" {
+    run -0 bash -c 'exec 3</dev/null 4</dev/null 5</dev/null 6</dev/null 7</dev/null 8</dev/null 9</dev/null 200</dev/null
+        exec "$MUONTRAP" perl -e "print join q( ), grep { -e qq(/proc/self/fd/\$_) } 0..300"'
+    # perl opens nothing of its own here
+    output_is "0 1 2"
+}
+
+@test "the helper itself keeps none of the caller's descriptors" {
+    mkfifo "$dir/held"
+    exec 8<>"$dir/held"
+    start sh -c 'echo ready; exec sleep 1000' </dev/null
+    await ready
+    for pid in "$keeper" $(children_of "$keeper"); do
+        ! find "/proc/$pid/fd" -lname "$dir/held" | grep .
+    done
+    exec 8>&-
+    kill -TERM "$keeper"
+    everything_is_gone
+}
+
+@test "the program blocks and ignores no signal, whatever the caller does" {
+    run -0 perl -MPOSIX -e '
+        $SIG{$_} = "IGNORE" for qw(PIPE USR1 USR2 TERM CHLD TSTP TTIN TTOU ALRM CONT WINCH);
+        my $all = POSIX::SigSet->new; $all->fillset; sigprocmask(SIG_BLOCK, $all);
+        exec $ENV{MUONTRAP}, "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"'
+    output_is $'SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000'
+}
+
+@test "an ignored SIGCHLD in the caller does not confuse the status" {
+    run -7 perl -e '$SIG{CHLD} = "IGNORE"; exec $ENV{MUONTRAP}, "sh", "-c", "exit 7"'
+}
+
+@test "the helper heeds a stop when the caller had blocked every signal" {
+    start_as perl -MPOSIX -e '
+        my $all = POSIX::SigSet->new; $all->fillset; sigprocmask(SIG_BLOCK, $all);
+        exec $ENV{MUONTRAP}, "sh", "-c", "echo ready; exec sleep 1000"' </dev/null
+    await ready
+    kill -TERM "$keeper"
+    everything_is_gone
+    ends_with 143
+}
+
+@test "SIGTERM stops even when the caller ignored it" {
+    start_as sh -c 'trap "" TERM; exec "$MUONTRAP" sh -c "echo ready; exec sleep 1000"' </dev/null
+    await ready
+    kill -TERM "$keeper"
+    everything_is_gone
+    ends_with 143
+}
+
+@test "under nohup SIGHUP stays ignored by muontrap and by the program" {
+    mkfifo "$dir/go"
+    start_as nohup "$MUONTRAP" sh -c 'echo ready; read x <"$1"; echo $x; grep ^SigIgn /proc/self/status' sh "$dir/go" \
+        </dev/null
+    await ready
+    relay=$(relay_of "$keeper")
+    kill -HUP "$keeper"
+    kill -HUP "$relay"
+    kill -HUP "$(children_of "$relay" | tr -d ' ')"
+    # all three signals have been dealt with before this is read
+    timeout "$PATIENCE" sh -c 'echo on >"$1"' sh "$dir/go"
+    await on
+    await $'SigIgn:\t0000000000000001'
+    everything_is_gone
+    ends_with 0
+}
+
+@test "without nohup SIGHUP stops" {
+    start sh -c 'echo ready; exec sleep 1000' </dev/null
+    await ready
+    kill -HUP "$keeper"
+    everything_is_gone
+    ends_with 143
+}
+
+@test "--cd starts the program in another directory" {
+    mkdir "$dir/there"
+    run -0 muontrap --cd "$dir/there" pwd -P
+    output_is "$(cd "$dir/there" && pwd -P)"
+    cd "$dir"
+    run -0 muontrap --cd=there pwd -P
+    output_is "$(cd there && pwd -P)"
+}
+
+@test "a program named by a relative path is looked for in the directory of --cd" {
+    mkdir "$dir/there"
+    printf '#!/bin/sh\necho found\n' >"$dir/there/prog"
+    chmod +x "$dir/there/prog"
+    run -0 muontrap --cd "$dir/there" ./prog
+    output_is found
+    run -127 muontrap ./prog
+}
+
+@test "a directory that cannot be entered is named" {
+    run -125 muontrap --cd "$dir/missing" true
+    output_has "muontrap: " "$dir/missing" "No such file or directory"
+    mkdir -m 0 "$dir/closed"
+    if [ "$(id -u)" != 0 ]; then
+        run -125 muontrap --cd "$dir/closed" true
+        output_has "$dir/closed" "ermission denied"
+    fi
+    chmod 700 "$dir/closed"
+}
+
+@test "--arg0 is what the program sees as its name" {
+    run -0 muontrap --arg0 another-name sh -c 'tr "\0" " " </proc/$$/cmdline; echo; echo "$0"'
+    [[ ${lines[0]} == "another-name -c "* ]]
+    run -0 muontrap --arg0 '' cat /proc/self/cmdline
+    run -0 muontrap --arg0=-sh perl -e 'open F, "/proc/$$/cmdline"; print((split /\0/, <F>)[0])'
+    output_is -sh
+}
+
+@test "the environment is passed on as it is" {
+    run -0 env -i "A=b c" "E=" "$MUONTRAP" /usr/bin/env
+    output_is $'A=b c\nE='
+}
+
+@test "limits, umask and niceness are the caller's" {
+    run -0 bash -c 'ulimit -n 77; umask 027; nice -n 3 "$MUONTRAP" bash -c "ulimit -n; umask; nice"'
+    output_is $'77\n0027\n'"$(($(nice) + 3))"
+}
+
+@test "the program stays in the process group of its job, so that the terminal's keys reach it" {
+    run -0 sh -c '"$MUONTRAP" sh -c "ps -o pgid= -p \$\$; ps -o pgid= -p \$PPID"'
+    [ "${lines[0]// /}" = "${lines[1]// /}" ]
+}
+
+@test "muontrap can run muontrap" {
+    run -7 muontrap "$MUONTRAP" "$MUONTRAP" sh -c 'exit 7'
+    run -143 muontrap "$MUONTRAP" sh -c 'kill -TERM $$'
+}

@@ -1,0 +1,248 @@
+#!/usr/bin/env bats
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Standard input, output and error as seen from a shell. What standard input is decides what its end means.
+
+load helper
+
+@test "muontrap -- echo hi </dev/null prints hi" {
+    run -0 sh -c '"$MUONTRAP" -- echo hi </dev/null'
+    output_is hi
+}
+
+@test "sleep 2 | muontrap -- sleep 100 ends when the sleep of the left side does" {
+    begin=$(now_ms)
+    # the pipe ends, muontrap stops the program with SIGTERM: 128 + 15
+    run -143 timeout 60 sh -c 'sleep 2 | "$MUONTRAP" -- sleep 100'
+    took=$(($(now_ms) - begin))
+    [ "$took" -ge 2000 ]
+    [ "$took" -lt 50000 ]
+}
+
+@test "a file as standard input is passed on" {
+    printf 'first\nsecond\n' >"$dir/file"
+    run -0 muontrap cat <"$dir/file"
+    output_is $'first\nsecond'
+}
+
+@test "a file's offset is shared with the program, as under env" {
+    printf '12345' >"$dir/file"
+    run -0 sh -c '"$MUONTRAP" dd bs=2 count=1 status=none && cat' <"$dir/file"
+    output_is 12345
+    run -0 sh -c '"$MUONTRAP" dd bs=2 count=1 status=none >/dev/null && cat' <"$dir/file"
+    output_is 345
+}
+
+@test "/dev/null as standard input is passed on, and its end does not stop the program" {
+    run -0 muontrap sh -c 'readlink /proc/self/fd/0; cat; sleep 0.3; echo on' </dev/null
+    output_is $'/dev/null\non'
+}
+
+@test "a pipe is the lifeline: the program has /dev/null" {
+    mkfifo "$dir/out"
+    # the writing end stays open until the program has told all, so it is not the pipe's end that ends cat
+    exec 8> >(muontrap sh -c 'readlink /proc/self/fd/0; cat; echo end' >"$dir/out" 3>&-)
+    output=$(timeout "$PATIENCE" cat "$dir/out")
+    exec 8>&-
+    output_is $'/dev/null\nend'
+}
+
+@test "a FIFO is the lifeline: the program has /dev/null" {
+    mkfifo "$dir/fifo"
+    exec 8<>"$dir/fifo"
+    run -0 muontrap sh -c 'readlink /proc/self/fd/0; cat; echo end' <"$dir/fifo" 8>&-
+    exec 8>&-
+    output_is $'/dev/null\nend'
+}
+
+# The writing end is descriptor 8 here, the reading end 7. A FIFO is opened for both, so that neither open waits.
+lifeline() {
+    mkfifo "$dir/fifo"
+    exec 6<>"$dir/fifo" 7<"$dir/fifo" 8>"$dir/fifo" 6>&-
+}
+
+@test "the end of a pipe stops the program" {
+    mkfifo "$dir/out"
+    exec 8> >(
+        muontrap sh -c 'echo ready; exec sleep 1000' >"$dir/out" 3>&- || echo $? >"$dir/status"
+    )
+    pipe=$!
+    exec {alive}<"$dir/out"
+    await ready
+    exec 8>&-
+    everything_is_gone
+    gone "$pipe"
+    [ "$(<"$dir/status")" = 143 ]
+}
+
+@test "the end of a FIFO stops the program" {
+    lifeline
+    start sh -c 'echo ready; exec sleep 1000' <&7 8>&- 7<&-
+    exec 7<&-
+    await ready
+    exec 8>&-
+    everything_is_gone
+    ends_with 143
+}
+
+@test "the lifeline holds as long as one writer is left" {
+    lifeline
+    start sh -c 'echo ready; exec sleep 1000' <&7 8>&- 7<&-
+    exec 9>&8 7<&- 8>&-
+    await ready
+    [ -d "/proc/$keeper" ]
+    exec 9>&-
+    everything_is_gone
+    ends_with 143
+}
+
+@test "what is written into the lifeline is ignored" {
+    lifeline
+    start sh -c 'echo ready; exec sleep 1000' <&7 8>&- 7<&-
+    exec 7<&-
+    await ready
+    # more than a pipe holds, so that it must have been read
+    head -c 300000 /dev/zero >&8
+    [ -d "/proc/$keeper" ]
+    exec 8>&-
+    everything_is_gone
+    ends_with 143
+}
+
+@test "the end of a socket stops the program" {
+    run -143 timeout 60 perl -MSocket -e '
+        socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, 0) or die;
+        pipe(my $out, my $in) or die;
+        defined(my $pid = fork) or die;
+        if (!$pid) {
+            close $ours; close $out;
+            open STDIN, "<&", $theirs or die; open STDOUT, ">&", $in or die; close $theirs; close $in;
+            exec $ENV{MUONTRAP}, "sh", "-c", "readlink /proc/self/fd/0; exec sleep 1000";
+        }
+        close $theirs; close $in;
+        my $line = <$out>; print $line;
+        $line eq "/dev/null\n" or die;
+        close $ours;
+        print while <$out>;
+        waitpid $pid, 0;
+        exit $? >> 8;'
+    output_is /dev/null
+}
+
+@test "a socket whose writing half is shut stops the program, too" {
+    run -143 timeout 60 perl -MSocket -e '
+        socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, 0) or die;
+        pipe(my $out, my $in) or die;
+        defined(my $pid = fork) or die;
+        if (!$pid) {
+            close $ours; close $out;
+            open STDIN, "<&", $theirs or die; open STDOUT, ">&", $in or die; close $theirs; close $in;
+            exec $ENV{MUONTRAP}, "sh", "-c", "echo ready; exec sleep 1000";
+        }
+        close $theirs; close $in;
+        my $line = <$out>;
+        shutdown $ours, 1;
+        print while <$out>;
+        waitpid $pid, 0;
+        exit $? >> 8;'
+    output_is ""
+}
+
+@test "--stdin inherit passes a pipe on, and its end is the program's affair" {
+    run -0 bash -c 'printf "a\nb\n" | timeout 60 "$MUONTRAP" --stdin inherit cat; exit "${PIPESTATUS[1]}"'
+    output_is $'a\nb'
+    run -0 bash -c ': | timeout 60 "$MUONTRAP" --stdin inherit sh -c "cat; sleep 0.3; echo on"; exit "${PIPESTATUS[1]}"'
+    output_is on
+}
+
+@test "--stdin null gives the program /dev/null and ignores the end of the pipe" {
+    run -0 bash -c 'echo lost | timeout 60 "$MUONTRAP" --stdin null sh -c "readlink /proc/self/fd/0; cat; sleep 0.3; echo on"
+        exit "${PIPESTATUS[1]}"'
+    output_is $'/dev/null\non'
+    printf 'lost\n' >"$dir/file"
+    run -0 muontrap --stdin null cat <"$dir/file"
+    output_is ""
+}
+
+@test "--stdin lifeline makes a lifeline of a file, whose end is there at once" {
+    : >"$dir/file"
+    run -143 muontrap --stdin=lifeline sleep 1000 <"$dir/file"
+    run -143 muontrap --stdin=lifeline sleep 1000 </dev/null
+}
+
+@test "with closed standard input the program gets /dev/null and runs" {
+    run -0 sh -c '"$MUONTRAP" sh -c "readlink /proc/self/fd/0; cat; echo end" <&-'
+    output_is $'/dev/null\nend'
+}
+
+@test "with closed standard output the program runs, and gets no other file for it" {
+    run -4 sh -c '"$MUONTRAP" sh -c "readlink /proc/\$\$/fd/1 >&2; echo lost; exit 4" >&-'
+    output_is /dev/null
+}
+
+@test "with closed standard error the program runs, and a failure has its status" {
+    run -4 sh -c '"$MUONTRAP" sh -c "readlink /proc/self/fd/2; exit 4" 2>&-'
+    output_is /dev/null
+    run -127 sh -c '"$MUONTRAP" /no/such/program 2>&-'
+    output_is ""
+}
+
+@test "with everything closed the program runs" {
+    run -4 sh -c '"$MUONTRAP" sh -c "exit 4" <&- >&- 2>&-'
+}
+
+@test "standard output and error are muontrap's own" {
+    run -0 --separate-stderr muontrap sh -c 'echo out; echo err >&2'
+    output_is out
+    [ "$stderr" = err ]
+    run -0 muontrap sh -c 'readlink /proc/self/fd/1' </dev/null
+    [[ $output == pipe:* ]]
+}
+
+@test "a megabyte passes unharmed" {
+    muontrap sh -c 'seq 200000' >"$dir/out"
+    seq 200000 | cmp - "$dir/out"
+}
+
+@test "--stdout null throws the output away, and not the errors" {
+    run -0 --separate-stderr muontrap --stdout null sh -c 'readlink /proc/$$/fd/1 >&2; echo lost'
+    output_is ""
+    [ "$stderr" = /dev/null ]
+}
+
+@test "--stderr null throws the errors away, and not the output" {
+    run -0 --separate-stderr muontrap --stderr null sh -c 'echo out; echo lost >&2'
+    output_is out
+    [ -z "$stderr" ]
+}
+
+@test "--stderr stdout sends errors where output goes, in order" {
+    run -0 --separate-stderr muontrap --stderr stdout sh -c 'echo 1; echo 2 >&2; echo 3'
+    output_is $'1\n2\n3'
+    [ -z "$stderr" ]
+    run -0 --separate-stderr muontrap --stdout null --stderr stdout sh -c 'echo 1; echo 2 >&2'
+    output_is ""
+    [ -z "$stderr" ]
+}
+
+@test "--stdout inherit and --stderr inherit are what is done anyway" {
+    run -0 --separate-stderr muontrap --stdout inherit --stderr inherit sh -c 'echo out; echo err >&2'
+    output_is out
+    [ "$stderr" = err ]
+}
+
+@test "muontrap's own messages reach standard error whatever is said of the program's" {
+    run -127 --separate-stderr muontrap --stderr null /no/such/program
+    [[ $stderr == "muontrap: "* ]]
+}
+
+@test "the program gets SIGPIPE when nobody reads, as under env" {
+    run -0 bash -c 'timeout 60 "$MUONTRAP" yes | head -n 1; echo "${PIPESTATUS[0]}"'
+    output_is $'y\n141'
+}
+
+@test "output that the program leaves in a descendant's hands comes before the end" {
+    run -0 muontrap sh -c 'echo one; sh -c "echo two"; echo three'
+    output_is $'one\ntwo\nthree'
+}

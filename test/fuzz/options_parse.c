@@ -1,0 +1,69 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Whatever the command line, either it is taken and all in it is in range, or the failure says why. The input's
+ * arguments are separated by NULs.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+#include "window.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define ARGUMENTS_MOST 2048
+
+static void expect(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check(const struct options *options)
+{
+    if (options->help || options->version)
+        return;
+    expect(options->program[0] && options->file && options->file[0] != '\0');
+    expect(options->delay_to_sigkill <= INT_MAX);
+    expect(options->stdio_window <= WINDOW_FIXED_MOST);
+    expect(options->stdio_window == 0 || options->port);
+    expect(options->stdin_mode <= STDIN_NULL);
+    expect(options->stdout_mode > OUTPUT_AUTO && options->stdout_mode <= OUTPUT_RELAY);
+    expect(options->stderr_mode > OUTPUT_AUTO && options->stderr_mode <= OUTPUT_RELAY);
+    expect(options->stdout_mode != OUTPUT_STDOUT);
+    expect(options->port ? options->stdout_mode != OUTPUT_INHERIT : options->stdout_mode != OUTPUT_RELAY);
+    expect(options->port || options->stderr_mode != OUTPUT_RELAY);
+    expect(!options->uid || options->uid[0]);
+    expect(!options->gid || options->gid[0]);
+    expect(!options->cd || options->cd[0]);
+    expect(options->setenv_count <= SETENV_MOST);
+    for (unsigned i = 0; i < options->setenv_count; i++)
+        expect(strchr(options->setenv[i], '=') > options->setenv[i]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct options options;
+    static char *argv[ARGUMENTS_MOST + 1];
+    struct failure why = {.stage = 0};
+    char *text = malloc(size + 1);
+    int argc = 0;
+
+    if (!text)
+        abort();
+    if (size > 0)
+        memcpy(text, data, size);
+    text[size] = '\0';
+    for (size_t at = 0; at < size && argc < ARGUMENTS_MOST; at += strlen(text + at) + 1)
+        argv[argc++] = text + at;
+    argv[argc] = NULL;
+    if (options_parse(&options, argc, argv, &why))
+        check(&options);
+    else
+        expect(why.stage == STAGE_OPTIONS && why.error != 0 && strlen(why.words) > 10 &&
+               strlen(why.words) < sizeof why.words);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Whatever arrives, and however it is cut into pieces, gives the same commands. The first byte of the input says how to
+ * cut the rest.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocol.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define COMMANDS_MOST 4096
+
+struct heard {
+    size_t count;
+    enum command_kind kinds[COMMANDS_MOST];
+    uint32_t bytes[COMMANDS_MOST];
+    size_t left_within; /* a frame at the end */
+    size_t taken;
+};
+
+static void hear(struct heard *heard, const uint8_t *data, size_t size, unsigned seed)
+{
+    struct decoder decoder = {.have = 0};
+    struct command command = {.kind = COMMAND_NONE};
+
+    memset(heard, 0, sizeof *heard);
+    while (size > 0 && command.kind != COMMAND_MALFORMED && heard->count < COMMANDS_MOST) {
+        size_t most = seed == 0 ? size : seed % 13 + 1;
+        size_t piece = most < size ? most : size;
+        /* A copy of exactly that size, so that a read behind its end is seen. */
+        uint8_t *copy = malloc(piece);
+        const uint8_t *at = copy;
+        size_t left = piece;
+
+        if (!copy)
+            abort();
+        memcpy(copy, data, piece);
+        do {
+            protocol_decode(&decoder, &at, &left, &command);
+            if (command.kind != COMMAND_NONE) {
+                heard->kinds[heard->count] = command.kind;
+                heard->bytes[heard->count++] = command.kind == COMMAND_ACK ? command.bytes : 0;
+            }
+            if (command.kind == COMMAND_NONE && left > 0)
+                abort();
+            if (command.kind == COMMAND_MALFORMED &&
+                (command.why.stage != STAGE_PROTOCOL || strlen(command.why.words) == 0))
+                abort();
+        } while (left > 0 && command.kind != COMMAND_MALFORMED && heard->count < COMMANDS_MOST);
+        free(copy);
+        heard->taken += piece - left;
+        data += piece - left;
+        size -= piece - left;
+        seed = seed == 0 ? 0 : seed * 1103515245u + 12345u;
+    }
+    heard->left_within = decoder.have;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct heard whole;
+    static struct heard cut;
+
+    if (size == 0)
+        return 0;
+    hear(&whole, data + 1, size - 1, 0);
+    hear(&cut, data + 1, size - 1, data[0] + 1u);
+    if (whole.count != cut.count || whole.left_within != cut.left_within || whole.taken != cut.taken ||
+        memcmp(whole.kinds, cut.kinds, sizeof whole.kinds) != 0 ||
+        memcmp(whole.bytes, cut.bytes, sizeof whole.bytes) != 0)
+        abort();
+    return 0;
+}

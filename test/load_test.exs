@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.LoadTest do
+  # Many at once, many in turn, slow readers, idle helpers. Not async: these count what the whole VM holds.
+  use ExUnit.Case, async: false
+
+  alias MuonTrap.Test.{OS, Sink}
+
+  # What may leak: in the VM, ports, processes and descriptors; below it, processes, dead or alive, of all that descends
+  # from it. Its timers are those that process_info can't tell, so each process's mailbox is looked at instead.
+  defp held() do
+    %{
+      ports: length(Port.list()),
+      processes: length(Process.list()),
+      descriptors: length(File.ls!("/proc/self/fd")),
+      below: length(below(String.to_integer(System.pid())))
+    }
+  end
+
+  defp below(pid) do
+    parents = for child <- OS.pids(), into: %{}, do: {child, OS.parent(child)}
+    descendants(parents, [pid])
+  end
+
+  defp descendants(parents, pids) do
+    case for {child, parent} <- parents, parent in pids, do: child do
+      [] -> []
+      children -> children ++ descendants(Map.drop(parents, children), children)
+    end
+  end
+
+  defp assert_nothing_left(before, run) do
+    run.()
+
+    OS.eventually(fn ->
+      :erlang.garbage_collect()
+      now = held()
+      Enum.all?(before, fn {what, count} -> now[what] <= count end)
+    end)
+
+    refute_received _anything
+  end
+
+  test "500 commands at once come whole and leave nothing" do
+    MuonTrap.cmd("true", [])
+
+    assert_nothing_left(held(), fn ->
+      results =
+        1..500
+        |> Enum.map(fn n ->
+          Task.async(fn -> MuonTrap.cmd("sh", ["-c", "echo #{n}; head -c 20000 /dev/zero; exit #{rem(n, 200)}"]) end)
+        end)
+        |> Task.await_many(150_000)
+
+      for {{output, status}, n} <- Enum.zip(results, 1..500) do
+        assert status == rem(n, 200)
+        assert output == "#{n}\n" <> String.duplicate(<<0>>, 20_000)
+      end
+    end)
+  end
+
+  test "2,000 commands in turn come whole and leave nothing" do
+    MuonTrap.cmd("true", [])
+
+    assert_nothing_left(held(), fn ->
+      for n <- 1..2_000, do: assert(MuonTrap.cmd("echo", ["#{n}"]) == {"#{n}\n", 0})
+    end)
+  end
+
+  test "100 that time out, are given up or fail to start leave nothing" do
+    MuonTrap.cmd("true", [])
+
+    assert_nothing_left(held(), fn ->
+      for _ <- 1..100 do
+        assert {_output, :timeout} = MuonTrap.cmd("yes", [], timeout: 5, delay_to_sigkill: 0)
+        assert_raise MuonTrap.Error, fn -> MuonTrap.cmd("true", [], cd: "/no/such") end
+        assert_raise RuntimeError, fn -> MuonTrap.cmd("yes", [], into: %Sink{with: fn _data -> raise "no" end}) end
+      end
+    end)
+  end
+
+  test "a consumer that takes a millisecond for each line of yes keeps the VM within 2 MB for ten seconds" do
+    slow = fn data -> for "y" <- String.split(data, "\n"), do: :timer.sleep(1) end
+    MuonTrap.cmd("yes", [], into: %Sink{with: slow}, timeout: 200)
+
+    most = memory()
+    test = self()
+
+    watcher =
+      spawn_link(fn ->
+        watch(fn -> memory() end, 0, test)
+      end)
+
+    start = System.monotonic_time(:millisecond)
+
+    # The window's worth of lines at one millisecond each is more than its time, so the deadline is looked at between them.
+    assert {%Sink{bytes: bytes}, :timeout} =
+             MuonTrap.cmd("yes", [], into: %Sink{with: give_up_after(slow, start + 10_000)}, timeout: 10_000)
+
+    assert bytes > 0
+    send(watcher, :stop)
+    assert_receive {:peak, peak}, 30_000
+    assert peak - most < 2_000_000
+  end
+
+  # What is still on its way when the time is up need not be slept over.
+  defp give_up_after(slow, deadline) do
+    fn data -> if System.monotonic_time(:millisecond) < deadline, do: slow.(data) end
+  end
+
+  defp memory() do
+    :erlang.garbage_collect()
+    :erlang.memory(:total)
+  end
+
+  defp watch(measure, peak, test) do
+    receive do
+      :stop -> send(test, {:peak, peak})
+    after
+      50 -> watch(measure, max(peak, measure.()), test)
+    end
+  end
+
+  test "a consumer that never comes back holds no more than the window" do
+    test = self()
+
+    stuck =
+      spawn(fn ->
+        MuonTrap.cmd("yes", [],
+          into: %Sink{with: fn data -> send(test, {:got, byte_size(data)}) && Process.sleep(:infinity) end}
+        )
+      end)
+
+    assert_receive {:got, first}, 30_000
+    {:messages, messages} = eventually_still(stuck)
+    queued = for {_port, {:data, <<_tag, data::binary>>}} <- messages, reduce: 0, do: (sum -> sum + byte_size(data))
+    assert first + queued <= 10_240
+    Process.exit(stuck, :kill)
+  end
+
+  # The mailbox when it has not changed for a while.
+  defp eventually_still(pid, last \\ nil) do
+    case Process.info(pid, :messages) do
+      ^last -> last
+      now -> receive(do: (:never -> :ok), after: (300 -> eventually_still(pid, now)))
+    end
+  end
+
+  describe "an idle helper" do
+    setup do
+      mark = OS.mark()
+      task = Task.async(fn -> MuonTrap.cmd("sleep", ["1000"], env: OS.marked(mark)) end)
+      OS.eventually(fn -> length(OS.alive(mark)) == 1 and length(OS.helpers(mark)) == 2 end)
+      on_exit(fn -> for pid <- OS.alive(mark) ++ OS.helpers(mark), do: OS.kill(pid, "KILL") end)
+      %{helpers: OS.helpers(mark), task: task}
+    end
+
+    test "makes no system call in five seconds", %{helpers: helpers, task: task} do
+      strace = System.find_executable("strace") || flunk("strace is not installed: apt-get install strace")
+      trace = Path.join(System.tmp_dir!(), OS.mark())
+      pids = Enum.flat_map(helpers, &["-p", "#{&1}"])
+      # timeout(1) interrupts strace, which lets go of the processes.
+      {output, _status} =
+        System.cmd("timeout", ["--preserve-status", "-s", "INT", "5", strace, "-o", trace | pids],
+          stderr_to_stdout: true
+        )
+
+      calls = File.read!(trace)
+      File.rm(trace)
+      assert output =~ "attached", output
+      # What strace shows is the call that was going on when it came, as it has not returned.
+      assert Enum.reject(
+               String.split(calls, "\n", trim: true),
+               &(&1 =~ ~r/strace: Process|<unfinished|detached|restart_syscall\(<|poll\(.*<detached/)
+             ) == []
+
+      Task.shutdown(task, :brutal_kill)
+    end
+
+    @tag :musl
+    test "holds less than 150 KB in both its processes together", %{helpers: helpers, task: task} do
+      resident = for pid <- helpers, do: OS.status_number(pid, "VmRSS")
+      assert Enum.sum(resident) < 150, "keeper and relay: #{inspect(resident)} KB"
+      Task.shutdown(task, :brutal_kill)
+    end
+  end
+end

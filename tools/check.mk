@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: CC0-1.0
+#
+#   make deps           installs the Debian packages that `make check` needs and that are missing
+#   make deps-demo      the same for `make demo`
+#   make check          deps, then all of CHECKS
+#   make test-elixir    ExUnit's tests
+#   make test-portable  the tests again, less those of Linux, with a helper that makes no call that POSIX lacks
+#   make test-newer     ExUnit's tests on a copy of the project in Debian trixie: Elixir 1.18, OTP 27, gcc 14, glibc
+
+export LC_ALL := C.UTF-8
+
+CHECKS := lint test-c coverage-c fuzz test-cli test-elixir test-portable test-newer
+
+# Mix builds the helper by a make of its own, which is not part of this one.
+MIX := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL mix
+
+.PHONY: deps deps-demo check test-elixir test-portable test-newer
+deps:
+	@tools/deps check
+
+deps-demo:
+	@tools/deps demo
+
+check: deps
+	@MAKE='$(MAKE)' tools/check $(CHECKS)
+
+test-elixir: export MIX_ENV := test
+test-elixir:
+	$(MIX) compile --warnings-as-errors
+	$(MIX) test
+
+test-portable: export MIX_ENV := test
+test-portable: export MIX_BUILD_PATH := $(CURDIR)/build/portable-mix
+test-portable:
+	$(MAKE) --no-print-directory PORTABLE=1 test-c
+	$(MAKE) --no-print-directory PORTABLE=1 test-cli
+	PORTABLE=1 $(MIX) test --exclude linux
+
+test-newer:
+	tools/newer sh -ec 'make WERROR=1 CC=gcc && export CC=gcc MIX_ENV=test && elixir --version && \
+	    mix compile --warnings-as-errors && mix test'

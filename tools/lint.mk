@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: CC0-1.0
+#
+#   make lint    every linter; each warning is an error
+#   make format  has clang-format and mix format do what they would ask for
+
+C_FILES = $(wildcard c_src/*.[ch] test/*/*.[ch])
+LINT := build/lint
+MAN_PAGE := priv/man/man1/muontrap.1
+
+LINT_ONE_THREAD := getpwuid getpwnam getgrnam getgrgid
+
+# Each compiler, with and without what only Linux has.
+LINT_COMPILERS := musl-gcc gcc clang
+LINT_BUILDS := $(LINT_COMPILERS:%=lint-build-%) $(LINT_COMPILERS:%=lint-portable-%)
+
+LINTERS := $(LINT_BUILDS) lint-tidy lint-cppcheck lint-format lint-width lint-shell lint-man lint-completions \
+    lint-mix-format lint-dialyzer lint-reuse
+
+.PHONY: lint format lint-mix $(LINTERS)
+# The longest first, for the sake of who has several processors.
+lint: lint-dialyzer lint-reuse $(LINTERS)
+
+$(LINT_COMPILERS:%=lint-build-%): lint-build-%:
+	$(MAKE) --no-print-directory CC=$* WERROR=1 BUILD=$(LINT)/$*
+
+$(LINT_COMPILERS:%=lint-portable-%): lint-portable-%:
+	$(MAKE) --no-print-directory CC=$* WERROR=1 PORTABLE=1 BUILD=$(LINT)/$*-portable
+
+lint-tidy:
+	clang-tidy --quiet c_src/*.c -- -std=c11 $(VERSION_FLAG)
+
+# Off: "continue" is how an empty body is written here; raise(3) does return, which cppcheck's library doesn't know; the
+# helper has one thread, and needs no getpwnam_r(3).
+lint-cppcheck:
+	cppcheck --enable=warning,style,performance,portability --library=posix,gnu --std=c11 --inline-suppr --quiet \
+	    --suppress=redundantContinue --suppress=unreachableCode $(LINT_ONE_THREAD:%=--suppress=%Called) \
+	    --error-exitcode=1 $(VERSION_FLAG) c_src
+
+lint-format:
+	clang-format --dry-run -Werror $(C_FILES)
+
+# What clang-format leaves alone: comments and strings.
+lint-width:
+	@awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns"; long = 1 } END { exit long }' \
+	    $(C_FILES) Makefile $(wildcard test/*/tests.mk tools/*)
+
+lint-shell:
+	tools/shell-files | xargs -0 shellcheck
+
+lint-man:
+	mandoc -T lint -W warning $(MAN_PAGE)
+
+lint-completions:
+	bash -n priv/completions/muontrap.bash
+	zsh -n priv/completions/_muontrap
+
+lint-mix-format:
+	mix format --check-formatted
+
+lint-mix: export MIX_ENV := dev
+lint-mix: export MIX_BUILD_PATH := $(CURDIR)/$(LINT)/mix
+lint-mix:
+	$(MIX) compile --force --warnings-as-errors
+
+lint-dialyzer: lint-mix
+	tools/dialyzer $(LINT)/mix/lib/muontrap/ebin
+
+lint-reuse:
+	tools/newer reuse lint
+
+format:
+	clang-format -i $(C_FILES)
+	mix format

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -317,12 +318,26 @@ static int time_left_ms(const struct relay *relay)
     return relay->deadline - now > (uint64_t)INT_MAX * 1000u ? INT_MAX : (int)((relay->deadline - now + 999u) / 1000u);
 }
 
+/* Two processes that take turns over a small window spend most of their time in being put to sleep and woken. So for a
+ * reader that is fast the next acknowledgement is looked for a little while, before the relay goes to sleep. */
+#define LOOK_FOR_US 50u
+
+static int look(struct relay *relay, struct pollfd fds[WATCHED])
+{
+    uint64_t until = io_now_us() + LOOK_FOR_US;
+    int ready = 0;
+
+    while (window_is_about_to_open(&relay->output.window) && (ready = poll(fds, WATCHED, 0)) == 0 && io_now_us() < until)
+        (void)sched_yield();
+    return ready;
+}
+
 static void wait_for_events(struct relay *relay)
 {
     struct pollfd fds[WATCHED];
 
     watch(relay, fds);
-    if (poll(fds, WATCHED, time_left_ms(relay)) < 0)
+    if (look(relay, fds) == 0 && poll(fds, WATCHED, time_left_ms(relay)) < 0)
         return; /* EINTR: the signal has left its byte in the pipe; ENOMEM, EAGAIN: the next try may do better */
     for (int i = 0; i < OUTPUT_STREAMS; i++)
         if (fds[WATCH_STREAMS + i].revents)

@@ -16,6 +16,11 @@ uint32_t window_room(const struct window *window)
     return window->size > window->outstanding ? window->size - window->outstanding : 0;
 }
 
+bool window_is_about_to_open(const struct window *window)
+{
+    return window->brisk && window_room(window) == 0;
+}
+
 void window_sent(struct window *window, uint32_t bytes, uint64_t now_us)
 {
     window->outstanding += bytes;
@@ -28,6 +33,7 @@ void window_sent(struct window *window, uint32_t bytes, uint64_t now_us)
 /* The reader of a full window has handled all of it: its pace decides what may be outstanding from now on. */
 static void follow_reader(struct window *window, uint64_t took_us)
 {
+    window->brisk = took_us <= WINDOW_BRISK_US;
     if (window->fixed)
         return;
     if (took_us <= WINDOW_FAST_US && window->size < WINDOW_MOST)

@@ -14,6 +14,7 @@
 #define WINDOW_MOST (1024u * 1024u)     /* bytes: its ceiling */
 #define WINDOW_FIXED_MOST 0x7fffffffu   /* bytes: the largest --stdio-window */
 #define WINDOW_FAST_US 10000u           /* a full window acknowledged within this time doubles */
+#define WINDOW_BRISK_US 1000u           /* and the next acknowledgement after such a one is worth looking for */
 #define WINDOW_SLOW_US 100000u          /* one that took longer than this halves */
 
 struct window {
@@ -22,6 +23,7 @@ struct window {
     bool fixed;           /* the size was asked for: it stays */
     uint32_t measured;    /* bytes of the full window under measurement that are still to be acknowledged; 0: none */
     uint64_t full_at;     /* when it became full, in microseconds */
+    bool brisk;           /* the last full window was acknowledged within WINDOW_BRISK_US */
 };
 
 /* A window of exactly that many bytes or, for 0, one that follows its reader. */
@@ -29,6 +31,9 @@ void window_init(struct window *window, uint32_t fixed_size);
 
 /* How many bytes may be sent now. */
 uint32_t window_room(const struct window *window);
+
+/* Whether it is full and the reader is so fast that its acknowledgement is about to come. */
+bool window_is_about_to_open(const struct window *window);
 
 /* Bytes have been sent: at most window_room(). */
 void window_sent(struct window *window, uint32_t bytes, uint64_t now_us);

@@ -74,6 +74,7 @@ defmodule MuonTrap.Reaper do
   defp stop(port) do
     Port.connect(port, self())
     Port.command(port, Protocol.encode(:stop))
+
     # The last that is ever written: the helper doesn't wait for the port to be closed then, but leaves when all is dead.
     Port.command(port, Protocol.encode(:discard))
     await_end(port)

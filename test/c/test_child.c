@@ -258,7 +258,7 @@ static void no_signal_is_blocked_ignored_or_pending_in_the_program(void **state)
     const unsigned long own = 3ul << 31;
 
     (void)state;
-    signals_block(false); /* as the helper does; SIGPIPE and more are ignored then */
+    signals_block(false, false); /* as the helper does; SIGPIPE and more are ignored then */
     assert_true(signals_open(&why) >= 0);
     assert_int_equal(output_of(&options, text, sizeof text), 0);
     signals_reset();
@@ -412,16 +412,6 @@ static void a_program_that_is_not_there_is_not_found(void **state)
     assert_int_equal(child_exit_status_of(&why), 127);
 }
 
-static void a_program_that_is_nowhere_in_the_path_is_not_found_and_the_path_is_said(void **state)
-{
-    struct options options = OPTIONS("no-such-program");
-
-    (void)state;
-    assert_false(spawns(&options));
-    assert_failed(STAGE_EXEC, ENOENT, getenv("PATH"));
-    assert_int_equal(child_exit_status_of(&why), 127);
-}
-
 static void a_program_without_permission_is_not_executable(void **state)
 {
     struct options options = OPTIONS((char *)(uintptr_t)own_file("plain", "#!/bin/sh\n", 0644));
@@ -511,6 +501,17 @@ static int end_path_test(void **state)
 static void make_directory(const char *name)
 {
     assert_int_equal(mkdir(own_path(name), 0755), 0);
+}
+
+static void a_program_that_is_nowhere_in_the_path_is_not_found_and_the_path_is_said(void **state)
+{
+    struct options options = OPTIONS("no-such-program");
+
+    (void)state;
+    set_path("/usr/bin:/bin");
+    assert_false(spawns(&options));
+    assert_failed(STAGE_EXEC, ENOENT, "PATH (/usr/bin:/bin)");
+    assert_int_equal(child_exit_status_of(&why), 127);
 }
 
 static void a_file_that_is_not_executable_does_not_hide_a_later_one(void **state)
@@ -743,7 +744,7 @@ static int tests(void)
         TEST(of_two_variables_of_one_name_the_last_counts),
         TEST(a_variable_does_not_replace_one_whose_name_it_begins),
         TEST(a_program_that_is_not_there_is_not_found),
-        TEST(a_program_that_is_nowhere_in_the_path_is_not_found_and_the_path_is_said),
+        PATH_TEST(a_program_that_is_nowhere_in_the_path_is_not_found_and_the_path_is_said),
         TEST(a_program_without_permission_is_not_executable),
         TEST(a_directory_is_not_executable),
         TEST(garbage_is_not_executable_and_no_script),

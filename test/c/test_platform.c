@@ -214,7 +214,7 @@ static void signals_come_as_readable_notes(void **state)
     int fd;
 
     (void)state;
-    signals_block(false);
+    signals_block(false, false);
     fd = signals_open(&why);
     assert_true(fd >= 0);
     assert_int_equal(raise(SIGTERM), 0);
@@ -241,7 +241,7 @@ static void every_signal_that_means_stop_does(void **state)
     struct failure why;
 
     (void)state;
-    signals_block(false);
+    signals_block(false, false);
     assert_true(signals_open(&why) >= 0);
     signals_unblock();
     for (size_t i = 0; i < COUNT(meaning_stop); i++) {
@@ -259,7 +259,7 @@ static void what_nohup_ignores_stays_ignored_and_nothing_else(void **state)
     (void)state;
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGTERM, SIG_IGN);
-    signals_block(true);
+    signals_block(true, false);
     assert_true(signals_open(&why) >= 0);
     signals_unblock();
     assert_int_equal(raise(SIGHUP), 0);
@@ -283,7 +283,7 @@ static void without_descriptors_it_says_so(void **state)
     struct failure why;
 
     (void)state;
-    signals_block(false);
+    signals_block(false, false);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     low = limit;
     low.rlim_cur = 3;

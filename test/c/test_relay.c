@@ -114,6 +114,24 @@ static void after_exited_nothing_follows_whatever_the_owner_sends(void **state)
     }
 }
 
+/* Who discards writes no more, so the helper need not wait for the end of standard input. */
+static void who_has_discarded_need_not_close(void **state)
+{
+    static const char *const ways[][3] = {{"--", "true"}, {"--nosuch"}, {"--", "/no/such/program"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        struct frame frame;
+
+        client_start(&client, ways[i]);
+        client_follow(&client);
+        client_discard(&client);
+        assert_false(client_frame(&client, &frame));
+        await_death(client.pid);
+        (void)client_leave(&client);
+    }
+}
+
 static void stop_ends_the_program_with_sigterm(void **state)
 {
     (void)state;
@@ -602,6 +620,7 @@ static int tests(void)
         TEST(cpu_time_is_told),
         TEST(after_exited_an_owner_can_still_write),
         TEST(after_exited_nothing_follows_whatever_the_owner_sends),
+        TEST(who_has_discarded_need_not_close),
         TEST(stop_ends_the_program_with_sigterm),
         TEST(a_stopped_program_notices_stop),
         TEST(a_deaf_program_is_killed_when_its_time_is_up_and_not_before),

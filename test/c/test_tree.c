@@ -56,7 +56,7 @@ static int open_tree(void **state)
 {
     struct failure why;
 
-    signals_block(false);
+    signals_block(false, false);
     signals = signals_open(&why);
     signals_unblock();
     if (signals < 0 || !tree_open(&tree, &why))
@@ -126,7 +126,9 @@ static void await_program_end(void)
 
 static void assert_all_dead(void)
 {
-    assert_true(readable_now(words));
+    /* Where the group's other members are not our children, they are killed but may not be dead yet. */
+    if (!IS_PORTABLE)
+        assert_true(readable_now(words));
     (void)await_end(words);
     (void)close(words);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);

@@ -6,6 +6,8 @@
 
 load helper
 
+muontrap_without_output() { muontrap "$@" >&-; }
+
 @test "muontrap -- echo hi </dev/null prints hi" {
     run -0 sh -c '"$MUONTRAP" -- echo hi </dev/null'
     output_is hi
@@ -177,7 +179,8 @@ lifeline() {
 }
 
 @test "with closed standard output the program runs, and gets no other file for it" {
-    run -4 sh -c '"$MUONTRAP" sh -c "readlink /proc/\$\$/fd/1 >&2; echo lost; exit 4" >&-'
+    # perl, because a shell's redirection of what it asks would change the answer
+    run -4 muontrap_without_output perl -e 'print STDERR readlink "/proc/self/fd/1"; print "lost\n"; exit 4'
     output_is /dev/null
 }
 
@@ -206,7 +209,7 @@ lifeline() {
 }
 
 @test "--stdout null throws the output away, and not the errors" {
-    run -0 --separate-stderr muontrap --stdout null sh -c 'readlink /proc/$$/fd/1 >&2; echo lost'
+    run -0 --separate-stderr muontrap --stdout null perl -e 'print STDERR readlink "/proc/self/fd/1"; print "lost\n"'
     output_is ""
     [ "$stderr" = /dev/null ]
 }

@@ -12,8 +12,12 @@ setup() {
 }
 
 scene() {
-    run -0 timeout -k 5 100 env --default-signal MARK="$mark" DIR="$dir" MUONTRAP="$MUONTRAP" \
+    run timeout -k 5 100 env --default-signal MARK="$mark" DIR="$dir" MUONTRAP="$MUONTRAP" \
         expect -f "$BATS_TEST_DIRNAME/terminal.exp" "$1"
+    [ "$status" = 0 ] || {
+        cat -v <<<"$output" >&2
+        return 1
+    }
 }
 
 # What was hung up dies after the scene has ended: keeper, relay, program and all.
@@ -33,6 +37,7 @@ then_nothing_survives() { survivors_end; }
 @test "Ctrl-D is end of file for the program, and no stop" { scene end-of-file; nothing_survives; }
 @test "the program has the terminal as its input, output, error and controlling terminal" { scene is-a-terminal; }
 @test "Ctrl-Z stops the job, and fg continues it" { scene ctrl-z-fg; nothing_survives; }
+@test "after Ctrl-Z the shell sees status 148, as under env" { scene ctrl-z-status; survivors_end; }
 @test "Ctrl-Z and fg do so a second time" { scene ctrl-z-twice; nothing_survives; }
 @test "after Ctrl-Z and fg, Ctrl-C stops the program" { scene ctrl-z-ctrl-c; nothing_survives; }
 @test "after Ctrl-Z, bg continues the job" { scene ctrl-z-bg; nothing_survives; }

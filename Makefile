@@ -8,7 +8,7 @@
 #   make bench        the figures of docs/benchmarks.md
 #
 # Honoured: CC, CFLAGS, CPPFLAGS, LDFLAGS, CROSSCOMPILE (a tool prefix), MIX_TARGET, PORTABLE=1 (POSIX alone),
-# WERROR=1 (warnings are errors).
+# WERROR=1 (warnings are errors), V=1 (show commands).
 
 VERSION := $(shell sed -n 's/^  @version "\(.*\)"$$/\1/p' mix.exs)
 TARGET := $(or $(MIX_TARGET),host)
@@ -33,30 +33,38 @@ supported = $(foreach flag,$(1),$(shell echo 'int main(void) { return 0; }' | \
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow $(if $(WERROR),-Werror)
 comma := ,
-HARDENING := $(call supported,-fstack-protector-strong -fstack-clash-protection -fcf-protection $(if $(STATIC),,-fPIE)) \
-    -D_FORTIFY_SOURCE=2
+HARDENING := -D_FORTIFY_SOURCE=2 \
+    $(call supported,-fstack-protector-strong -fstack-clash-protection -fcf-protection $(if $(STATIC),,-fPIE))
 LINK_HARDENING := $(call supported,-Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now \
     -Wl$(comma)-z$(comma)noexecstack -Wl$(comma)--gc-sections $(if $(STATIC),,-pie))
 CFLAGS ?= -Os
+PLATFORM := $(if $(PORTABLE),portable,$(if $(findstring linux,$(shell $(CC) -dumpmachine 2>/dev/null)),linux,portable))
+PLATFORM_FLAG := $(if $(filter portable,$(PLATFORM)),-DMUONTRAP_PORTABLE)
+
 # Unwind tables would be a tenth of what each static helper process holds, and nothing unwinds.
 STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)
-ALL_CFLAGS := -std=c11 $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections $(WARNINGS) $(HARDENING) $(CPPFLAGS)
+ALL_CFLAGS := -std=c11 $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections $(WARNINGS) \
+    $(HARDENING) $(CPPFLAGS)
 VERSION_FLAG := -DMUONTRAP_VERSION='"$(VERSION)"'
 ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(LDFLAGS)
 
-PLATFORM := $(if $(PORTABLE),portable,$(if $(findstring linux,$(shell $(CC) -dumpmachine 2>/dev/null)),linux,portable))
 USERS := $(if $(STATIC),users_files,users_nss)
 MODULES := $(filter-out main linux portable users_%,$(basename $(notdir $(wildcard c_src/*.c)))) $(PLATFORM) $(USERS)
 OBJECTS := $(MODULES:%=$(BUILD)/%.o)
 
+# Says in a few words what it does; with V=1, how.
+run = $(if $(V),$(3),@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo '  $(1)  $(2)' && )$(3))
+
 .PHONY: all install clean
 all: $(BUILD)/muontrap
 
-$(BUILD)/muontrap: $(BUILD)/main.o $(OBJECTS)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS)
+# These first, so that what every helper touches of its zeroed memory lies together, before the buffers of the others.
+FIRST := $(BUILD)/signals.o $(BUILD)/main.o $(BUILD)/relay.o
+$(BUILD)/muontrap: $(FIRST) $(filter-out $(FIRST),$(OBJECTS))
+	$(call run,LD,$@,$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS))
 
 $(BUILD)/%.o: c_src/%.c $(BUILD)/flags
-	$(CC) $(ALL_CFLAGS) $(VERSION_FLAG) -MMD -MP -c -o $@ $<
+	$(call run,CC,$<,$(CC) $(ALL_CFLAGS) $(VERSION_FLAG) -MMD -MP -c -o $@ $<)
 
 # Changes when compiler or flags do, so that nothing is linked of objects of two builds.
 FLAGS_NOW := $(strip $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PLATFORM) $(USERS) $(VERSION))

@@ -1,8 +1,7 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  */
-#define _POSIX_C_SOURCE 200809L
-#define _XOPEN_SOURCE 700
+#define _GNU_SOURCE /* vfork(2), which POSIX had until 2008 */
 #include "child.h"
 
 #include <errno.h>
@@ -20,12 +19,11 @@
 #include "platform.h"
 #include "signals.h"
 
-extern char **environ;
-
 /* The descriptors that become the program's 0, 1 and 2 (itself where it stays), and our ends of the pipes. */
 struct stdio {
     int program[3];
     int null;
+    bool stderr_is_stdout;
     int relay_stdout;
     int relay_stderr;
 };
@@ -39,7 +37,7 @@ struct verdict {
 static void stdio_close(struct stdio *stdio)
 {
     for (int fd = 0; fd < 3; fd++)
-        if (stdio->program[fd] > 2 && stdio->program[fd] != stdio->null)
+        if (stdio->program[fd] > 2 && stdio->program[fd] != stdio->null && (fd != 2 || !stdio->stderr_is_stdout))
             io_close(&stdio->program[fd]);
     io_close(&stdio->null);
 }
@@ -73,9 +71,10 @@ static bool stdio_open(struct stdio *stdio, const struct options *options, bool 
         return false;
     if (options->stderr_mode == OUTPUT_NULL)
         stdio->program[2] = stdio->null;
-    else if (options->stderr_mode == OUTPUT_STDOUT)
+    else if (options->stderr_mode == OUTPUT_STDOUT) {
         stdio->program[2] = stdio->program[1];
-    else if (options->stderr_mode == OUTPUT_RELAY && !relayed(&stdio->program[2], &stdio->relay_stderr, why))
+        stdio->stderr_is_stdout = true;
+    } else if (options->stderr_mode == OUTPUT_RELAY && !relayed(&stdio->program[2], &stdio->relay_stderr, why))
         return false;
     return true;
 }
@@ -112,53 +111,75 @@ static bool same_name(const char *a, const char *b)
     return strncmp(a, b, size) == 0 && b[size] == '=';
 }
 
-/* Ours, but for what --setenv says. */
+/* Whether one of the --setenv from that on has the same name. */
+static bool is_set(const struct options *options, unsigned from, const char *variable)
+{
+    for (unsigned i = from; i < options->setenv_count; i++)
+        if (same_name(options->setenv[i], variable))
+            return true;
+    return false;
+}
+
+/* Ours, but for what --setenv says, the last of each name. */
 static void fill_environment(const struct options *options, const char *environment[])
 {
     size_t count = 0;
 
-    for (char **variable = environ; *variable; variable++) {
-        bool replaced = false;
-
-        for (unsigned i = 0; i < options->setenv_count && !replaced; i++)
-            replaced = same_name(options->setenv[i], *variable);
-        if (!replaced)
+    for (char **variable = environ; *variable; variable++)
+        if (!is_set(options, 0, *variable))
             environment[count++] = *variable;
-    }
     for (unsigned i = 0; i < options->setenv_count; i++)
-        environment[count++] = options->setenv[i];
+        if (!is_set(options, i + 1, options->setenv[i]))
+            environment[count++] = options->setenv[i];
     environment[count] = NULL;
+}
+
+/* The PATH that the program gets, as env(1) has it. POSIX leaves the search without one to the system (confstr's
+ * _CS_PATH); this is what the C libraries of Linux do. */
+static const char *search_path(const struct options *options)
+{
+    const char *path = getenv("PATH");
+
+    for (unsigned i = 0; i < options->setenv_count; i++)
+        if (strncmp(options->setenv[i], "PATH=", 5) == 0)
+            path = options->setenv[i] + 5;
+    return path ? path : "/bin:/usr/bin";
+}
+
+/* The file of that name in the first directory of the path. Returns the rest of the path, NULL after the last. False in
+ * *fits when it is too long to be one. */
+static const char *next_in_path(const char *path, const char *name, char file[PATH_MAX], bool *fits)
+{
+    size_t size = strcspn(path, ":");
+
+    *fits = size + 1 + strlen(name) < PATH_MAX;
+    if (*fits)
+        format(file, PATH_MAX, "%.*s%s%s", (int)size, path, size > 0 ? "/" : "", name);
+    return path[size] == ':' ? path + size + 1 : NULL;
 }
 
 /* execvp(3), but without its turn to /bin/sh for a file that the kernel doesn't know: garbage is not a script.
  * An EACCES is remembered, because a later directory of PATH may hold the program that was meant. */
-static void execute(const char *program, char *const argv[], char *const environment[])
+static void execute(const struct options *options, char *const environment[])
 {
-    const char *path = getenv("PATH");
     int denied = ENOENT;
 
-    if (strchr(program, '/')) {
-        (void)execve(program, argv, environment);
+    if (strchr(options->file, '/')) {
+        (void)execve(options->file, options->program, environment);
         return;
     }
-    /* POSIX leaves the search without PATH to the system (confstr's _CS_PATH); this is what env(1) does on Linux. */
-    for (const char *at = path ? path : "/bin:/usr/bin"; at;) {
-        const char *end = strchr(at, ':');
-        size_t size = end ? (size_t)(end - at) : strlen(at);
-        char file[PATH_MAX];
+    for (const char *path = search_path(options); path;) {
+        static char file[PATH_MAX]; /* on the stack, which is the relay's, it would stay resident */
+        bool fits;
 
-        if (size + 1 + strlen(program) < sizeof file) {
-            memcpy(file, at, size);
-            if (size > 0)
-                file[size++] = '/';
-            strcpy(file + size, program);
-            (void)execve(file, argv, environment);
-            if (errno == EACCES)
-                denied = EACCES;
-            else if (errno != ENOENT && errno != ENOTDIR)
-                return;
-        }
-        at = end ? end + 1 : NULL;
+        path = next_in_path(path, options->file, file, &fits);
+        if (!fits)
+            continue;
+        (void)execve(file, options->program, environment);
+        if (errno == EACCES)
+            denied = EACCES;
+        else if (errno != ENOENT && errno != ENOTDIR)
+            return;
     }
     errno = denied;
 }
@@ -191,7 +212,7 @@ static _Noreturn void become_program(const struct options *options, const struct
     signals_reset();
     verdict.stage = STAGE_EXEC;
     fill_environment(options, environment);
-    execute(options->file, options->program, (char *const *)(uintptr_t)environment);
+    execute(options, (char *const *)(uintptr_t)environment);
 failed:
     verdict.error = errno;
     /* Less than PIPE_BUF bytes: written whole. When the parent is gone nobody needs to know. */
@@ -202,27 +223,30 @@ failed:
 
 /* ---- In the parent again. ---- */
 
-/* The program's file as execute() found it, to tell why it failed: the first of PATH that is there, else the name. */
-static const char *locate(const char *program, const char *cd, char *file, size_t size, struct stat *found)
+/* Whether that file, which is relative to --cd, is there. `at` becomes its name as seen from here. */
+static bool is_there(const struct options *options, const char *file, char at[PATH_MAX], struct stat *found)
 {
-    const char *at = getenv("PATH");
-    bool searched = !strchr(program, '/');
+    if (file[0] == '/' || !options->cd)
+        format(at, PATH_MAX, "%s", file);
+    else
+        format(at, PATH_MAX, "%s/%s", options->cd, file);
+    return stat(at, found) == 0;
+}
 
-    if (!at)
-        at = "/bin:/usr/bin";
-    if (!searched) {
-        if (program[0] == '/' || !cd)
-            format(file, size, "%s", program);
-        else
-            format(file, size, "%s/%s", cd, program);
-        return stat(file, found) == 0 ? file : NULL;
+/* The program's file as execute() looked for it, to tell why it failed. */
+static bool locate(const struct options *options, char at[PATH_MAX], struct stat *found)
+{
+    if (strchr(options->file, '/'))
+        return is_there(options, options->file, at, found);
+    for (const char *path = search_path(options); path;) {
+        char file[PATH_MAX];
+        bool fits;
+
+        path = next_in_path(path, options->file, file, &fits);
+        if (fits && is_there(options, file, at, found))
+            return true;
     }
-    for (; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
-        format(file, size, "%.*s/%s", (int)strcspn(at, ":"), at, program);
-        if (stat(file, found) == 0)
-            return file;
-    }
-    return NULL;
+    return false;
 }
 
 static bool exec_failed(const struct options *options, int error, struct failure *why)
@@ -230,26 +254,29 @@ static bool exec_failed(const struct options *options, int error, struct failure
     const char *program = options->file;
     char file[PATH_MAX];
     struct stat found;
-    bool there = locate(program, options->cd, file, sizeof file, &found) != NULL;
+    bool there = locate(options, file, &found);
+    const char *path = search_path(options);
 
     switch (error) {
     case ENOENT:
         if (there)
-            return failed(why, STAGE_EXEC, error,
-                          "cannot execute '%s': the file is there, but the interpreter in its first line, or the dynamic "
-                          "loader that it is linked for, is not",
-                          file);
+            return failed(
+                why, STAGE_EXEC, error,
+                "cannot execute '%s': the file is there, but the interpreter in its first line, or the dynamic "
+                "loader that it is linked for, is not",
+                file);
         if (strchr(program, '/'))
             return failed(why, STAGE_EXEC, error, "cannot execute '%s': no such file", program);
-        return failed(why, STAGE_EXEC, error, "cannot execute '%s': not found in any directory of PATH (%.400s)", program,
-                      getenv("PATH") ? getenv("PATH") : "not set");
+        return failed(why, STAGE_EXEC, error, "cannot execute '%s': not found in any directory of PATH (%.*s)", program,
+                      400, path);
     case EACCES:
         if (there && S_ISDIR(found.st_mode))
             return failed(why, STAGE_EXEC, error, "cannot execute '%s': it is a directory", file);
-        return failed(why, STAGE_EXEC, error,
-                      "cannot execute '%s': permission denied (ls -l shows its mode, and chmod +x makes it executable; the "
-                      "directories above it must be searchable, the file system not mounted noexec)",
-                      there ? file : program);
+        return failed(
+            why, STAGE_EXEC, error,
+            "cannot execute '%s': permission denied (ls -l shows its mode, and chmod +x makes it executable; the "
+            "directories above it must be searchable, the file system not mounted noexec)",
+            there ? file : program);
     case ENOEXEC:
         return failed(why, STAGE_EXEC, error,
                       "cannot execute '%s': the kernel doesn't know its format (a script needs a first line like "
@@ -286,8 +313,8 @@ static bool explain(const struct options *options, const struct identity *identi
         return failed(why, STAGE_UID, verdict->error, "cannot become user %lu: %s (this takes root or CAP_SETUID)",
                       (unsigned long)identity->uid, words);
     default:
-        return failed(why, STAGE_SPAWN, verdict->error, "cannot prepare the new process for '%s': %s",
-                      options->file, words);
+        return failed(why, STAGE_SPAWN, verdict->error, "cannot prepare the new process for '%s': %s", options->file,
+                      words);
     }
 }
 
@@ -314,20 +341,22 @@ static bool start(struct child *child, const struct options *options, const stru
     struct verdict verdict;
     int ends[2];
     pid_t parent = getpid();
+    pid_t pid;
 
     if (!io_pipe(ends))
         return failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));
-    child->pid = fork();
-    if (child->pid == 0)
-        become_program(options, identity, lifeline, stdio, parent, ends[1]);
+    pid = platform_fork_to_exec();
+    if (pid == 0)
+        become_program(options, identity, lifeline, stdio, parent, ends[1]); /* NOLINT(clang-analyzer-unix.Vfork) */
+    child->pid = pid;
     io_close(&ends[1]);
-    if (child->pid < 0) {
+    if (pid < 0) {
         io_close(&ends[0]);
         return failed(why, STAGE_SPAWN, errno,
                       "cannot make a process for '%s': %s (ulimit -u and the pids controller limit processes)",
                       options->file, strerror(errno));
     }
-    if (!judge(child->pid, ends[0], &verdict)) {
+    if (!judge(pid, ends[0], &verdict)) {
         io_close(&ends[0]);
         return explain(options, identity, &verdict, why);
     }

@@ -24,6 +24,7 @@ bool failed(struct failure *why, enum stage stage, int error, const char *format
 /* errno(3): the numbers differ between systems, the names do not, so it is the name that crosses the pipe. */
 const char *errno_name(int error)
 {
+    /* clang-format off */
     static const struct {
         int number;
         char name[13];
@@ -40,6 +41,7 @@ const char *errno_name(int error)
         {ESPIPE, "espipe"},     {ESRCH, "esrch"},     {ESTALE, "estale"},   {ETXTBSY, "etxtbsy"},
         {EXDEV, "exdev"},
     };
+    /* clang-format on */
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (names[i].number == error)

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * What went wrong: the stage, the errno and a sentence that names what was tried, on what, why it failed and the remedy.
- * Whoever can fail takes a struct failure and returns false after filling it; only main, relay and keeper report it.
+ * What went wrong: the stage, the errno and a sentence that names what was tried, on what, why it failed and the
+ * remedy. Whoever can fail takes a struct failure and returns false after filling it; only main, relay and keeper
+ * report it.
  */
 #ifndef MUONTRAP_FAILURE_H
 #define MUONTRAP_FAILURE_H

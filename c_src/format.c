@@ -47,14 +47,15 @@ static size_t length(const char *text, size_t most)
     return end ? (size_t)(end - text) : most;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to, through the sink */
 void format_list(char *text, size_t size, const char *format, va_list args)
 {
     struct sink sink = {.at = text, .left = size};
     const char *string;
     char character;
-    size_t most;
 
     while (*format) {
+        size_t most = size; /* more than fits is not looked at */
         const char *percent = strchr(format, '%');
         size_t plain = percent ? (size_t)(percent - format) : strlen(format);
 
@@ -63,15 +64,17 @@ void format_list(char *text, size_t size, const char *format, va_list args)
         if (!percent)
             break;
         format++;
-        most = (size_t)-1 / 2;
         if (strncmp(format, ".*", 2) == 0) {
             most = (size_t)va_arg(args, int);
+            most = most < size ? most : size;
             format += 2;
         }
+        if (*format == '\0')
+            break;
         switch (*format++) {
         case 's':
             string = va_arg(args, const char *);
-            put(&sink, string, most < size ? length(string, most) : strlen(string));
+            put(&sink, string, length(string, most));
             break;
         case 'c':
             character = (char)va_arg(args, int);
@@ -93,7 +96,7 @@ void format_list(char *text, size_t size, const char *format, va_list args)
             put_number(&sink, va_arg(args, unsigned), 16, 2, false);
             format += 2;
             break;
-        default:
+        default: /* %% */
             put(&sink, "%", 1);
         }
     }

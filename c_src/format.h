@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A small vsnprintf(3): with the C library's, which brings floating point and wide characters, the text of the helper
- * would be a third larger, and each of its processes holds the text. Pure.
- * Knows %s, %.*s, %c, %d, %u, %ld, %lu, %02x and %%; what is cut off is cut off, and the end is always a NUL.
+ * would be a third larger, and each of its processes holds the text. Pure. The size is 1 at least. Knows %s, %.*s,
+ * %c, %d, %u, %ld, %lu, %02x and %%; what is cut off is cut off, and the end is always a NUL.
  */
 #ifndef MUONTRAP_FORMAT_H
 #define MUONTRAP_FORMAT_H

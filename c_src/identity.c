@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "number.h"
+#include "platform.h"
 #include "users.h"
 
 static gid_t group_list[GROUPS_MOST];
@@ -27,28 +28,31 @@ static bool find_user(const char *given, struct user *user, bool *known, struct 
                       "there is no user '%s' (getent passwd lists those there are; a number is taken as it is)", given);
     }
     if (user->uid == 0)
-        return failed(why, STAGE_UID, EPERM,
-                      "--uid %s is root: running a program as root is never done on request (leave --uid out to keep the "
-                      "user that muontrap runs as)",
-                      given);
+        return failed(
+            why, STAGE_UID, EPERM,
+            "--uid %s is root: running a program as root is never done on request (leave --uid out to keep the "
+            "user that muontrap runs as)",
+            given);
     return true;
 }
 
 static bool find_group(const char *given, size_t size, enum stage stage, gid_t *gid, struct failure *why)
 {
-    char name[USERS_NAME_MOST];
     unsigned long value;
 
     if (number_id(given, size, &value)) {
         *gid = (gid_t)value;
     } else {
+        char name[USERS_NAME_MOST];
+
         if (size >= sizeof name)
             return failed(why, stage, ENAMETOOLONG, "a group's name of %lu bytes is too long", (unsigned long)size);
         memcpy(name, given, size);
         name[size] = '\0';
         if (!users_group_by_name(name, gid))
             return failed(why, stage, EINVAL,
-                          "there is no group '%s' (getent group lists those there are; a number is taken as it is)", name);
+                          "there is no group '%s' (getent group lists those there are; a number is taken as it is)",
+                          name);
     }
     if (*gid == 0)
         return failed(why, stage, EPERM, "group %.*s is root's: a program is never put into it on request", (int)size,
@@ -138,23 +142,24 @@ bool identity_resolve(struct identity *identity, const struct options *options, 
     return true;
 }
 
-/* setuid(2), setgid(2): with privilege these set the real, effective and saved id, without it they may set the effective
- * id alone. So what has come of it is looked at, and that there is no way back to root is tried. */
+/* setuid(2), setgid(2): with privilege these set the real, effective and saved id, without it they may set the
+ * effective id alone. So what has come of it is looked at, and that there is no way back to root is tried. */
 bool identity_assume(const struct identity *identity, enum stage *stage)
 {
     *stage = STAGE_GROUPS;
-    if (identity->change_groups && setgroups(identity->group_count, identity->groups) < 0)
+    if (identity->change_groups && platform_setgroups(identity->group_count, identity->groups) < 0)
         return false;
     *stage = STAGE_GID;
-    if (identity->change_gid && setgid(identity->gid) < 0)
-        return false;
-    *stage = STAGE_UID;
-    if (identity->change_uid && setuid(identity->uid) < 0)
+    if (identity->change_gid && platform_setgid(identity->gid) < 0)
         return false;
     errno = EPERM;
     if (identity->change_gid && (getgid() != identity->gid || getegid() != identity->gid))
         return false;
-    if (identity->change_uid && (getuid() != identity->uid || geteuid() != identity->uid || setuid(0) == 0))
+    *stage = STAGE_UID;
+    if (identity->change_uid && platform_setuid(identity->uid) < 0)
+        return false;
+    errno = EPERM;
+    if (identity->change_uid && (getuid() != identity->uid || geteuid() != identity->uid || platform_setuid(0) == 0))
         return false;
     return true;
 }

@@ -49,18 +49,19 @@ static enum sweep sweep(struct keeper *keeper)
     return result;
 }
 
-/* A group whose leader was the killed relay's child. Without adopted orphans this is all that is known of it, and that the
- * pid has not passed to a stranger since the relay died can't be known: POSIX has nothing better. */
+/* A group whose leader was the killed relay's child. Without adopted orphans this is all that is known of it, and
+ * that the pid has not passed to a stranger since the relay died can't be known: POSIX has nothing better. */
 static void kill_told_group(const struct keeper *keeper)
 {
     int pid = 0;
 
-    if (!platform_has_children && recv(keeper->tether, &pid, sizeof pid, MSG_DONTWAIT) == (ssize_t)sizeof pid && pid > 1)
+    if (!platform_has_children && recv(keeper->tether, &pid, sizeof pid, MSG_DONTWAIT) == (ssize_t)sizeof pid &&
+        pid > 1)
         (void)kill(-pid, SIGKILL);
 }
 
-/* The relay didn't leave by itself, so the owner has not been told how the program ended, and in a port a frame may be cut
- * off. The owner's pipes are still open here; that they end without a last frame, when all is dead, tells it. */
+/* The relay didn't leave by itself, so the owner has not been told how the program ended, and in a port a frame may
+ * be cut off. The owner's pipes are still open here; that they end without a last frame, when all is dead, tells it. */
 static int bury(struct keeper *keeper, int status)
 {
     enum sweep result;

@@ -61,7 +61,8 @@ bool platform_die_with_parent(pid_t parent)
 
 const bool platform_has_children = true;
 
-/* proc(5), /proc/pid/task/tid/children (Linux 3.5, CONFIG_PROC_CHILDREN). We have one thread: its id is the process's. */
+/* proc(5), /proc/pid/task/tid/children (Linux 3.5, CONFIG_PROC_CHILDREN). We have one thread: its id is the
+ * process's. */
 int platform_children_open(struct failure *why)
 {
     int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
@@ -94,6 +95,32 @@ void platform_children(int fd, void (*visit)(pid_t child, void *context), void *
     }
 }
 
+/* On some 32-bit machines the calls of the plain names take ids of 16 bits. */
+#ifdef SYS_setgroups32
+#define CALL_SETGROUPS SYS_setgroups32
+#define CALL_SETGID SYS_setgid32
+#define CALL_SETUID SYS_setuid32
+#else
+#define CALL_SETGROUPS SYS_setgroups
+#define CALL_SETGID SYS_setgid
+#define CALL_SETUID SYS_setuid
+#endif
+
+int platform_setgroups(size_t count, const gid_t *groups)
+{
+    return (int)syscall(CALL_SETGROUPS, count, groups);
+}
+
+int platform_setgid(gid_t gid)
+{
+    return (int)syscall(CALL_SETGID, gid);
+}
+
+int platform_setuid(uid_t uid)
+{
+    return (int)syscall(CALL_SETUID, uid);
+}
+
 ssize_t platform_move(int from, int to, size_t size)
 {
     return splice(from, NULL, to, NULL, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
@@ -109,6 +136,16 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size)
     if (result < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
         result = read(fd, buffer, size);
     return result;
+}
+
+/* Not sigaction(3): the C libraries keep signals 32 and 33 to themselves, but a parent may have left them ignored,
+ * as GNU make does. All zero is SIG_DFL, no flags and an empty mask, in whatever order the kernel has them
+ * (sigaction(2)). */
+void platform_default_signal(int signal)
+{
+    static const unsigned long action[8];
+
+    (void)syscall(SYS_rt_sigaction, signal, action, NULL, (size_t)(_NSIG / 8));
 }
 
 /* sigaction(2): SI_KERNEL is what the terminal's line discipline sends with. */

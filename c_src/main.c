@@ -26,6 +26,7 @@
 static bool own_descriptors(struct failure *why)
 {
     for (int fd = 0; fd < 3; fd++)
+        // cppcheck-suppress leakReturnValNotUsed ; it is to stay open
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
             return failed(why, STAGE_SETUP, errno, "cannot open /dev/null: %s", strerror(errno));
     platform_close_inherited();
@@ -46,7 +47,8 @@ static bool is_lifeline(const struct options *options)
 static bool own_port(const struct options *options, struct failure *why)
 {
     if (options->port && (!io_nonblocking(STDIN_FILENO) || !io_nonblocking(STDOUT_FILENO)))
-        return failed(why, STAGE_SETUP, errno, "cannot make standard input and output non-blocking: %s", strerror(errno));
+        return failed(why, STAGE_SETUP, errno, "cannot make standard input and output non-blocking: %s",
+                      strerror(errno));
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "format.h"
 #include "window.h"
 
 const char options_usage[] =
@@ -34,10 +35,10 @@ const char options_usage[] =
     "Exit status: PROGRAM's; 128+N when signal N ended it; 125 muontrap failed; 126 PROGRAM can't be executed;\n"
     "127 PROGRAM was not found.\n";
 
-static const char *const stdin_modes[] = {
-    [STDIN_LIFELINE] = "lifeline", [STDIN_INHERIT] = "inherit", [STDIN_NULL] = "null"};
-static const char *const output_modes[] = {
-    [OUTPUT_INHERIT] = "inherit", [OUTPUT_NULL] = "null", [OUTPUT_STDOUT] = "stdout", [OUTPUT_RELAY] = "relay"};
+static const char *const stdin_modes[] =
+    {[STDIN_LIFELINE] = "lifeline", [STDIN_INHERIT] = "inherit", [STDIN_NULL] = "null"};
+static const char *const output_modes[] =
+    {[OUTPUT_INHERIT] = "inherit", [OUTPUT_NULL] = "null", [OUTPUT_STDOUT] = "stdout", [OUTPUT_RELAY] = "relay"};
 
 /* What the setters get: where to store, the option as given (for messages), and its value. */
 struct argument {
@@ -119,8 +120,9 @@ static bool set_stdin(const struct argument *arg)
 
 static bool set_stdout(const struct argument *arg)
 {
-    arg->options->stdout_mode = (enum output_mode)choice(
-        arg, output_modes, sizeof output_modes / sizeof output_modes[0], "inherit, null or relay");
+    arg->options->stdout_mode =
+        (enum output_mode)choice(arg, output_modes, sizeof output_modes / sizeof output_modes[0],
+                                 "inherit, null or relay");
     if (arg->options->stdout_mode == OUTPUT_STDOUT)
         return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes inherit, null or relay, not 'stdout'", arg->option);
     return arg->options->stdout_mode != OUTPUT_AUTO;
@@ -128,8 +130,9 @@ static bool set_stdout(const struct argument *arg)
 
 static bool set_stderr(const struct argument *arg)
 {
-    arg->options->stderr_mode = (enum output_mode)choice(
-        arg, output_modes, sizeof output_modes / sizeof output_modes[0], "inherit, null, stdout or relay");
+    arg->options->stderr_mode =
+        (enum output_mode)choice(arg, output_modes, sizeof output_modes / sizeof output_modes[0],
+                                 "inherit, null, stdout or relay");
     return arg->options->stderr_mode != OUTPUT_AUTO;
 }
 
@@ -212,13 +215,13 @@ static const struct option *by_letter(char letter)
 }
 
 /* Takes the option at argv[*at], with the next argument as its value where it needs one, and moves on behind it. */
-static bool take(struct options *options, char *const argv[], int *at, struct failure *why)
+static bool take(struct options *options, const char *const argv[], int *at, struct failure *why)
 {
     const char *given = argv[(*at)++];
     bool is_long = given[1] == '-';
     const char *equals = is_long ? strchr(given, '=') : NULL;
-    const struct option *option = is_long ? by_name(given + 2, equals ? (size_t)(equals - given) - 2 : strlen(given + 2))
-                                          : by_letter(given[1]);
+    const struct option *option =
+        is_long ? by_name(given + 2, equals ? (size_t)(equals - given) - 2 : strlen(given + 2)) : by_letter(given[1]);
     const char *attached = is_long ? (equals ? equals + 1 : NULL) : (given[2] ? given + 2 : NULL);
     struct argument arg = {.options = options, .option = given, .value = attached, .why = why};
     char shown[64];
@@ -236,7 +239,7 @@ static bool take(struct options *options, char *const argv[], int *at, struct fa
         arg.value = argv[(*at)++];
     }
     shown[0] = shown[1] = '-';
-    strcpy(shown + 2, option->name);
+    format(shown + 2, sizeof shown - 2, "%s", option->name);
     arg.option = shown;
     return option->set(&arg);
 }
@@ -246,7 +249,8 @@ static bool settle(struct options *options, struct failure *why)
 {
     if (options->port) {
         if (options->stdin_mode == STDIN_INHERIT || options->stdin_mode == STDIN_LIFELINE)
-            return failed(why, STAGE_OPTIONS, EINVAL, "--stdin %s can't be had with --port: standard input is frames then",
+            return failed(why, STAGE_OPTIONS, EINVAL,
+                          "--stdin %s can't be had with --port: standard input is frames then",
                           stdin_modes[options->stdin_mode]);
         if (options->stdout_mode == OUTPUT_INHERIT)
             return failed(why, STAGE_OPTIONS, EINVAL,
@@ -285,7 +289,7 @@ bool options_parse(struct options *options, int argc, char *argv[], struct failu
             at++;
             break;
         }
-        if (!take(options, argv, &at, why))
+        if (!take(options, (const char *const *)argv, &at, why))
             return false;
         if (options->help || options->version)
             return true;

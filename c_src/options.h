@@ -21,7 +21,7 @@ enum output_mode { OUTPUT_AUTO, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_STDOUT, OUTP
 struct options {
     bool help;
     bool version;
-    bool port;                 /* frames on stdin and stdout */
+    bool port; /* frames on stdin and stdout */
     enum stdin_mode stdin_mode;
     enum output_mode stdout_mode;
     enum output_mode stderr_mode;
@@ -29,17 +29,17 @@ struct options {
     uint32_t stdio_window;     /* bytes; 0: follow the reader */
     const char *uid;           /* each a name or a number as given; NULL when not asked for */
     const char *gid;
-    const char *groups;        /* comma-separated; "" for none */
+    const char *groups; /* comma-separated; "" for none */
     const char *arg0;
     const char *cd;
     unsigned setenv_count;
     const char *setenv[SETENV_MOST]; /* each NAME=VALUE */
-    const char *file;          /* PROGRAM as given */
-    char **program;            /* its argv: PROGRAM, or --arg0, and [ARG]..., ends with NULL */
+    const char *file;                /* PROGRAM as given */
+    char **program;                  /* its argv: PROGRAM, or --arg0, and [ARG]..., ends with NULL */
 };
 
-/* False, with the failure filled, when the command line can't be carried out. `options->port` is right even then, as far
- * as the command line was read, so that the failure can be reported the way that the caller reads. */
+/* False, with the failure filled, when the command line can't be carried out. `options->port` is right even then, as
+ * far as the command line was read, so that the failure can be reported the way that the caller reads. */
 bool options_parse(struct options *options, int argc, char *argv[], struct failure *why);
 
 extern const char options_usage[];

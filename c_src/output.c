@@ -12,7 +12,7 @@
 #include "io.h"
 #include "platform.h"
 
-#define DATA_ROOM (sizeof ((struct output *)0)->bytes - FRAME_HEADER)
+#define DATA_ROOM (sizeof((struct output *)0)->bytes - FRAME_HEADER)
 
 _Static_assert(OUTPUT_COPY_MOST <= DATA_ROOM, "a copied frame must fit");
 
@@ -195,10 +195,13 @@ static bool send_data(struct output *output, uint64_t now_us)
     return false;
 }
 
+/* A program may write as fast as its output is thrown away, and there are other events to see to. */
+#define STEPS_MOST 256
+
 void output_pump(struct output *output, uint64_t now_us)
 {
     output->blocked = false;
-    while (!output->blocked) {
+    for (int steps = 0; steps < STEPS_MOST && !output->blocked; steps++) {
         if (output->at < output->end)
             send_some(output, output->bytes, &output->at, output->end);
         else if (output->moving > 0)
@@ -208,4 +211,5 @@ void output_pump(struct output *output, uint64_t now_us)
         else if (!send_data(output, now_us))
             return;
     }
+    output->blocked = !idle(output);
 }

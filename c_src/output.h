@@ -18,26 +18,26 @@
 #define OUTPUT_COPY_MOST 16384u /* bytes: what is longer is spliced, where splice(2) is there */
 
 struct stream {
-    int fd;          /* the program's pipe; -1 when it has ended or was never there */
+    int fd; /* the program's pipe; -1 when it has ended or was never there */
     uint8_t tag;
-    bool readable;   /* there may be something to read */
+    bool readable; /* there may be something to read */
 };
 
 struct output {
     int fd;
     struct window window;
     struct stream streams[OUTPUT_STREAMS];
-    unsigned next;        /* the stream whose turn it is */
-    bool blocked;         /* the reader's pipe is full: go on when poll(2) says POLLOUT */
-    bool gone;            /* the reader is: whatever would be sent is thrown away */
-    bool discard;         /* data is thrown away, and needs no window */
-    bool unacknowledged;  /* no acknowledgement can come any more: the window doesn't count */
+    unsigned next;       /* the stream whose turn it is */
+    bool blocked;        /* the reader's pipe is full: go on when poll(2) says POLLOUT */
+    bool gone;           /* the reader is: whatever would be sent is thrown away */
+    bool discard;        /* data is thrown away, and needs no window */
+    bool unacknowledged; /* no acknowledgement can come any more: the window doesn't count */
     bool no_splice;
-    int moving_from;      /* the pipe of which `moving` bytes are to follow the header that was sent */
+    int moving_from; /* the pipe of which `moving` bytes are to follow the header that was sent */
     size_t moving;
-    size_t at;            /* what of bytes[] is to be sent */
+    size_t at; /* what of bytes[] is to be sent */
     size_t end;
-    size_t control_at;    /* what of control[] is to be sent after it */
+    size_t control_at; /* what of control[] is to be sent after it */
     size_t control_end;
     uint8_t control[2 * FRAME_CONTROL_MOST];
     uint8_t bytes[OUTPUT_COPY_MOST + FRAME_HEADER];

@@ -3,10 +3,10 @@
  *
  * POSIX alone: containment is by process group, and a descendant that leaves the group leaves the containment.
  */
-#define _POSIX_C_SOURCE 200809L
-#define _XOPEN_SOURCE 700
+#define _DEFAULT_SOURCE /* setgroups(2), which is not in POSIX, but in each of its systems */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -54,6 +54,21 @@ void platform_children(int fd, void (*visit)(pid_t child, void *context), void *
     (void)context;
 }
 
+int platform_setgroups(size_t count, const gid_t *groups)
+{
+    return setgroups(count, groups);
+}
+
+int platform_setgid(gid_t gid)
+{
+    return setgid(gid);
+}
+
+int platform_setuid(uid_t uid)
+{
+    return setuid(uid);
+}
+
 ssize_t platform_move(int from, int to, size_t size)
 {
     (void)from;
@@ -72,6 +87,14 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size)
         return -1;
     }
     return read(fd, buffer, size);
+}
+
+void platform_default_signal(int signal)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(signal, &action, NULL);
 }
 
 /* POSIX, <signal.h>: SI_USER is kill(2)'s code. What else there is comes from the system. */

@@ -25,20 +25,20 @@
 #define TAG_STOP 's'
 #define TAG_DISCARD 'd'
 
-#define FRAME_HEADER 5u      /* bytes: the length and the tag */
+#define FRAME_HEADER 5u          /* bytes: the length and the tag */
 #define FRAME_CONTROL_MOST 5120u /* bytes: no control frame to the VM is longer */
-#define COMMAND_MOST 5u      /* bytes: the longest frame from the VM, tag and payload */
+#define COMMAND_MOST 5u          /* bytes: the longest frame from the VM, tag and payload */
 
 /* How the program ended, and what it used. */
 struct ending {
-    bool signalled;         /* ended by a signal, which `code` then is; else `code` is the exit status */
+    bool signalled; /* ended by a signal, which `code` then is; else `code` is the exit status */
     uint32_t code;
     bool core_dumped;
-    bool oom_killed;        /* the kernel's OOM killer struck in its cgroup */
-    uint64_t user_us;       /* CPU time in user mode of the program and its reaped descendants */
-    uint64_t system_us;     /* and in the kernel */
-    uint64_t peak_bytes;    /* the largest resident set of any one of them */
-    uint32_t stragglers;    /* descendants that were still alive at its end and had to be killed */
+    bool oom_killed;     /* the kernel's OOM killer struck in its cgroup */
+    uint64_t user_us;    /* CPU time in user mode of the program and its reaped descendants */
+    uint64_t system_us;  /* and in the kernel */
+    uint64_t peak_bytes; /* the largest resident set of any one of them */
+    uint32_t stragglers; /* descendants that were still alive at its end and had to be killed */
 };
 
 /* The header of a data frame whose payload of that many bytes follows. */
@@ -53,8 +53,8 @@ enum command_kind { COMMAND_NONE, COMMAND_ACK, COMMAND_STOP, COMMAND_DISCARD, CO
 
 struct command {
     enum command_kind kind;
-    uint32_t bytes;      /* of COMMAND_ACK */
-    struct failure why;  /* of COMMAND_MALFORMED */
+    uint32_t bytes;     /* of COMMAND_ACK */
+    struct failure why; /* of COMMAND_MALFORMED */
 };
 
 /* The part of a frame that has arrived so far. Starts as all zero. */

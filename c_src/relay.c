@@ -34,12 +34,12 @@ enum state {
 };
 
 enum event {
-    STOP_ASKED,    /* by the owner, a signal, the end of the lifeline, the keeper's death or an error */
+    STOP_ASKED, /* by the owner, a signal, the end of the lifeline, the keeper's death or an error */
     PROGRAM_ENDED,
-    TIME_UP,       /* the deadline of the state has passed */
-    TREE_GONE,     /* no descendant is left */
-    DRAINED,       /* nothing is left to send */
-    OWNER_GONE,    /* standard input has ended */
+    TIME_UP,    /* the deadline of the state has passed */
+    TREE_GONE,  /* no descendant is left */
+    DRAINED,    /* nothing is left to send */
+    OWNER_GONE, /* standard input has ended */
     EVENTS
 };
 
@@ -53,7 +53,7 @@ struct relay {
     int tether;        /* -1 once it has hung up */
     int control;       /* standard input as frames or lifeline; -1 when it is neither or has ended */
     int signals;
-    bool deaf;         /* a malformed frame has come: what follows has no meaning */
+    bool deaf; /* a malformed frame has come: what follows has no meaning */
 };
 
 typedef enum state action(struct relay *relay);
@@ -92,8 +92,8 @@ static enum state sweep(struct relay *relay)
         return KILLING;
     case SWEEP_REFUSED:
         failed(&why, STAGE_SWEEP, EPERM,
-               "process %ld could not be killed and is left running: not permitted (it runs as another user; only root could "
-               "kill it)",
+               "process %ld could not be killed and is left running: not permitted (it runs as another user; only root "
+               "could kill it)",
                (long)relay->tree.refused);
         report(relay, &why);
         break;
@@ -110,8 +110,9 @@ static enum state begin_sweep(struct relay *relay)
     return sweep(relay);
 }
 
-/* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where descendants
- * may have escaped, or die in their own time because we are not their parent, does it take the pipe's end, or a while. */
+/* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where
+ * descendants may have escaped, or die in their own time because we are not their parent, does it take the pipe's
+ * end, or a while. */
 static enum state begin_drain(struct relay *relay)
 {
     for (int i = 0; i < OUTPUT_STREAMS; i++)
@@ -138,7 +139,8 @@ static void queue_exited(struct relay *relay)
 #ifdef WCOREDUMP
     ending.core_dumped = ending.signalled && WCOREDUMP(status);
 #endif
-    /* getrusage(2): all descendants that have ended and been waited for; the peak is the largest one's, in kilobytes. */
+    /* getrusage(2): all descendants that have ended and been waited for; the peak is the largest one's, in
+     * kilobytes. */
     if (getrusage(RUSAGE_CHILDREN, &usage) == 0) {
         ending.user_us = microseconds(usage.ru_utime);
         ending.system_us = microseconds(usage.ru_stime);
@@ -156,6 +158,15 @@ static enum state tell_end(struct relay *relay)
     return REPORTED;
 }
 
+/* The time for what may never end is up. What the owner has held up is not lost for that. */
+static enum state give_up_draining(struct relay *relay)
+{
+    if (!relay->output.blocked && window_room(&relay->output.window) > 0)
+        return tell_end(relay);
+    set_deadline(relay);
+    return DRAINING;
+}
+
 static enum state stay(struct relay *relay)
 {
     return relay->state;
@@ -168,15 +179,17 @@ static enum state leave(struct relay *relay)
 }
 
 /* What happens on any event in any state. */
+/* clang-format off */
 static action *const table[STATES][EVENTS] = {
-    /*            STOP_ASKED  PROGRAM_ENDED  TIME_UP      TREE_GONE    DRAINED   OWNER_GONE */
-    [RUNNING]  = {terminate,  begin_sweep,   stay,        stay,        stay,     terminate},
-    [STOPPING] = {stay,       begin_sweep,   begin_sweep, stay,        stay,     stay},
-    [KILLING]  = {stay,       stay,          stay,        begin_drain, stay,     stay},
-    [DRAINING] = {stay,       stay,          tell_end,    stay,        tell_end, stay},
-    [REPORTED] = {stay,       stay,          stay,        stay,        stay,     leave},
-    [DONE]     = {stay,       stay,          stay,        stay,        stay,     stay},
+    /*            STOP_ASKED  PROGRAM_ENDED  TIME_UP           TREE_GONE    DRAINED   OWNER_GONE */
+    [RUNNING]  = {terminate,  begin_sweep,   stay,             stay,        stay,     terminate},
+    [STOPPING] = {stay,       begin_sweep,   begin_sweep,      stay,        stay,     stay},
+    [KILLING]  = {stay,       stay,          stay,             begin_drain, stay,     stay},
+    [DRAINING] = {stay,       stay,          give_up_draining, stay,        tell_end, stay},
+    [REPORTED] = {stay,       stay,          stay,             stay,        stay,     leave},
+    [DONE]     = {stay,       stay,          stay,             stay,        stay,     stay},
 };
+/* clang-format on */
 
 static enum state happened(struct relay *relay, enum event event)
 {
@@ -187,6 +200,8 @@ static enum state happened(struct relay *relay, enum event event)
 static void protocol_broken(struct relay *relay, const struct failure *why)
 {
     relay->deaf = true;
+    if (relay->state == REPORTED)
+        return; /* nothing follows the end */
     report(relay, why);
     (void)happened(relay, STOP_ASKED);
 }
@@ -198,8 +213,8 @@ static void acknowledge(struct relay *relay, uint32_t bytes)
     if (window_acknowledged(&relay->output.window, bytes, io_now_us()))
         return;
     failed(&why, STAGE_PROTOCOL, EPROTO,
-           "%lu bytes were acknowledged, where only %lu had been sent and not acknowledged before", (unsigned long)bytes,
-           (unsigned long)relay->output.window.outstanding);
+           "%lu bytes were acknowledged, where only %lu had been sent and not acknowledged before",
+           (unsigned long)bytes, (unsigned long)relay->output.window.outstanding);
     protocol_broken(relay, &why);
 }
 
@@ -245,7 +260,7 @@ static void owner_gone(struct relay *relay)
 
 static void read_control(struct relay *relay)
 {
-    uint8_t bytes[4096];
+    uint8_t bytes[512];
     ssize_t size = platform_read_now(relay->control, bytes, sizeof bytes);
 
     if (size > 0 && relay->options->port)
@@ -290,7 +305,14 @@ static void read_signals(struct relay *relay)
         (void)happened(relay, STOP_ASKED);
 }
 
-enum watched { WATCH_SIGNALS, WATCH_TETHER, WATCH_CONTROL, WATCH_PORT, WATCH_STREAMS, WATCHED = WATCH_STREAMS + OUTPUT_STREAMS };
+enum watched {
+    WATCH_SIGNALS,
+    WATCH_TETHER,
+    WATCH_CONTROL,
+    WATCH_PORT,
+    WATCH_STREAMS,
+    WATCHED = WATCH_STREAMS + OUTPUT_STREAMS
+};
 
 /* poll(2) tells of errors and hang-ups even when not asked, so what can't be dealt with now is not watched at all. */
 static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
@@ -302,8 +324,9 @@ static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
     fds[WATCH_CONTROL] = (struct pollfd){.fd = relay->control, .events = POLLIN};
     fds[WATCH_PORT] = (struct pollfd){.fd = output->blocked ? output->fd : -1, .events = POLLOUT};
     for (int i = 0; i < OUTPUT_STREAMS; i++)
-        fds[WATCH_STREAMS + i] = (struct pollfd){
-            .fd = output_wants(output, &output->streams[i]) ? output->streams[i].fd : -1, .events = POLLIN};
+        fds[WATCH_STREAMS + i] =
+            (struct pollfd){.fd = output_wants(output, &output->streams[i]) ? output->streams[i].fd : -1,
+                            .events = POLLIN};
 }
 
 static int time_left_ms(const struct relay *relay)
@@ -327,7 +350,8 @@ static int look(struct relay *relay, struct pollfd fds[WATCHED])
     uint64_t until = io_now_us() + LOOK_FOR_US;
     int ready = 0;
 
-    while (window_is_about_to_open(&relay->output.window) && (ready = poll(fds, WATCHED, 0)) == 0 && io_now_us() < until)
+    while (window_is_about_to_open(&relay->output.window) && (ready = poll(fds, WATCHED, 0)) == 0 &&
+           io_now_us() < until)
         (void)sched_yield();
     return ready;
 }
@@ -365,10 +389,9 @@ static void conclude(struct relay *relay)
         (void)happened(relay, STOP_ASKED);
     if (relay->deadline != 0 && io_now_us() >= relay->deadline)
         (void)happened(relay, TIME_UP);
-    if (relay->state == DRAINING && finished_draining(relay)) {
+    if (relay->state == DRAINING && finished_draining(relay))
         (void)happened(relay, DRAINED);
-        output_pump(&relay->output, io_now_us());
-    }
+    output_pump(&relay->output, io_now_us());
     /* An owner that has discarded the rest writes no more, so it need not be waited for. */
     if (relay->state == REPORTED && (relay->control < 0 || relay->output.discard))
         (void)happened(relay, OWNER_GONE);
@@ -395,8 +418,7 @@ int relay_run(const struct relay_setup *setup)
     output_init(&relay.output, STDOUT_FILENO, setup->options->stdio_window, setup->child->stdout_fd,
                 setup->child->stderr_fd);
     if (setup->options->port)
-        output_queued(&relay.output,
-                      protocol_started(output_control(&relay.output), (uint32_t)relay.tree.program, ""));
+        output_queued(&relay.output, protocol_started(output_control(&relay.output), (uint32_t)relay.tree.program, ""));
     output_pump(&relay.output, io_now_us());
     while (relay.state != DONE)
         step(&relay);

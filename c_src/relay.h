@@ -17,10 +17,10 @@
 struct relay_setup {
     const struct options *options;
     const struct tether *tether;
-    const struct tree *tree;      /* with the program in it */
+    const struct tree *tree; /* with the program in it */
     const struct child *child;
-    int signals;                  /* as of signals_open() */
-    bool lifeline;                /* without --port: the end of standard input means stop */
+    int signals;   /* as of signals_open() */
+    bool lifeline; /* without --port: the end of standard input means stop */
 };
 
 /* Runs until all is over. Returns the status to exit with. */

@@ -22,7 +22,7 @@ void report_words(const char *format, ...)
     va_start(args, format);
     format_list(line + start, sizeof line - start - 1, format, args);
     va_end(args);
-    strcat(line, "\n");
+    memcpy(line + strlen(line), "\n", 2);
     /* One write, so that lines of several helpers don't mix. There is nowhere to report that it failed. */
     (void)io_write_all(STDERR_FILENO, line, strlen(line));
 }

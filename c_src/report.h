@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Tells the caller of a failure before there is a relay, or without one: an error frame in a port, else a line on stderr.
+ * Tells the caller of a failure before there is a relay, or without one: an error frame in a port, else a line on
+ * stderr.
  */
 #ifndef MUONTRAP_REPORT_H
 #define MUONTRAP_REPORT_H

@@ -133,7 +133,7 @@ struct signals signals_take(void)
 void signals_reset(void)
 {
     for (int signal = 1; signal <= SIGRTMAX; signal++)
-        disposition(signal, SIG_DFL);
+        platform_default_signal(signal);
     for (size_t i = 0; i < COUNT(stop_signals); i++)
         if (state.keep[i])
             disposition(stop_signals[i], SIG_IGN);

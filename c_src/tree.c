@@ -76,8 +76,8 @@ struct pass {
     unsigned killed; /* of these, those that will die */
 };
 
-/* The child and, where it leads one, its process group. kill(2) on a group reaches every member at once, and no fork can
- * slip out in between; and as long as the leader's pid is not reaped it can't be anyone else's, nor the group's. */
+/* The child and, where it leads one, its process group. kill(2) on a group reaches every member at once, and no fork
+ * can slip out in between; and as long as the leader's pid is not reaped it can't be anyone else's, nor the group's. */
 static void kill_child(pid_t child, void *context)
 {
     struct pass *pass = context;
@@ -101,8 +101,8 @@ static bool reap_dead(struct tree *tree)
     return dead == 0;
 }
 
-/* Between two SIGCHLDs there is nothing to do: every child that was listed has been killed and will become a zombie, and
- * whoever is orphaned meanwhile is orphaned by one that dies, is our child before that one's SIGCHLD (the kernel
+/* Between two SIGCHLDs there is nothing to do: every child that was listed has been killed and will become a zombie,
+ * and whoever is orphaned meanwhile is orphaned by one that dies, is our child before that one's SIGCHLD (the kernel
  * reparents first and notifies then), and so is listed by the pass that follows it. The list leaves out a child only
  * while another exits (proc(5)), so a pass that saw none, or killed none, is followed by another at once. */
 enum sweep tree_sweep(struct tree *tree)

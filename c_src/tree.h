@@ -14,14 +14,14 @@
 #include "failure.h"
 
 struct tree {
-    int children;         /* the list of children */
-    pid_t program;        /* the child whose end is reported; 0 without one */
+    int children;  /* the list of children */
+    pid_t program; /* the child whose end is reported; 0 without one */
     bool program_ended;
     int program_status;   /* as of waitpid(2), once it has been reaped */
     bool program_stopped; /* by job control, and not yet continued */
     int stop_signal;
-    uint32_t killed;      /* descendants other than the program that the sweep has killed */
-    pid_t refused;        /* a child that we are not permitted to kill; 0 without one */
+    uint32_t killed; /* descendants other than the program that the sweep has killed */
+    pid_t refused;   /* a child that we are not permitted to kill; 0 without one */
 };
 
 /* Makes this process the one that orphaned descendants fall to. */

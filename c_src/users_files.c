@@ -97,7 +97,7 @@ static bool find_user(const char *name, uid_t uid, struct user *user)
             !number_id(fields[2], strlen(fields[2]), &id) || !number_id(fields[3], strlen(fields[3]), &group))
             continue;
         if (name ? strcmp(fields[0], name) == 0 : id == uid) {
-            strcpy(user->name, fields[0]);
+            memcpy(user->name, fields[0], strlen(fields[0]) + 1);
             user->uid = (uid_t)id;
             user->gid = (gid_t)group;
             io_close(&file.fd);

@@ -12,7 +12,7 @@ static bool copy(const struct passwd *entry, struct user *user)
 {
     if (!entry || strlen(entry->pw_name) >= sizeof user->name)
         return false;
-    strcpy(user->name, entry->pw_name);
+    memcpy(user->name, entry->pw_name, strlen(entry->pw_name) + 1);
     user->uid = entry->pw_uid;
     user->gid = entry->pw_gid;
     return true;

@@ -10,12 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WINDOW_LEAST 10240u             /* bytes: where a window that follows its reader starts, and its floor */
-#define WINDOW_MOST (1024u * 1024u)     /* bytes: its ceiling */
-#define WINDOW_FIXED_MOST 0x7fffffffu   /* bytes: the largest --stdio-window */
-#define WINDOW_FAST_US 10000u           /* a full window acknowledged within this time doubles */
-#define WINDOW_BRISK_US 1000u           /* and the next acknowledgement after such a one is worth looking for */
-#define WINDOW_SLOW_US 100000u          /* one that took longer than this halves */
+#define WINDOW_LEAST 10240u           /* bytes: where a window that follows its reader starts, and its floor */
+#define WINDOW_MOST (1024u * 1024u)   /* bytes: its ceiling */
+#define WINDOW_FIXED_MOST 0x7fffffffu /* bytes: the largest --stdio-window */
+#define WINDOW_FAST_US 10000u         /* a full window acknowledged within this time doubles */
+#define WINDOW_BRISK_US 1000u         /* and the next acknowledgement after such a one is worth looking for */
+#define WINDOW_SLOW_US 100000u        /* one that took longer than this halves */
 
 struct window {
     uint32_t size;        /* bytes */

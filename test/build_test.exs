@@ -18,7 +18,7 @@ defmodule MuonTrap.BuildTest do
 
   # A copy of what git has or would have, as a clone is.
   defp copy(dir) do
-    source = Path.join(dir, "muontrap")
+    source = Path.join(dir, "muon trap")
     File.mkdir_p!(source)
 
     for entry <- ["c_src", "lib", "priv", "Makefile", "mix.exs", "README.md"],
@@ -70,7 +70,7 @@ defmodule MuonTrap.BuildTest do
     assert output =~ ~S({"hello\n", 0})
   end
 
-  test "a cross build never mixes with the host's", %{tmp_dir: dir} do
+  test "a cross build never mixes with the build for the host", %{tmp_dir: dir} do
     source = copy(dir)
     # Not a real cross compiler, which a machine need not have: one whose output can be told.
     tools = Path.join(dir, "tools")

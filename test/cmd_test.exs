@@ -342,11 +342,11 @@ defmodule MuonTrap.CmdTest do
     test "programs and arguments that are no strings, or have null bytes, are refused" do
       for {program, args} <- [
             {true, []},
-            {'true', []},
+            {~c"true", []},
             {"tr\0ue", []},
             {"true", ["a\0b"]},
             {"true", [:a]},
-            {"true", 'ab'},
+            {"true", ~c"ab"},
             {"true", "a"},
             {nil, []}
           ] do

@@ -21,6 +21,7 @@ defmodule MuonTrap.Command do
   end
 
   # The errors that System.cmd/3 has too are raised as there.
+  @spec raise_start(Error.t(), map()) :: no_return()
   defp raise_start(%Error{stage: :exec, reason: :eacces}, options),
     do: :erlang.error(:eacces, [options.cmd, options.args])
 

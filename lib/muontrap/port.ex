@@ -62,8 +62,9 @@ defmodule MuonTrap.Port do
   @spec next(t(), timeout()) :: {Protocol.event(), t()} | :timeout
   def next(%__MODULE__{port: port, monitor: monitor} = state, timeout) do
     receive do
-      {^port, _} = message -> handle(state, message)
-      {:DOWN, ^monitor, :port, _port, _reason} = message -> handle(state, message)
+      {^port, {:data, frame}} -> decoded(state, Protocol.decode(frame))
+      {^port, {:exit_status, _status}} -> {{:error, vanished()}, state}
+      {:DOWN, ^monitor, :port, _port, _reason} -> {{:error, vanished()}, state}
     after
       timeout -> :timeout
     end
@@ -73,22 +74,18 @@ defmodule MuonTrap.Port do
   Turn a message into an event, if it is one of this port's
   """
   @spec handle(t(), term()) :: {Protocol.event(), t()} | :unknown
-  def handle(%__MODULE__{port: port} = state, {port, {:data, frame}}) do
-    case Protocol.decode(frame) do
-      {kind, data} = event when kind in [:stdout, :stderr] ->
-        {event, %{state | received: state.received + byte_size(data)}}
-
-      event ->
-        {event, state}
-    end
-  end
-
+  def handle(%__MODULE__{port: port} = state, {port, {:data, frame}}), do: decoded(state, Protocol.decode(frame))
   def handle(%__MODULE__{port: port} = state, {port, {:exit_status, _status}}), do: {{:error, vanished()}, state}
 
   def handle(%__MODULE__{monitor: monitor} = state, {:DOWN, monitor, :port, _port, _reason}),
     do: {{:error, vanished()}, state}
 
   def handle(%__MODULE__{}, _message), do: :unknown
+
+  defp decoded(state, {stream, data} = event) when stream in [:stdout, :stderr],
+    do: {event, %{state | received: state.received + byte_size(data)}}
+
+  defp decoded(state, event), do: {event, state}
 
   @doc """
   Tell the helper that everything received so far has been handled

@@ -29,7 +29,7 @@ static uint64_t get_u64(const uint8_t *at)
 
 void client_start_limited(struct client *client, rlim_t open_files, const char *const argv[])
 {
-    char *all[32] = {(char *)(uintptr_t)muontrap_path(), (char *)(uintptr_t)"--port"};
+    char *all[32] = {(char *)(uintptr_t)muontrap_path(), (char *)(uintptr_t) "--port"};
     int to[2];
     int from[2];
 
@@ -200,8 +200,8 @@ void client_send(struct client *client, const void *bytes, size_t size)
 
 void client_ack(struct client *client, uint32_t bytes)
 {
-    const uint8_t frame[] = {0, 0, 0, 5, 'a', (uint8_t)(bytes >> 24), (uint8_t)(bytes >> 16), (uint8_t)(bytes >> 8),
-                             (uint8_t)bytes};
+    const uint8_t frame[] =
+        {0, 0, 0, 5, 'a', (uint8_t)(bytes >> 24), (uint8_t)(bytes >> 16), (uint8_t)(bytes >> 8), (uint8_t)bytes};
 
     client_send(client, frame, sizeof frame);
     client->outstanding -= bytes < client->outstanding ? bytes : client->outstanding;

@@ -18,7 +18,7 @@
 #include <sys/types.h>
 
 #define TEST_SECONDS 60u     /* a test that takes longer hangs */
-#define LONG_ENOUGH_MS 50000 /* so long is an event waited for: shorter than TEST_SECONDS, so that the test can say which */
+#define LONG_ENOUGH_MS 50000 /* so long is an event waited for, so that the test can say which failed to come */
 
 #ifdef PORTABLE
 #define IS_PORTABLE 1

@@ -23,7 +23,8 @@ static struct child child;
 
 /* ---- System calls that fail on demand: 0, or the errno ---- */
 
-static int fork_error, pipe_error, setsid_error, dup2_error, prctl_error, setgroups_error, setgid_error, setuid_error, open_error;
+static int fork_error, pipe_error, setsid_error, dup2_error, prctl_error, open_error;
+static int setgroups_error, setgid_error, setuid_error;
 static unsigned pipes_before_error; /* so many succeed first */
 
 #define FAILS(error)                                                                                                   \
@@ -32,12 +33,11 @@ static unsigned pipes_before_error; /* so many succeed first */
         return -1;                                                                                                     \
     }
 
-pid_t __real_fork(void);
-pid_t __wrap_fork(void);
-pid_t __wrap_fork(void)
+pid_t __wrap_vfork(void);
+pid_t __wrap_vfork(void)
 {
     FAILS(fork_error)
-    return __real_fork();
+    return fork(); /* a vfork(2) that returns from a function would lose its frame */
 }
 
 int __real_pipe(int ends[2]);
@@ -75,28 +75,28 @@ int __wrap_prctl(int option, unsigned long a, unsigned long b, unsigned long c, 
     return __real_prctl(option, a, b, c, d);
 }
 
-int __real_setgroups(size_t count, const gid_t *groups);
-int __wrap_setgroups(size_t count, const gid_t *groups);
-int __wrap_setgroups(size_t count, const gid_t *groups)
+int __real_platform_setgroups(size_t count, const gid_t *groups);
+int __wrap_platform_setgroups(size_t count, const gid_t *groups);
+int __wrap_platform_setgroups(size_t count, const gid_t *groups)
 {
     FAILS(setgroups_error)
-    return __real_setgroups(count, groups);
+    return __real_platform_setgroups(count, groups);
 }
 
-int __real_setgid(gid_t gid);
-int __wrap_setgid(gid_t gid);
-int __wrap_setgid(gid_t gid)
+int __real_platform_setgid(gid_t gid);
+int __wrap_platform_setgid(gid_t gid);
+int __wrap_platform_setgid(gid_t gid)
 {
     FAILS(setgid_error)
-    return __real_setgid(gid);
+    return __real_platform_setgid(gid);
 }
 
-int __real_setuid(uid_t uid);
-int __wrap_setuid(uid_t uid);
-int __wrap_setuid(uid_t uid)
+int __real_platform_setuid(uid_t uid);
+int __wrap_platform_setuid(uid_t uid);
+int __wrap_platform_setuid(uid_t uid)
 {
     FAILS(setuid_error)
-    return __real_setuid(uid);
+    return __real_platform_setuid(uid);
 }
 
 int __real_open(const char *path, int flags, ...);
@@ -650,8 +650,13 @@ static void what_fails_in_the_new_process_is_told_with_its_stage(void **state)
 static void credentials_that_cannot_be_had_are_told_with_their_stage(void **state)
 {
     static gid_t groups[] = {3999998};
-    const struct identity other = {.change_uid = true, .change_gid = true, .change_groups = true, .uid = 3999999,
-                                   .gid = 3999998, .groups = groups, .group_count = 1};
+    const struct identity other = {.change_uid = true,
+                                   .change_gid = true,
+                                   .change_groups = true,
+                                   .uid = 3999999,
+                                   .gid = 3999998,
+                                   .groups = groups,
+                                   .group_count = 1};
     struct options options = OPTIONS("true");
 
     (void)state;
@@ -673,8 +678,13 @@ static void credentials_that_cannot_be_had_are_told_with_their_stage(void **stat
 static void the_program_runs_as_who_was_asked_for(void **state)
 {
     static gid_t groups[] = {3999998, 3999997};
-    const struct identity other = {.change_uid = true, .change_gid = true, .change_groups = true, .uid = 3999999,
-                                   .gid = 3999998, .groups = groups, .group_count = 2};
+    const struct identity other = {.change_uid = true,
+                                   .change_gid = true,
+                                   .change_groups = true,
+                                   .uid = 3999999,
+                                   .gid = 3999998,
+                                   .groups = groups,
+                                   .group_count = 2};
     struct options options = OPTIONS("cat", "/proc/self/status");
     static char text[8192];
 
@@ -694,7 +704,9 @@ static void the_program_runs_as_who_was_asked_for(void **state)
 /* Also as another user: the death signal is cleared when credentials change. */
 static void the_program_dies_with_its_parent(void **state)
 {
-    const struct identity other = {.change_uid = geteuid() == 0, .change_gid = geteuid() == 0, .uid = 3999999,
+    const struct identity other = {.change_uid = geteuid() == 0,
+                                   .change_gid = geteuid() == 0,
+                                   .uid = 3999999,
                                    .gid = 3999998};
     struct options options = OPTIONS("sleep", "1000");
     int ends[2];

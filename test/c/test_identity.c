@@ -25,28 +25,28 @@ static int setuid_error;
 static bool setgid_pretends; /* as with CAP_SETGID missing and the gid the saved one: success, but not the real gid */
 static bool setuid_pretends;
 
-int __real_setgroups(size_t count, const gid_t *groups);
-int __wrap_setgroups(size_t count, const gid_t *groups);
-int __wrap_setgroups(size_t count, const gid_t *groups)
+int __real_platform_setgroups(size_t count, const gid_t *groups);
+int __wrap_platform_setgroups(size_t count, const gid_t *groups);
+int __wrap_platform_setgroups(size_t count, const gid_t *groups)
 {
     errno = setgroups_error;
-    return setgroups_error ? -1 : __real_setgroups(count, groups);
+    return setgroups_error ? -1 : __real_platform_setgroups(count, groups);
 }
 
-int __real_setgid(gid_t gid);
-int __wrap_setgid(gid_t gid);
-int __wrap_setgid(gid_t gid)
+int __real_platform_setgid(gid_t gid);
+int __wrap_platform_setgid(gid_t gid);
+int __wrap_platform_setgid(gid_t gid)
 {
     errno = setgid_error;
-    return setgid_error ? -1 : setgid_pretends ? 0 : __real_setgid(gid);
+    return setgid_error ? -1 : setgid_pretends ? 0 : __real_platform_setgid(gid);
 }
 
-int __real_setuid(uid_t uid);
-int __wrap_setuid(uid_t uid);
-int __wrap_setuid(uid_t uid)
+int __real_platform_setuid(uid_t uid);
+int __wrap_platform_setuid(uid_t uid);
+int __wrap_platform_setuid(uid_t uid)
 {
     errno = setuid_error;
-    return setuid_error ? -1 : setuid_pretends ? 0 : __real_setuid(uid);
+    return setuid_error ? -1 : setuid_pretends ? 0 : __real_platform_setuid(uid);
 }
 
 /* ---- */

@@ -155,8 +155,19 @@ static void help_and_version_need_no_program(void **state)
 
 static void the_usage_names_every_option(void **state)
 {
-    static const char *const names[] = {"-k, --delay-to-sigkill", "--stdin", "--stdout", "--stderr", "--cd", "--arg0",
-                                        "--uid", "--gid", "--groups", "--setenv", "--port", "--stdio-window", "-h, --help",
+    static const char *const names[] = {"-k, --delay-to-sigkill",
+                                        "--stdin",
+                                        "--stdout",
+                                        "--stderr",
+                                        "--cd",
+                                        "--arg0",
+                                        "--uid",
+                                        "--gid",
+                                        "--groups",
+                                        "--setenv",
+                                        "--port",
+                                        "--stdio-window",
+                                        "-h, --help",
                                         "-V, --version"};
 
     (void)state;

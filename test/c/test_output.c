@@ -111,7 +111,8 @@ static struct seen parse(void)
         uint8_t tag;
 
         assert_true(at + FRAME_HEADER <= received_size);
-        size = (size_t)received[at] << 24 | (size_t)received[at + 1] << 16 | (size_t)received[at + 2] << 8 | received[at + 3];
+        size = (size_t)received[at] << 24 | (size_t)received[at + 1] << 16 | (size_t)received[at + 2] << 8 |
+               received[at + 3];
         tag = received[at + 4];
         assert_true(size >= 1);
         size--;

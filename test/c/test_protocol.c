@@ -53,12 +53,18 @@ static void a_path_that_is_too_long_is_cut_so_that_the_frame_fits(void **state)
 
 static void exited_has_every_field_in_its_place(void **state)
 {
-    const struct ending ending = {.signalled = true, .code = 0x01020304, .core_dumped = true, .oom_killed = false,
-                                  .user_us = 0x1112131415161718, .system_us = 0x2122232425262728,
-                                  .peak_bytes = 0x3132333435363738, .stragglers = 0x41424344};
-    static const uint8_t expected[] = {0,    0,    0,    36,   'X',  1,    1,    2,    3,    4,    1,    0,    0x11, 0x12,
-                                       0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28,
-                                       0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x41, 0x42, 0x43, 0x44};
+    const struct ending ending = {.signalled = true,
+                                  .code = 0x01020304,
+                                  .core_dumped = true,
+                                  .oom_killed = false,
+                                  .user_us = 0x1112131415161718,
+                                  .system_us = 0x2122232425262728,
+                                  .peak_bytes = 0x3132333435363738,
+                                  .stragglers = 0x41424344};
+    static const uint8_t expected[] = {0,    0,    0,    36,   'X',  1,    1,    2,    3,    4,
+                                       1,    0,    0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18,
+                                       0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x31, 0x32,
+                                       0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x41, 0x42, 0x43, 0x44};
 
     (void)state;
     assert_int_equal(protocol_exited(frame, &ending), sizeof expected);
@@ -186,7 +192,8 @@ static void a_tag_with_the_wrong_length_is_malformed_and_both_are_named(void **s
 static void commands_follow_each_other(void **state)
 {
     static const uint8_t bytes[] = "\0\0\0\5a\0\0\0\7\0\0\0\1d\0\0\0\1s\0\0";
-    static const enum command_kind expected[] = {COMMAND_ACK, COMMAND_DISCARD, COMMAND_STOP, COMMAND_NONE, COMMAND_NONE};
+    static const enum command_kind expected[] = {COMMAND_ACK, COMMAND_DISCARD, COMMAND_STOP, COMMAND_NONE,
+                                                 COMMAND_NONE};
     struct decoder decoder = {.have = 0};
     const uint8_t *at = bytes;
     size_t size = sizeof bytes - 1;

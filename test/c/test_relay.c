@@ -601,7 +601,8 @@ static void a_tree_is_dead_and_counted_when_exited_comes(void **state)
 static void what_a_straggler_wrote_before_it_was_killed_arrives(void **state)
 {
     (void)state;
-    START(&client, "--", "sh", "-c", "echo one; (echo two; exec sleep 1000) & read x </dev/null; sleep 0.01; echo three");
+    START(&client, "--", "sh", "-c",
+          "echo one; (echo two; exec sleep 1000) & read x </dev/null; sleep 0.01; echo three");
     client_follow(&client);
     assert_true(client.exited);
     assert_non_null(strstr((char *)client.streams[0], "one\n"));

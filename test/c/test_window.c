@@ -190,6 +190,23 @@ static void a_window_that_has_shrunk_below_what_is_outstanding_has_no_room(void 
     assert_int_equal(window_room(&window), 0);
 }
 
+static void a_full_window_of_a_brisk_reader_is_about_to_open(void **state)
+{
+    struct window window;
+
+    (void)state;
+    window_init(&window, 100);
+    window_sent(&window, 100, start_us);
+    assert_false(window_is_about_to_open(&window)); /* nothing is known of the reader yet */
+    assert_true(window_acknowledged(&window, 100, start_us + WINDOW_BRISK_US));
+    assert_false(window_is_about_to_open(&window)); /* it is open */
+    window_sent(&window, 100, start_us);
+    assert_true(window_is_about_to_open(&window));
+    assert_true(window_acknowledged(&window, 100, start_us + WINDOW_BRISK_US + 1));
+    window_sent(&window, 100, start_us);
+    assert_false(window_is_about_to_open(&window));
+}
+
 static void whatever_happens_no_more_is_outstanding_than_the_window_was(void **state)
 {
     struct window window;
@@ -238,6 +255,7 @@ static int tests(void)
         TEST(a_window_that_is_not_full_is_not_measured),
         TEST(the_measure_ends_with_the_last_byte_of_the_full_window_not_with_the_first),
         TEST(a_window_that_has_shrunk_below_what_is_outstanding_has_no_room),
+        TEST(a_full_window_of_a_brisk_reader_is_about_to_open),
         TEST(whatever_happens_no_more_is_outstanding_than_the_window_was),
     };
 

@@ -10,7 +10,8 @@ TEST_CC ?= gcc
 TEST_BUILD := build/test-c$(if $(PORTABLE),-portable)
 TEST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TEST_WARNINGS := $(filter-out -Werror,$(WARNINGS)) -Werror
-TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG) $(if $(PORTABLE),-DPORTABLE=1)
+TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG) \
+    $(if $(PORTABLE),-DPORTABLE=1 -DMUONTRAP_PORTABLE)
 
 PURE_MODULES := options protocol window failure format
 PURE_TESTS := $(PURE_MODULES:%=test_%)
@@ -18,8 +19,8 @@ TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_out
 
 # The system calls that a test program can make fail.
 WRAP_test_platform := syscall
-WRAP_test_identity := setgroups setgid setuid
-WRAP_test_child := fork pipe setsid dup2 prctl setgroups setgid setuid open
+WRAP_test_identity := platform_setgroups platform_setgid platform_setuid
+WRAP_test_child := vfork pipe setsid dup2 prctl platform_setgroups platform_setgid platform_setuid open
 WRAP_test_tree := prctl open
 WRAP_test_keeper := fork socketpair prctl open pipe
 
@@ -43,17 +44,17 @@ test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap 
 
 $(TEST_BUILD)/c_src/%.o: c_src/%.c
 	@mkdir -p $(@D)
-	$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -MMD -MP -c -o $@ $<
+	@$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -MMD -MP -c -o $@ $<
 
 $(TEST_BUILD)/%.o: test/c/%.c
 	@mkdir -p $(@D)
 	$(TEST_CC) -D_GNU_SOURCE $(TEST_CFLAGS) $(TEST_SANITIZE) -MMD -MP -c -o $@ $<
 
 $(TEST_BUILD)/test_%: $(TEST_BUILD)/test_%.o $(TEST_BUILD)/support.o $(TEST_BUILD)/client.o $(TEST_MODULES)
-	$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^ $(WRAP_$(@F):%=-Wl,--wrap=%) -lcmocka
+	@$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^ $(WRAP_$(@F):%=-Wl,--wrap=%) -lcmocka
 
 $(TEST_BUILD)/muontrap: $(TEST_BUILD)/c_src/main.o $(TEST_MODULES)
-	$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^
+	@$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^
 
 # Without sanitizers: it has to be fast at what it does, and small, for there are hundreds of it.
 $(TEST_BUILD)/trouble: test/c/trouble.c

@@ -16,10 +16,21 @@ common_setup() {
         return 1
     }
     exec </dev/null
+    searchable_path
     dir=$BATS_TEST_TMPDIR
     chmod 755 "$dir"
     mark=MUONTRAP_CLI_TEST=$$.$BATS_SUITE_TEST_NUMBER.$RANDOM$RANDOM
     keeper=
+}
+
+# A directory of PATH that may not be searched (root's own, after su) makes a missing program one that is denied: 126.
+searchable_path() {
+    local directory path=
+
+    while IFS= read -r -d : directory; do
+        [ ! -x "$directory" ] || path+=${path:+:}$directory
+    done <<<"$PATH:"
+    PATH=$path
 }
 
 setup() { common_setup; }

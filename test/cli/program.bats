@@ -31,7 +31,18 @@ load helper
         $SIG{$_} = "IGNORE" for qw(PIPE USR1 USR2 TERM CHLD TSTP TTIN TTOU ALRM CONT WINCH);
         my $all = POSIX::SigSet->new; $all->fillset; sigprocmask(SIG_BLOCK, $all);
         exec $ENV{MUONTRAP}, "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"'
+    without_internal
     output_is $'SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000'
+}
+
+# Signals 32 to 34 belong to the C library; glibc's posix_spawn(3), which make and many others use, has the first two
+# ignored in what it starts. A test of its own looks at them; the others don't.
+without_internal() { output=${output//SigIgn:$'\t'0000000180000/SigIgn:$'\t'0000000000000}; }
+
+@test "the program ignores none of the C library's own signals, either" {
+    printf 'all:\n\t@"$$MUONTRAP" grep ^SigIgn /proc/self/status\n' >"$dir/Makefile"
+    run -0 make --no-print-directory -s -f "$dir/Makefile" all
+    output_is $'SigIgn:\t0000000000000000'
 }
 
 @test "an ignored SIGCHLD in the caller does not confuse the status" {
@@ -68,7 +79,10 @@ load helper
     # all three signals have been dealt with before this is read
     timeout "$PATIENCE" sh -c 'echo on >"$1"' sh "$dir/go"
     await on
-    await $'SigIgn:\t0000000000000001'
+    await SigIgn:*
+    output=$line
+    without_internal
+    output_is $'SigIgn:\t0000000000000001'
     everything_is_gone
     ends_with 0
 }

@@ -64,7 +64,7 @@ load helper
     run -0 timeout 60 env -u PATH "$MUONTRAP" echo hi
     output_is hi
     run -127 timeout 60 env -u PATH "$MUONTRAP" no-such-program-here
-    output_has no-such-program-here "not found" "not set"
+    output_has no-such-program-here "not found" PATH
 }
 
 @test "an empty PATH means the current directory" {

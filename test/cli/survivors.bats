@@ -47,7 +47,7 @@ forest='
             next if fork; setpgrp 0, 0; $SIG{TERM} = "IGNORE" if $j % 2;
             for my $k (1..5) { fork or leaf() }
             syswrite $in, ".";
-            $i == 3 ? kill("STOP", $$) : sleep 1000;
+            $i == 4 ? kill("STOP", $$) : sleep 1000;
             sleep 1000; POSIX::_exit(0);
         }
         POSIX::_exit(0) if $i % 2;

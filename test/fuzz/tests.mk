@@ -23,4 +23,5 @@ fuzz: $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
 $(FUZZ_BUILD)/%: test/fuzz/%.c $(wildcard c_src/*.h) c_src/options.c c_src/protocol.c c_src/failure.c c_src/format.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -std=c11 -g -O1 $(filter-out -Werror,$(WARNINGS)) -Werror -fno-sanitize-recover=all \
-	    -fsanitize=fuzzer,address,undefined -Ic_src -o $@ $< c_src/options.c c_src/protocol.c c_src/failure.c c_src/format.c
+	    -fsanitize=fuzzer,address,undefined -Ic_src -o $@ $< \
+	    c_src/options.c c_src/protocol.c c_src/failure.c c_src/format.c

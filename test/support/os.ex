@@ -27,7 +27,7 @@ defmodule MuonTrap.Test.OS do
     for pid <- pids(),
         environment(pid) =~ "#{@mark}=#{mark}",
         state(pid) not in ["Z", "X", nil],
-        not helper?(pid),
+        program?(pid),
         do: pid
   end
 
@@ -69,10 +69,14 @@ defmodule MuonTrap.Test.OS do
     end
   end
 
-  defp helper?(pid) do
+  # A process that is exiting has lost what it executes before it is a zombie, so one without that is neither.
+  defp helper?(pid), do: executes(pid) =~ ~r/^muontrap/
+  defp program?(pid), do: not (executes(pid) =~ ~r/^(muontrap|$)/)
+
+  defp executes(pid) do
     case File.read_link("/proc/#{pid}/exe") do
-      {:ok, path} -> path |> Path.basename() |> String.starts_with?("muontrap")
-      {:error, _gone} -> false
+      {:ok, path} -> Path.basename(path)
+      {:error, _gone} -> ""
     end
   end
 

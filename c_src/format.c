@@ -69,8 +69,6 @@ void format_list(char *text, size_t size, const char *format, va_list args)
             most = most < size ? most : size;
             format += 2;
         }
-        if (*format == '\0')
-            break;
         switch (*format++) {
         case 's':
             string = va_arg(args, const char *);

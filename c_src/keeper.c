@@ -79,9 +79,9 @@ static int bury(struct keeper *keeper, int status)
 }
 
 /* The relay stops when job control stops the program, so that whoever waits for us sees us stopped, as for any job. */
-static void stop_with_relay(const struct keeper *keeper)
+static void stop_with_relay(const struct keeper *keeper, int signal)
 {
-    (void)raise(SIGSTOP);
+    signals_stop(signal);
     (void)kill(keeper->relay, SIGCONT);
 }
 
@@ -94,7 +94,7 @@ static int watch(struct keeper *keeper)
     if (pid != keeper->relay)
         return -1;
     if (WIFSTOPPED(status)) {
-        stop_with_relay(keeper);
+        stop_with_relay(keeper, WSTOPSIG(status));
         return -1;
     }
     if (WIFEXITED(status)) {

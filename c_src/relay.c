@@ -276,7 +276,7 @@ static void stop_with_program(struct relay *relay)
     relay->tree.program_stopped = false;
     if (relay->options->port || (relay->control >= 0 && relay->tree.stop_signal == SIGSTOP))
         return;
-    (void)raise(SIGSTOP);
+    signals_stop(relay->tree.stop_signal);
     (void)kill(relay->tree.program, SIGCONT);
 }
 

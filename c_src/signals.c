@@ -130,6 +130,15 @@ struct signals signals_take(void)
     return taken;
 }
 
+void signals_stop(int signal)
+{
+    if (signal != SIGSTOP)
+        disposition(signal, SIG_DFL);
+    (void)raise(signal);
+    if (signal != SIGSTOP)
+        disposition(signal, SIG_IGN);
+}
+
 void signals_reset(void)
 {
     for (int signal = 1; signal <= SIGRTMAX; signal++)

@@ -30,6 +30,10 @@ struct signals {
 };
 struct signals signals_take(void);
 
+/* Stops this process by the signal of job control that has stopped another, so that whoever waits for us sees the same
+ * signal. Returns when it has been continued. */
+void signals_stop(int signal);
+
 /* In a new child that is about to execute a program: default dispositions, nothing blocked. */
 void signals_reset(void);
 

@@ -50,7 +50,8 @@ teardown() {
 linux_only() { [ -z "${PORTABLE:-}" ] || skip "needs Linux: ${1:-a child subreaper}"; }
 root_only() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
-# The helper in the foreground, for `run`, guarded and marked.
+# The helper in the foreground, for `run`, guarded and marked. The programs of the tests sleep for 100 s at most, so what
+# may survive a broken helper, and hold the pipe that `run` reads, doesn't hold up the suite for good.
 muontrap() { timeout -k 5 60 env "$mark" "$MUONTRAP" "$@"; }
 
 # The helper in the background: its output goes to the FIFO that `await` and `everything_is_gone` read, its pid to

@@ -72,7 +72,7 @@ Groups: 54322"
 
 @test "a program of another user is stopped, too" {
     root_only
-    start --uid "$other" sh -c 'trap "" TERM; sleep 1000 & echo ready; sleep 1000' </dev/null
+    start --uid "$other" sh -c 'trap "" TERM; sleep 100 & echo ready; sleep 100' </dev/null
     await ready
     kill -TERM "$keeper"
     everything_is_gone

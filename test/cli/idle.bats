@@ -15,7 +15,7 @@ lifeline() {
 
 idle_program() {
     lifeline
-    start sh -c 'echo ready; exec sleep 1000' <&7 7<&- 8>&-
+    start sh -c 'echo ready; exec sleep 100' <&7 7<&- 8>&-
     exec 7<&-
     await ready
     relay=$(relay_of "$keeper")
@@ -67,7 +67,7 @@ switches() { grep -h '^voluntary_ctxt_switches' "/proc/$keeper/status" "/proc/$r
 }
 
 @test "a stopped and ended program leaves no zombie while the helper runs on" {
-    start sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do setsid sh -c "sleep 0 &" & done; wait; echo ready; exec sleep 1000' </dev/null
+    start sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do setsid sh -c "sleep 0 &" & done; wait; echo ready; exec sleep 100' </dev/null
     await ready
     relay=$(relay_of "$keeper")
     timeout "$PATIENCE" sh -c 'while [ "$(wc -w <"/proc/$1/task/$1/children")" != 1 ]; do :; done' sh "$relay"

@@ -16,7 +16,7 @@ load helper
 @test "the helper itself keeps none of the caller's descriptors" {
     mkfifo "$dir/held"
     exec 8<>"$dir/held"
-    start sh -c 'echo ready; exec sleep 1000' </dev/null
+    start sh -c 'echo ready; exec sleep 100' </dev/null
     await ready
     for pid in "$keeper" $(children_of "$keeper"); do
         ! find "/proc/$pid/fd" -lname "$dir/held" | grep .
@@ -52,7 +52,7 @@ without_internal() { output=${output//SigIgn:$'\t'0000000180000/SigIgn:$'\t'0000
 @test "the helper heeds a stop when the caller had blocked every signal" {
     start_as perl -MPOSIX -e '
         my $all = POSIX::SigSet->new; $all->fillset; sigprocmask(SIG_BLOCK, $all);
-        exec $ENV{MUONTRAP}, "sh", "-c", "echo ready; exec sleep 1000"' </dev/null
+        exec $ENV{MUONTRAP}, "sh", "-c", "echo ready; exec sleep 100"' </dev/null
     await ready
     kill -TERM "$keeper"
     everything_is_gone
@@ -60,7 +60,7 @@ without_internal() { output=${output//SigIgn:$'\t'0000000180000/SigIgn:$'\t'0000
 }
 
 @test "SIGTERM stops even when the caller ignored it" {
-    start_as sh -c 'trap "" TERM; exec "$MUONTRAP" sh -c "echo ready; exec sleep 1000"' </dev/null
+    start_as sh -c 'trap "" TERM; exec "$MUONTRAP" sh -c "echo ready; exec sleep 100"' </dev/null
     await ready
     kill -TERM "$keeper"
     everything_is_gone
@@ -88,7 +88,7 @@ without_internal() { output=${output//SigIgn:$'\t'0000000180000/SigIgn:$'\t'0000
 }
 
 @test "without nohup SIGHUP stops" {
-    start sh -c 'echo ready; exec sleep 1000' </dev/null
+    start sh -c 'echo ready; exec sleep 100' </dev/null
     await ready
     kill -HUP "$keeper"
     everything_is_gone

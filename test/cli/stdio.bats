@@ -67,7 +67,7 @@ lifeline() {
 @test "the end of a pipe stops the program" {
     mkfifo "$dir/out"
     exec 8> >(
-        muontrap sh -c 'echo ready; exec sleep 1000' >"$dir/out" 3>&- || echo $? >"$dir/status"
+        muontrap sh -c 'echo ready; exec sleep 100' >"$dir/out" 3>&- || echo $? >"$dir/status"
     )
     pipe=$!
     exec {alive}<"$dir/out"
@@ -80,7 +80,7 @@ lifeline() {
 
 @test "the end of a FIFO stops the program" {
     lifeline
-    start sh -c 'echo ready; exec sleep 1000' <&7 8>&- 7<&-
+    start sh -c 'echo ready; exec sleep 100' <&7 8>&- 7<&-
     exec 7<&-
     await ready
     exec 8>&-
@@ -90,7 +90,7 @@ lifeline() {
 
 @test "the lifeline holds as long as one writer is left" {
     lifeline
-    start sh -c 'echo ready; exec sleep 1000' <&7 8>&- 7<&-
+    start sh -c 'echo ready; exec sleep 100' <&7 8>&- 7<&-
     exec 9>&8 7<&- 8>&-
     await ready
     [ -d "/proc/$keeper" ]
@@ -101,7 +101,7 @@ lifeline() {
 
 @test "what is written into the lifeline is ignored" {
     lifeline
-    start sh -c 'echo ready; exec sleep 1000' <&7 8>&- 7<&-
+    start sh -c 'echo ready; exec sleep 100' <&7 8>&- 7<&-
     exec 7<&-
     await ready
     # more than a pipe holds, so that it must have been read
@@ -120,7 +120,7 @@ lifeline() {
         if (!$pid) {
             close $ours; close $out;
             open STDIN, "<&", $theirs or die; open STDOUT, ">&", $in or die; close $theirs; close $in;
-            exec $ENV{MUONTRAP}, "sh", "-c", "readlink /proc/self/fd/0; exec sleep 1000";
+            exec $ENV{MUONTRAP}, "sh", "-c", "readlink /proc/self/fd/0; exec sleep 100";
         }
         close $theirs; close $in;
         my $line = <$out>; print $line;
@@ -140,7 +140,7 @@ lifeline() {
         if (!$pid) {
             close $ours; close $out;
             open STDIN, "<&", $theirs or die; open STDOUT, ">&", $in or die; close $theirs; close $in;
-            exec $ENV{MUONTRAP}, "sh", "-c", "echo ready; exec sleep 1000";
+            exec $ENV{MUONTRAP}, "sh", "-c", "echo ready; exec sleep 100";
         }
         close $theirs; close $in;
         my $line = <$out>;
@@ -169,8 +169,8 @@ lifeline() {
 
 @test "--stdin lifeline makes a lifeline of a file, whose end is there at once" {
     : >"$dir/file"
-    run -143 muontrap --stdin=lifeline sleep 1000 <"$dir/file"
-    run -143 muontrap --stdin=lifeline sleep 1000 </dev/null
+    run -143 muontrap --stdin=lifeline sleep 100 <"$dir/file"
+    run -143 muontrap --stdin=lifeline sleep 100 </dev/null
 }
 
 @test "with closed standard input the program gets /dev/null and runs" {

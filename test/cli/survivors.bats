@@ -8,10 +8,10 @@ load helper
 
 # Programs. Each prints "ready" when everything that it makes is there.
 
-plain='echo ready; exec sleep 1000'
-background='sleep 1000 & sleep 1000 & echo ready; wait'
+plain='echo ready; exec sleep 100'
+background='sleep 100 & sleep 100 & echo ready; wait'
 # Neither the program nor its children end on SIGTERM (or HUP, INT, QUIT); what the shell ignores, sleep ignores.
-deaf='trap "" TERM HUP INT QUIT; sleep 1000 & echo ready; sleep 1000; sleep 1000'
+deaf='trap "" TERM HUP INT QUIT; sleep 100 & echo ready; sleep 100; sleep 100'
 
 # Twice forked and in its own session, as a daemon is; it holds the output until it says otherwise.
 # $1: what the program does after its daemon is there.
@@ -27,36 +27,36 @@ daemon='
         chdir "/";
         $| = 1; print "ready\n";
         if ($then eq "closed") { open $_, "+<", "/dev/null" for *STDIN, *STDOUT, *STDERR }
-        sleep 1000;
+        sleep 100;
         POSIX::_exit(0);
     }
     waitpid $pid, 0;
     $SIG{$_} = "DEFAULT" for qw(TERM HUP INT QUIT);
     exit 5 if $then eq "exit";
-    sleep 1000;'
+    sleep 100;'
 
 # Three hundred: ten sessions of five groups of six, some deaf, some stopped.
 forest='
     use POSIX ();
     $| = 1;
     pipe(my $out, my $in) or die;
-    sub leaf { syswrite $in, "."; sleep 1000; POSIX::_exit(0) }
+    sub leaf { syswrite $in, "."; sleep 100; POSIX::_exit(0) }
     for my $i (1..10) {
         next if fork; POSIX::setsid();
         for my $j (1..5) {
             next if fork; setpgrp 0, 0; $SIG{TERM} = "IGNORE" if $j % 2;
             for my $k (1..5) { fork or leaf() }
             syswrite $in, ".";
-            $i == 4 ? kill("STOP", $$) : sleep 1000;
-            sleep 1000; POSIX::_exit(0);
+            $i == 4 ? kill("STOP", $$) : sleep 100;
+            sleep 100; POSIX::_exit(0);
         }
         POSIX::_exit(0) if $i % 2;
-        sleep 1000; POSIX::_exit(0);
+        sleep 100; POSIX::_exit(0);
     }
     my $seen = 0;
     while ($seen < 300) { my $n = sysread $out, my $bytes, 300; $seen += $n }
     print "ready\n";
-    sleep 1000;'
+    sleep 100;'
 
 # Forks as fast as it can: thirty chains, each of which is a process that forks its successor and ends, so that none is
 # there for longer than a moment. $1: "setsid" when every one leaves its session. They end by themselves after 5 s.
@@ -99,8 +99,7 @@ others() { survivors | grep -vcx -e "$keeper" -e "$(relay_of "$keeper")"; }
 # ---- The program ends by itself ----
 
 @test "a child that the program leaves behind dies with it" {
-    linux_only
-    start sh -c 'sleep 1000 & echo ready; exit 6' </dev/null
+    start sh -c 'sleep 100 & echo ready; exit 6' </dev/null
     await ready
     everything_is_gone
     ends_with 6
@@ -117,7 +116,7 @@ others() { survivors | grep -vcx -e "$keeper" -e "$(relay_of "$keeper")"; }
 @test "muontrap ends after what the program left behind, not before" {
     linux_only
     # what is left has let go of the output, so nothing but muontrap itself can have waited for its death
-    run -0 muontrap sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do setsid sleep 1000 >/dev/null 2>&1 & done; exit 0'
+    run -0 muontrap sh -c 'for i in 1 2 3 4 5 6 7 8 9 10; do setsid sleep 100 >/dev/null 2>&1 & done; exit 0'
     nothing_survives
 }
 
@@ -127,16 +126,15 @@ others() { survivors | grep -vcx -e "$keeper" -e "$(relay_of "$keeper")"; }
         use POSIX ();
         pipe(my $out, my $in);
         if (!fork) { POSIX::setsid(); exit if fork; close $out; open STDOUT, ">", "/dev/null"; open STDERR, ">", "/dev/null";
-                     $SIG{TERM} = "IGNORE"; syswrite $in, "."; sleep 1000; exit }
+                     $SIG{TERM} = "IGNORE"; syswrite $in, "."; sleep 100; exit }
         sysread $out, my $byte, 1;
         exit 0'
     nothing_survives
 }
 
 @test "a stopped process that the program leaves behind dies with it" {
-    linux_only
     run -0 muontrap perl -e '
-        my $pid = fork; if (!$pid) { kill "STOP", $$; sleep 1000; exit }
+        my $pid = fork; if (!$pid) { kill "STOP", $$; sleep 100; exit }
         waitpid $pid, 2; # WUNTRACED
         exit 0'
     nothing_survives
@@ -145,10 +143,9 @@ others() { survivors | grep -vcx -e "$keeper" -e "$(relay_of "$keeper")"; }
 # ---- A stop ----
 
 stopped_by() {
-    linux_only
     start sh -c "$background" </dev/null
     await ready
-    [ "$(others)" = 3 ]
+    [ "$(others)" = 3 ] # the program and its children
     kill "-$1" "$keeper"
     everything_is_gone
     ends_with 143
@@ -191,7 +188,6 @@ stopped_by() {
 }
 
 @test "those that are deaf to every polite signal are killed" {
-    linux_only
     start sh -c "$deaf" </dev/null
     await ready
     kill -TERM "$keeper"
@@ -200,7 +196,7 @@ stopped_by() {
 }
 
 @test "a program that is deaf to SIGTERM is killed" {
-    start perl -e '$SIG{TERM} = "IGNORE"; $| = 1; print "ready\n"; sleep 1000' </dev/null
+    start perl -e '$SIG{TERM} = "IGNORE"; $| = 1; print "ready\n"; sleep 100' </dev/null
     await ready
     kill -TERM "$keeper"
     everything_is_gone
@@ -220,7 +216,7 @@ stopped_by() {
     mkfifo "$dir/fifo"
     exec 6<>"$dir/fifo" 7<"$dir/fifo" 8>"$dir/fifo" 6>&-
     # with a lifeline: it is stopped by a SIGSTOP of its own, and nobody is there to continue it
-    start sh -c 'echo ready; kill -STOP $$; exec sleep 1000' <&7 7<&- 8>&-
+    start sh -c 'echo ready; kill -STOP $$; exec sleep 100' <&7 7<&- 8>&-
     exec 7<&-
     await ready
     exec 8>&-
@@ -262,7 +258,7 @@ stopped_by() {
     start -k 20000 perl -e '
         use Time::HiRes ();
         $SIG{TERM} = sub { Time::HiRes::sleep(0.3); open my $f, ">", $ARGV[0]; print $f "tidy"; close $f; exit 9 };
-        $| = 1; print "ready\n"; sleep 1000' "$dir/file" </dev/null
+        $| = 1; print "ready\n"; sleep 100' "$dir/file" </dev/null
     await ready
     begin=$(now_ms)
     kill -TERM "$keeper"
@@ -277,8 +273,8 @@ stopped_by() {
 
 @test "a program whose time is up is killed in the midst of it" {
     start -k 300 perl -e '
-        $SIG{TERM} = sub { print "term\n"; sleep 1000; open my $f, ">", $ARGV[0] };
-        $| = 1; print "ready\n"; sleep 1000' "$dir/file" </dev/null
+        $SIG{TERM} = sub { print "term\n"; sleep 100; open my $f, ">", $ARGV[0] };
+        $| = 1; print "ready\n"; sleep 100' "$dir/file" </dev/null
     await ready
     begin=$(now_ms)
     kill -TERM "$keeper"
@@ -294,7 +290,7 @@ stopped_by() {
 @test "with a delay of 0 the program is killed at once" {
     start -k 0 perl -e '
         $SIG{TERM} = sub { sleep 2; open my $f, ">", $ARGV[0]; exit 9 };
-        $| = 1; print "ready\n"; sleep 1000' "$dir/file" </dev/null
+        $| = 1; print "ready\n"; sleep 100' "$dir/file" </dev/null
     await ready
     kill -TERM "$keeper"
     everything_is_gone
@@ -304,8 +300,7 @@ stopped_by() {
 }
 
 @test "children get no time of their own once the program has ended" {
-    linux_only
-    start -k 60000 sh -c '(trap "" TERM; echo ready; sleep 1000; sleep 1000) & trap "exit 9" TERM; wait' </dev/null
+    start -k 60000 sh -c '(trap "" TERM; echo ready; sleep 100; sleep 100) & trap "exit 9" TERM; wait' </dev/null
     await ready
     begin=$(now_ms)
     kill -TERM "$keeper"
@@ -325,7 +320,6 @@ stopped_by() {
 }
 
 @test "kill -9 of the keeper ends deaf children" {
-    linux_only
     start sh -c "$deaf" </dev/null
     await ready
     kill -KILL "$keeper"
@@ -345,7 +339,7 @@ stopped_by() {
 @test "kill -9 of the keeper gives the program its time" {
     start -k 20000 perl -e '
         $SIG{TERM} = sub { open my $f, ">", $ARGV[0]; print $f "tidy"; close $f; exit 9 };
-        $| = 1; print "ready\n"; sleep 1000' "$dir/file" </dev/null
+        $| = 1; print "ready\n"; sleep 100' "$dir/file" </dev/null
     await ready
     kill -KILL "$keeper"
     everything_is_gone
@@ -364,7 +358,6 @@ stopped_by() {
 }
 
 @test "kill -9 of the relay ends deaf children" {
-    linux_only
     start sh -c "$deaf" </dev/null
     await ready
     kill -KILL "$(relay_of "$keeper")"
@@ -383,7 +376,7 @@ stopped_by() {
 
 @test "kill -9 of the program ends its children, and gives 137" {
     linux_only
-    start sh -c 'trap "" TERM; sleep 1000 & setsid sleep 1000 & echo ready $$; sleep 1000; sleep 1000' </dev/null
+    start sh -c 'trap "" TERM; sleep 100 & setsid sleep 100 & echo ready $$; sleep 100; sleep 100' </dev/null
     await "ready *"
     kill -KILL "${line#ready }"
     everything_is_gone
@@ -420,7 +413,7 @@ stopped_by() {
 
 @test "a shell that dies by kill -9 takes along what its lifeline held" {
     # the pipe's writer is the only one that has it, and is killed
-    start_as bash -c 'sleep 1000 | exec "$MUONTRAP" sh -c "echo ready; exec sleep 1000"' </dev/null
+    start_as bash -c 'sleep 100 | exec "$MUONTRAP" sh -c "echo ready; exec sleep 100"' </dev/null
     await ready
     writer=$(for pid in $(children_of "$keeper"); do grep -lx sleep "/proc/$pid/comm"; done | cut -d/ -f3)
     kill -KILL "$writer"

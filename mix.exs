@@ -71,7 +71,7 @@ defmodule Mix.Tasks.Compile.MuontrapHelper do
     # The last build's at once, so that what runs meanwhile in this environment has a helper while make looks.
     if File.exists?(helper), do: install!(helper, installed)
     before = stamp(helper)
-    make!(["BUILD=#{Path.relative_to_cwd(build)}"])
+    make!(build)
     install!(helper, installed)
     {if(stamp(helper) == before, do: :noop, else: :ok), []}
   end
@@ -86,7 +86,15 @@ defmodule Mix.Tasks.Compile.MuontrapHelper do
     if match?({:ok, _target}, File.read_link(priv)), do: File.rm!(priv)
     File.mkdir_p!(priv)
 
-    File.cp_r!("priv", priv)
+    for source <- Path.wildcard("priv/**"), File.regular?(source) do
+      target = Path.join(priv, Path.relative_to(source, "priv"))
+
+      unless File.read(target) == File.read(source) do
+        File.mkdir_p!(Path.dirname(target))
+        File.rm(target)
+        File.cp!(source, target)
+      end
+    end
   end
 
   # A rename, because the old helper may be running, and one who starts it sees the old or the new.
@@ -98,6 +106,13 @@ defmodule Mix.Tasks.Compile.MuontrapHelper do
     end
   end
 
+  defp link!(source, link) do
+    unless File.read_link(link) == {:ok, source} do
+      File.rm(link)
+      File.ln_s!(source, link)
+    end
+  end
+
   defp stamp(path) do
     case File.stat(path, time: :posix) do
       {:ok, stat} -> {stat.mtime, stat.size}
@@ -105,13 +120,19 @@ defmodule Mix.Tasks.Compile.MuontrapHelper do
     end
   end
 
-  defp make!(args) do
+  # In the build directory, on links to the sources: all names are short and relative then, for make can't do with spaces
+  # in one. And not as a part of the make that may have started mix.
+  defp make!(build) do
     make = System.find_executable("gmake") || System.find_executable("make")
 
     make ||
       Mix.raise("MuonTrap builds its helper, a C program, with make, and there is no make in the PATH: install it")
 
-    case System.cmd(make, ["--silent" | args], stderr_to_stdout: true) do
+    File.mkdir_p!(build)
+    for source <- ["c_src", "Makefile", "mix.exs"], do: link!(Path.expand(source), Path.join(build, source))
+    apart = for name <- ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"], do: {name, nil}
+
+    case System.cmd(make, ["--silent", "BUILD=."], cd: build, env: apart, stderr_to_stdout: true) do
       {"", 0} ->
         :ok
 

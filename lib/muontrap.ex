@@ -56,7 +56,8 @@ defmodule MuonTrap do
   ## Errors
 
     * `ArgumentError` - an argument or option of the wrong type, an unknown option, or a null byte in a string
-    * `ErlangError` with `original: :enoent` - there is no such program; `:eacces` - it may not be executed
+    * `ErlangError` with `original: :enoent` - there is no such program; `:eacces` - it may not be executed; another
+      errno such as `:eloop` - its path can't be followed
     * `MuonTrap.Error` - what only the helper can find out: a bad `:cd`, a user that may not be changed to, a file that
       the kernel can't execute, or that the helper itself was killed
 
@@ -94,5 +95,5 @@ defmodule MuonTrap do
       true
   """
   @spec muontrap_path() :: Path.t()
-  def muontrap_path(), do: Application.app_dir(:muontrap, ["priv", "muontrap"])
+  def muontrap_path(), do: IO.chardata_to_string(MuonTrap.Helper.path())
 end

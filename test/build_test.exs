@@ -29,7 +29,7 @@ defmodule MuonTrap.BuildTest do
   end
 
   defp project(dir, dep) do
-    app = Path.join(dir, "app")
+    app = Path.join(dir, "an app's")
     File.mkdir_p!(Path.join(app, "lib"))
 
     File.write!(Path.join(app, "mix.exs"), """

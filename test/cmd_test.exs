@@ -141,6 +141,7 @@ defmodule MuonTrap.CmdTest do
       assert "MUONTRAP_EMPTY=" in lines
       refute output =~ "MUONTRAP_UNSET"
       assert MuonTrap.cmd("sh", ["-c", "echo $A"], env: %{"A" => "map"}) == {"map\n", 0}
+      assert MuonTrap.cmd("sh", ["-c", "echo $A"], env: [{"A", "1"}, {"A", ""}, {"A", "3"}]) == {"3\n", 0}
     end
 
     test "is the name that was asked for" do
@@ -290,7 +291,16 @@ defmodule MuonTrap.CmdTest do
 
     test "arguments that are too long are told of" do
       long = String.duplicate("x", 200_000)
-      assert_raise MuonTrap.Error, fn -> MuonTrap.cmd("true", [long]) end
+      error = assert_raise MuonTrap.Error, fn -> MuonTrap.cmd("true", [long]) end
+      assert %{stage: :setup, reason: :e2big} = error
+      assert error.message =~ "128 KB"
+    end
+
+    @tag :tmp_dir
+    test "a collectable that can't be collected into is refused before the program runs", %{tmp_dir: dir} do
+      file = Path.expand(Path.join(dir, "touched"))
+      assert_raise File.Error, fn -> MuonTrap.cmd("touch", [file], into: File.stream!("/no/such/file")) end
+      refute File.exists?(file)
     end
 
     test "options that are unknown or of the wrong type are refused by name" do
@@ -328,6 +338,8 @@ defmodule MuonTrap.CmdTest do
             groups: 5,
             groups: [0],
             groups: ["a,b"],
+            groups: [1 | 2],
+            env: [{"A", "1"} | :b],
             log_output: :debug,
             name: MyName
           ] do

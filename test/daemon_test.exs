@@ -213,6 +213,54 @@ defmodule MuonTrap.DaemonTest do
     end
   end
 
+  describe "a function of the user's that raises" do
+    for {name, opts} <- [
+          exit_status_to_reason: quote(do: [exit_status_to_reason: fn _status -> raise "broken" end]),
+          logger_fun: quote(do: [logger_fun: fn _line -> raise "broken" end]),
+          log_transform: quote(do: [log_output: :info, log_transform: fn _line -> raise "broken" end])
+        ] do
+      test "at the end of the program ends the daemon with that: #{name}" do
+        capture_log(fn ->
+          {:ok, daemon} = Daemon.start_link("printf", ["abc"], unquote(opts))
+          assert_receive {:EXIT, ^daemon, {%RuntimeError{message: "broken"}, _stack}}, 30_000
+        end)
+      end
+    end
+
+    test "while the daemon is being stopped leaves nothing running", %{env: env, mark: mark} do
+      script = "trap 'echo bye; sleep 0.3; exit 0' TERM; echo ready >&2; while :; do sleep 0.01; done"
+
+      capture_log(fn ->
+        {:ok, daemon} = Daemon.start_link("sh", ["-c", script], env: env, logger_fun: fn _line -> raise "broken" end)
+
+        OS.eventually(fn -> OS.alive(mark) != [] end)
+        Process.exit(daemon, :shutdown)
+        assert_receive {:EXIT, ^daemon, _reason}, 30_000
+      end)
+
+      OS.eventually(fn -> OS.alive(mark) == [] end)
+    end
+  end
+
+  @tag :tmp_dir
+  test "a daemon whose supervisor is killed is not overlapped by the next supervisor's", %{env: env, tmp_dir: dir} do
+    env = [{"LOCK", Path.join(dir, "lock")} | env]
+    child = {Daemon, ["sh", ["-c", @script], lines_to_me(env: env, delay_to_sigkill: 10_000)]}
+    inner = %{id: :inner, type: :supervisor, start: {Supervisor, :start_link, [[child], [strategy: :one_for_one]]}}
+    {:ok, outer} = Supervisor.start_link([inner], strategy: :one_for_one, max_restarts: 1_000)
+
+    for _ <- 1..10 do
+      assert_receive {:line, line}, 30_000
+      assert line == "ready"
+      [{:inner, supervisor, _type, _modules}] = Supervisor.which_children(outer)
+      Process.exit(supervisor, :kill)
+    end
+
+    assert_receive {:line, "ready"}, 30_000
+    Supervisor.stop(outer)
+    refute_received {:line, "overlap"}
+  end
+
   describe "the end of the program" do
     test "with status 0 is normal, with another an error" do
       {:ok, daemon} = Daemon.start_link("true", [])
@@ -346,6 +394,19 @@ defmodule MuonTrap.DaemonTest do
           assert_received {:line, ^expected}
         end
       end
+    end
+
+    test "longer than Logger's limit is logged in pieces, none dropped" do
+      line = String.duplicate("ä", 10_000) <> "END"
+
+      log =
+        capture_log([format: "$message\n"], fn ->
+          {:ok, daemon} = Daemon.start_link("echo", [line], log_output: :error, log_prefix: "> ")
+          assert_receive {:EXIT, ^daemon, :normal}, 30_000
+        end)
+
+      refute log =~ "truncated"
+      assert log |> String.split("\n") |> Enum.map_join(&String.replace_prefix(&1, "> ", "")) == line
     end
 
     test "is stderr too, or stderr alone, when asked for" do

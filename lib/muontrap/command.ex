@@ -14,9 +14,15 @@ defmodule MuonTrap.Command do
   """
   @spec run(map()) :: {Collectable.t(), non_neg_integer() | :timeout}
   def run(options) do
+    {initial, collector} = Collectable.into(options.into)
+
     case MuonTrap.Port.start(options) do
-      {:ok, port} -> collect(port, options)
-      {:error, error} -> raise_start(error, options)
+      {:ok, port} ->
+        collect(port, initial, collector, options)
+
+      {:error, error} ->
+        collector.(initial, :halt)
+        raise_start(error, options)
     end
   end
 
@@ -27,8 +33,7 @@ defmodule MuonTrap.Command do
 
   defp raise_start(error, _options), do: raise(error)
 
-  defp collect(port, options) do
-    {initial, collector} = start_collecting(port, options.into)
+  defp collect(port, initial, collector, options) do
     deadline = deadline(Map.get(options, :timeout, :infinity))
 
     try do
@@ -48,14 +53,6 @@ defmodule MuonTrap.Command do
         MuonTrap.Port.close(port)
         {collector.(acc, :done), outcome}
     end
-  end
-
-  defp start_collecting(port, into) do
-    Collectable.into(into)
-  catch
-    kind, reason ->
-      end_now(port)
-      :erlang.raise(kind, reason, __STACKTRACE__)
   end
 
   defp deadline(:infinity), do: :infinity
@@ -108,10 +105,7 @@ defmodule MuonTrap.Command do
   end
 
   defp await_end(port) do
-    case MuonTrap.Port.next(port, :infinity) do
-      {{:exited, _ending}, port} -> MuonTrap.Port.close(port)
-      {{:error, %Error{reason: :vanished}}, port} -> MuonTrap.Port.close(port)
-      {_event, port} -> await_end(port)
-    end
+    {event, port} = MuonTrap.Port.next(port, :infinity)
+    if MuonTrap.Port.last?(event), do: MuonTrap.Port.close(port), else: await_end(port)
   end
 end

@@ -18,8 +18,8 @@ defmodule MuonTrap.Daemon do
   restarts it always, `:transient` unless its exit status was 0, `:temporary` never. When the daemon is to end, the
   program is stopped: SIGTERM, then SIGKILL after `:delay_to_sigkill`, and SIGKILL to everything that descends from it.
   Stopping waits until all of that is dead, so the program of a restarted daemon never meets its predecessor, not even
-  when the daemon's process was killed (then the next one of the same supervisor, program and arguments waits in its
-  place). The `:shutdown` of the child specification leaves time for that.
+  when the daemon's process or its supervisor was killed (then the next one of the same program and arguments waits in
+  its place). The `:shutdown` of the child specification leaves time for that.
 
   Several daemons under one supervisor need ids of their own:
 
@@ -38,7 +38,8 @@ defmodule MuonTrap.Daemon do
       called with each line. `:log_output`, `:log_prefix`, `:log_transform` and `:logger_metadata` don't count then
     * `:logger_metadata` - keyword list merged into the daemon's logger metadata, besides `:muontrap_cmd` and
       `:muontrap_args`, which are always there
-    * `:max_line_length` - bytes after which a line is passed on in pieces. Defaults to 65,536
+    * `:max_line_length` - bytes after which a line is passed on in pieces. Defaults to 65,536. With `:log_output` the
+      pieces are smaller if Logger's own limit is (`config :logger, truncate: bytes`, by default 8 KB)
     * `:stderr_to_stdout` - `true` to treat stderr as output. Without it stderr goes to where the VM's own goes
     * `:capture_stderr_only` - `true` to treat stderr as the output and throw stdout away
     * `:exit_status_to_reason` - a function from the exit status (0 to 255, 128 plus the signal's number when a signal
@@ -50,7 +51,8 @@ defmodule MuonTrap.Daemon do
   ## Errors
 
   `start_link/3` returns `{:error, reason}` when the program can't be started: `{%ArgumentError{}, stacktrace}` for wrong
-  options, `{:enoent, stacktrace}` for a missing program, and a `t:MuonTrap.Error.t/0` for what the helper found.
+  options, `{:enoent, stacktrace}` for a missing program, and a `t:MuonTrap.Error.t/0` for what the helper found. As with
+  every GenServer, a caller that doesn't trap exits gets the exit signal with the same reason. Supervisors trap them.
   """
 
   use GenServer
@@ -120,8 +122,11 @@ defmodule MuonTrap.Daemon do
 
   # Only a name that Options would let pass reaches GenServer, which raises for others; init refuses those.
   defp name_option(opts) do
-    case is_list(opts) and List.keyfind(opts, :name, 0) do
-      {:name, name} when (is_atom(name) and name != nil) or is_tuple(name) -> [name: name]
+    with true <- Keyword.keyword?(opts),
+         name when name != nil <- Keyword.get(opts, :name),
+         true <- Options.name?(name) do
+      [name: name]
+    else
       _none -> []
     end
   end
@@ -156,16 +161,17 @@ defmodule MuonTrap.Daemon do
 
   @impl GenServer
   def init({command, args, opts}) do
-    # So that terminate/2 is called when the supervisor wants the daemon to end.
-    Process.flag(:trap_exit, true)
     options = Options.validate(:daemon, command, args, opts)
     Logger.metadata(metadata(command, options))
     Map.get(options, :wait_for, fn -> :ok end).()
 
-    key = {parent(), options.cmd, args}
+    key = {options.cmd, args}
     Reaper.await(key)
 
-    case MuonTrap.Port.start(options, key) do
+    # So that terminate/2 is called when the supervisor wants the daemon to end.
+    Process.flag(:trap_exit, true)
+
+    case MuonTrap.Port.start(options, {key, parent()}) do
       {:ok, port} -> {:ok, new(port, options)}
       {:error, error} -> {:stop, error}
     end
@@ -180,7 +186,8 @@ defmodule MuonTrap.Daemon do
   # The supervisor, or whoever else called start_link/3 (proc_lib:start_link/5).
   defp parent() do
     case Process.get(:"$ancestors") do
-      [parent | _rest] -> parent
+      [parent | _rest] when is_pid(parent) -> parent
+      [parent | _rest] when is_atom(parent) -> Process.whereis(parent)
       _none -> nil
     end
   end
@@ -204,19 +211,29 @@ defmodule MuonTrap.Daemon do
     prefix = Map.get(options, :log_prefix, options.cmd <> ": ")
     transform = Map.get(options, :log_transform, &replace_invalid/1)
     level = if level == :warn, do: :warning, else: level
-    fn line -> Logger.log(level, fn -> [prefix, transform.(line)] end) end
+    # Logger cuts off what is longer than its limit, and then says that it has, which need not happen to a line.
+    limit = max(Application.get_env(:logger, :truncate, 8 * 1024) |> limit() |> Kernel.-(byte_size(prefix)), 80)
+
+    fn line ->
+      for piece <- line |> transform.() |> IO.chardata_to_string() |> Lines.cut(limit) do
+        Logger.log(level, [prefix, piece])
+      end
+    end
   end
 
   defp logger(_options), do: nil
+
+  defp limit(:infinity), do: @max_line_length
+  defp limit(bytes), do: bytes
 
   if function_exported?(String, :replace_invalid, 1) do
     defp replace_invalid(line), do: String.replace_invalid(line)
   else
     # Elixir before 1.16
-    defp replace_invalid(line) do
+    defp replace_invalid(line, done \\ []) do
       case :unicode.characters_to_binary(line) do
-        valid when is_binary(valid) -> valid
-        {_kind, valid, <<_bad, rest::binary>>} -> valid <> "\uFFFD" <> replace_invalid(rest)
+        valid when is_binary(valid) -> IO.iodata_to_binary(Enum.reverse([valid | done]))
+        {_kind, valid, <<_bad, rest::binary>>} -> replace_invalid(rest, ["\uFFFD", valid | done])
       end
     end
   end
@@ -241,20 +258,28 @@ defmodule MuonTrap.Daemon do
   defp handle_other({:EXIT, _pid, reason}, state), do: {:stop, reason, state}
   defp handle_other(_message, state), do: {:noreply, state}
 
+  # What the user's functions do comes once the port has left the state: should one raise, terminate/2 is called with the
+  # state from before, and must not wait for an end that has been told already.
   defp handle_event({:exited, ending}, state) do
-    state = finish_lines(state)
     MuonTrap.Port.close(state.port)
-    {:stop, reason(ending, state), %{state | port: nil}}
+    {:noreply, %{state | port: nil}, {:continue, {:exited, ending}}}
   end
 
   defp handle_event({:error, %Error{reason: :vanished} = error}, state) do
-    state = finish_lines(state)
-    Logger.error("#{state.options.cmd}: #{error.message}")
     MuonTrap.Port.close(state.port)
-    {:stop, error, %{state | port: nil}}
+    {:noreply, %{state | port: nil}, {:continue, {:vanished, error}}}
   end
 
   defp handle_event(event, state), do: {:noreply, take(event, state)}
+
+  @impl GenServer
+  def handle_continue({:exited, ending}, state), do: {:stop, reason(ending, finish_lines(state)), state}
+
+  def handle_continue({:vanished, error}, state) do
+    state = finish_lines(state)
+    Logger.error("#{state.options.cmd}: #{error.message}")
+    {:stop, error, state}
+  end
 
   defp take({stream, data}, state) when stream in [:stdout, :stderr] do
     state = log_lines(data, state)
@@ -307,10 +332,19 @@ defmodule MuonTrap.Daemon do
     {event, port} = MuonTrap.Port.next(state.port, :infinity)
     state = %{state | port: port}
 
-    case event do
-      {:exited, _ending} -> MuonTrap.Port.close(finish_lines(state).port)
-      {:error, %Error{reason: :vanished}} -> MuonTrap.Port.close(finish_lines(state).port)
-      event -> event |> take(state) |> await_end()
+    if MuonTrap.Port.last?(event) do
+      MuonTrap.Port.close(port)
+      finish_lines(state)
+    else
+      event |> take_or_abandon(state) |> await_end()
     end
+  end
+
+  defp take_or_abandon(event, state) do
+    take(event, state)
+  catch
+    kind, reason ->
+      MuonTrap.Port.abandon(state.port)
+      :erlang.raise(kind, reason, __STACKTRACE__)
   end
 end

@@ -39,18 +39,30 @@ defmodule MuonTrap.Lines do
   def flush(%__MODULE__{rest: ""}), do: []
   def flush(%__MODULE__{rest: rest}), do: [rest]
 
-  defp cut(line, limit) when byte_size(line) <= limit, do: [line]
-
-  defp cut(line, limit) do
-    <<piece::binary-size(limit), rest::binary>> = line
-    [piece | cut(rest, limit)]
+  @doc """
+  A line in pieces of at most `limit` bytes, cut between characters where it is UTF-8
+  """
+  @spec cut(binary(), pos_integer()) :: [binary()]
+  def cut(line, limit) do
+    {pieces, rest} = cut_unfinished(line, limit, [])
+    pieces ++ [rest]
   end
 
   # A piece is cut off only when more than it is there: what fits may still get its newline.
   defp cut_unfinished(line, limit, pieces) when byte_size(line) <= limit, do: {Enum.reverse(pieces), line}
 
   defp cut_unfinished(line, limit, pieces) do
-    <<piece::binary-size(limit), rest::binary>> = line
+    size = between_characters(line, limit, limit)
+    <<piece::binary-size(size), rest::binary>> = line
     cut_unfinished(rest, limit, [piece | pieces])
+  end
+
+  # RFC 3629: a byte 10xxxxxx continues a character, which has three such bytes at the most.
+  defp between_characters(line, at, limit) do
+    cond do
+      at == 0 or limit - at > 3 -> limit
+      Bitwise.band(:binary.at(line, at), 0b11000000) == 0b10000000 -> between_characters(line, at - 1, limit)
+      true -> at
+    end
   end
 end

@@ -50,6 +50,12 @@ defmodule MuonTrap.Options do
           optional(atom()) => term()
         }
 
+  @doc false
+  @spec name?(term()) :: boolean()
+  def name?({:global, _name}), do: true
+  def name?({:via, module, _name}), do: is_atom(module)
+  def name?(name), do: is_atom(name) and name != nil
+
   @doc """
   Check program, arguments and options, and return them as a map
 
@@ -58,7 +64,8 @@ defmodule MuonTrap.Options do
   directories of `PATH`.
 
   Raises `ArgumentError` for an unknown option or a value of the wrong type, and for a null byte in any string;
-  `ErlangError` with `:enoent` when the program doesn't exist, and with `:eacces` when it can't be executed.
+  `ErlangError` with `:enoent` when the program doesn't exist, with `:eacces` when it can't be executed, and with another
+  errno such as `:eloop` when its path can't be followed.
 
   ## Examples
 
@@ -96,7 +103,7 @@ defmodule MuonTrap.Options do
   end
 
   defp check_args!(context, args) do
-    unless is_list(args) and List.improper?(args) == false and Enum.all?(args, &text?/1) do
+    unless is_list(args) and proper?(args) and Enum.all?(args, &text?/1) do
       raise ArgumentError,
             "the arguments for #{operation(context)} must be a list of strings without null bytes, got: #{inspect(args)}"
     end
@@ -111,13 +118,17 @@ defmodule MuonTrap.Options do
 
     case check(name, value) do
       :ok ->
-        Map.put(options, name, value)
+        Map.put(options, name, normal(name, value))
 
       {:error, expected} ->
         raise ArgumentError,
               "invalid option #{inspect(name)} for #{operation(context)}: expected #{expected}, got: #{inspect(value)}"
     end
   end
+
+  # Of several variables of one name the last counts.
+  defp normal(:env, value), do: Map.new(value)
+  defp normal(_name, value), do: value
 
   defp check_combination!(context, options) do
     if options[:stderr_to_stdout] && options[:capture_stderr_only] do
@@ -137,7 +148,7 @@ defmodule MuonTrap.Options do
 
   defp check(:env, value) do
     expect(
-      Enumerable.impl_for(value) != nil and Enum.all?(value, &env_pair?/1),
+      Enumerable.impl_for(value) != nil and proper?(value) and Enum.all?(value, &env_pair?/1),
       "a list of {name, value} with strings without null bytes, the name neither empty nor with an = in it, the value " <>
         "nil to unset the variable"
     )
@@ -154,15 +165,11 @@ defmodule MuonTrap.Options do
     do: expect(id?(value), "a positive number or a name, never 0 or root's")
 
   defp check(:groups, value),
-    do: expect(is_list(value) and Enum.all?(value, &group?/1), "a list of positive numbers and names")
+    do:
+      expect(is_list(value) and proper?(value) and Enum.all?(value, &group?/1), "a list of positive numbers and names")
 
-  defp check(:name, value) do
-    expect(
-      (is_atom(value) and value != nil) or match?({:global, _name}, value) or
-        match?({:via, module, _name} when is_atom(module), value),
-      "an atom, {:global, term} or {:via, module, term}"
-    )
-  end
+  # nil is no name, for callers who pass on an option of their own.
+  defp check(:name, value), do: expect(value == nil or name?(value), "an atom, {:global, term} or {:via, module, term}")
 
   defp check(:logger_fun, value),
     do: expect(is_function(value, 1) or mfargs?(value), "a function of one argument or {module, function, args}")
@@ -177,6 +184,7 @@ defmodule MuonTrap.Options do
   defp expect(true, _expected), do: :ok
   defp expect(false, expected), do: {:error, expected}
 
+  defp proper?(value), do: not (is_list(value) and List.improper?(value))
   defp text?(value), do: is_binary(value) and not String.contains?(value, <<0>>)
   defp integer?(value, least), do: is_integer(value) and value >= least and value <= @most
   # (uid_t)-1 and (gid_t)-1 mean "leave it as it is" to the system calls, so they are no ids.

@@ -12,12 +12,13 @@ defmodule MuonTrap.Port do
   alias MuonTrap.{Error, Protocol, Reaper}
 
   @enforce_keys [:port, :monitor, :keeper]
-  defstruct [:port, :monitor, :keeper, received: 0, acknowledged: 0, discarding: false]
+  defstruct [:port, :monitor, :keeper, spoken: false, received: 0, acknowledged: 0, discarding: false]
 
   @opaque t :: %__MODULE__{
             port: port(),
             monitor: reference(),
             keeper: pos_integer() | nil,
+            spoken: boolean(),
             received: non_neg_integer(),
             acknowledged: non_neg_integer(),
             discarding: boolean()
@@ -31,7 +32,7 @@ defmodule MuonTrap.Port do
   """
   @spec open(map(), term()) :: t()
   def open(options, key \\ nil) do
-    port = Port.open({:spawn_executable, helper()}, port_options(options))
+    port = open_port(options)
     # At once, so that the number is there even when the helper has left since.
     keeper = Port.info(port, :os_pid)
     monitor = Port.monitor(port)
@@ -63,7 +64,7 @@ defmodule MuonTrap.Port do
   def next(%__MODULE__{port: port, monitor: monitor} = state, timeout) do
     receive do
       {^port, {:data, frame}} -> decoded(state, Protocol.decode(frame))
-      {^port, {:exit_status, _status}} -> {{:error, vanished()}, state}
+      {^port, {:exit_status, status}} -> {{:error, left(state, status)}, state}
       {:DOWN, ^monitor, :port, _port, _reason} -> {{:error, vanished()}, state}
     after
       timeout -> :timeout
@@ -75,7 +76,9 @@ defmodule MuonTrap.Port do
   """
   @spec handle(t(), term()) :: {Protocol.event(), t()} | :unknown
   def handle(%__MODULE__{port: port} = state, {port, {:data, frame}}), do: decoded(state, Protocol.decode(frame))
-  def handle(%__MODULE__{port: port} = state, {port, {:exit_status, _status}}), do: {{:error, vanished()}, state}
+
+  def handle(%__MODULE__{port: port} = state, {port, {:exit_status, status}}),
+    do: {{:error, left(state, status)}, state}
 
   def handle(%__MODULE__{monitor: monitor} = state, {:DOWN, monitor, :port, _port, _reason}),
     do: {{:error, vanished()}, state}
@@ -85,7 +88,15 @@ defmodule MuonTrap.Port do
   defp decoded(state, {stream, data} = event) when stream in [:stdout, :stderr],
     do: {event, %{state | received: state.received + byte_size(data)}}
 
-  defp decoded(state, event), do: {event, state}
+  defp decoded(state, event), do: {event, %{state | spoken: true}}
+
+  @doc """
+  Whether no event comes after this one
+  """
+  @spec last?(Protocol.event()) :: boolean()
+  def last?({:exited, _ending}), do: true
+  def last?({:error, %Error{reason: :vanished}}), do: true
+  def last?(_event), do: false
 
   @doc """
   Tell the helper that everything received so far has been handled
@@ -163,6 +174,29 @@ defmodule MuonTrap.Port do
     end
   end
 
+  # Before its first frame the helper can't have been started: the VM's child of that name leaves with the errno of exec.
+  defp left(%{spoken: true}, _status), do: vanished()
+
+  defp left(_state, status) do
+    {reason, why} =
+      case status do
+        7 ->
+          {:e2big,
+           "program, arguments and environment are larger than the kernel takes (getconf ARG_MAX, and 128 KB each)"}
+
+        8 ->
+          {:enoexec, "it was built for another machine: compile it again (mix deps.compile muontrap --force)"}
+
+        13 ->
+          {:eacces, "it may not be executed: look at its mode, and whether its file system is mounted noexec"}
+
+        status ->
+          {:vanished, "it left with status #{status} before it said anything"}
+      end
+
+    %Error{stage: :setup, reason: reason, message: "cannot execute the helper #{MuonTrap.muontrap_path()}: #{why}"}
+  end
+
   defp vanished() do
     %Error{
       stage: :relay,
@@ -173,18 +207,24 @@ defmodule MuonTrap.Port do
     }
   end
 
-  defp helper() do
-    path = MuonTrap.muontrap_path()
+  defp open_port(options) do
+    Port.open({:spawn_executable, MuonTrap.Helper.path()}, port_options(options))
+  rescue
+    # The program's own have been looked for before.
+    error in ErlangError ->
+      if error.original in [:enoent, :eacces],
+        do: raise(no_helper(error.original)),
+        else: reraise(error, __STACKTRACE__)
+  end
 
-    if File.exists?(path) do
-      String.to_charlist(path)
-    else
-      raise Error,
-        stage: :setup,
-        reason: :enoent,
-        message:
-          "MuonTrap's helper program is not at #{path}: compile muontrap again (mix deps.compile muontrap --force)"
-    end
+  defp no_helper(reason) do
+    %Error{
+      stage: :setup,
+      reason: reason,
+      message:
+        "MuonTrap's helper program is not at #{MuonTrap.muontrap_path()}, or may not be executed: compile muontrap again " <>
+          "(mix deps.compile muontrap --force)"
+    }
   end
 
   defp port_options(options) do

@@ -23,7 +23,8 @@ defmodule MuonTrap.Reaper do
   @doc """
   Hand the port over to a new reaper
 
-  The caller stays its owner and gets its messages. With a key other than `nil`, `await/1` finds the reaper by it.
+  The caller stays its owner and gets its messages. With `{key, parent}` instead of `nil`, `await/1` finds the reaper by
+  the key. An owner whose parent has died is about to die, even if it takes its time.
   """
   @spec start(port(), term()) :: :ok
   def start(port, key) do
@@ -40,14 +41,14 @@ defmodule MuonTrap.Reaper do
   end
 
   @doc """
-  Wait until the trees of all dead owners with that key are dead
+  Wait until the trees of all owners with that key are dead that are dead themselves, or whose parents are
   """
   @spec await(term()) :: :ok
   def await(key) do
     # For a script that has the library in its path, but has not started it as an application.
     unless Process.whereis(@registry), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
 
-    for {reaper, owner} <- Registry.lookup(@registry, key), not Process.alive?(owner) do
+    for {reaper, {owner, parent}} <- Registry.lookup(@registry, key), dead?(owner) or dead?(parent) do
       monitor = Process.monitor(reaper)
 
       receive do
@@ -58,11 +59,13 @@ defmodule MuonTrap.Reaper do
     :ok
   end
 
+  defp dead?(pid), do: is_pid(pid) and node(pid) == node() and not Process.alive?(pid)
+
   defp init(port, owner, key) do
     Process.flag(:trap_exit, true)
     Process.link(port)
     monitor = Process.monitor(owner)
-    if key != nil, do: {:ok, _registry} = Registry.register(@registry, key, owner)
+    with {key, parent} <- key, do: {:ok, _registry} = Registry.register(@registry, key, {owner, parent})
     send(owner, {self(), :linked})
 
     receive do

@@ -60,9 +60,22 @@ start() { start_as "$MUONTRAP" "$@"; }
 
 start_as() {
     mkfifo "$dir/alive"
-    env --default-signal "$mark" "$@" <&0 >"$dir/alive" 2>"$dir/stderr" 3>&- &
+    env --default-signal "$mark" "$@" <&0 >"$dir/alive" 2>"$dir/stderr" 3>&- 7<&- 8>&- &
     keeper=$!
     exec {alive}<"$dir/alive"
+}
+
+# A lifeline: 7 is what muontrap is to read, 8 the writing end that keeps it alive. The FIFO is first opened for both, so
+# that neither open waits for the other.
+lifeline() {
+    mkfifo "$dir/lifeline"
+    exec 6<>"$dir/lifeline" 7<"$dir/lifeline" 8>"$dir/lifeline" 6>&-
+}
+
+# Descriptor 7 is standard input with which the program's children are contained, too. That is any, but for the portable
+# build: it contains a process group, and the program has one of its own only when it doesn't read from ours.
+stdin_that_contains() {
+    if [ -n "${PORTABLE:-}" ]; then lifeline; else exec 7</dev/null; fi
 }
 
 # The next line of output, which has to be the one given (a pattern), or any; it is left in $line.

@@ -72,7 +72,8 @@ Groups: 54322"
 
 @test "a program of another user is stopped, too" {
     root_only
-    start --uid "$other" sh -c 'trap "" TERM; sleep 100 & echo ready; sleep 100' </dev/null
+    stdin_that_contains
+    start --uid "$other" sh -c 'trap "" TERM; sleep 100 & echo ready; sleep 100' <&7
     await ready
     kill -TERM "$keeper"
     everything_is_gone

@@ -8,14 +8,9 @@ load helper
 
 WATCHED_SECONDS=5
 
-lifeline() {
-    mkfifo "$dir/fifo"
-    exec 6<>"$dir/fifo" 7<"$dir/fifo" 8>"$dir/fifo" 6>&-
-}
-
 idle_program() {
     lifeline
-    start sh -c 'echo ready; exec sleep 100' <&7 7<&- 8>&-
+    start sh -c 'echo ready; exec sleep 100' <&7
     exec 7<&-
     await ready
     relay=$(relay_of "$keeper")

@@ -58,12 +58,6 @@ muontrap_without_output() { muontrap "$@" >&-; }
     output_is $'/dev/null\nend'
 }
 
-# The writing end is descriptor 8 here, the reading end 7. A FIFO is opened for both, so that neither open waits.
-lifeline() {
-    mkfifo "$dir/fifo"
-    exec 6<>"$dir/fifo" 7<"$dir/fifo" 8>"$dir/fifo" 6>&-
-}
-
 @test "the end of a pipe stops the program" {
     mkfifo "$dir/out"
     exec 8> >(
@@ -80,7 +74,7 @@ lifeline() {
 
 @test "the end of a FIFO stops the program" {
     lifeline
-    start sh -c 'echo ready; exec sleep 100' <&7 8>&- 7<&-
+    start sh -c 'echo ready; exec sleep 100' <&7
     exec 7<&-
     await ready
     exec 8>&-
@@ -90,7 +84,7 @@ lifeline() {
 
 @test "the lifeline holds as long as one writer is left" {
     lifeline
-    start sh -c 'echo ready; exec sleep 100' <&7 8>&- 7<&-
+    start sh -c 'echo ready; exec sleep 100' <&7
     exec 9>&8 7<&- 8>&-
     await ready
     [ -d "/proc/$keeper" ]
@@ -101,7 +95,7 @@ lifeline() {
 
 @test "what is written into the lifeline is ignored" {
     lifeline
-    start sh -c 'echo ready; exec sleep 100' <&7 8>&- 7<&-
+    start sh -c 'echo ready; exec sleep 100' <&7
     exec 7<&-
     await ready
     # more than a pipe holds, so that it must have been read

@@ -99,7 +99,8 @@ others() { survivors | grep -vcx -e "$keeper" -e "$(relay_of "$keeper")"; }
 # ---- The program ends by itself ----
 
 @test "a child that the program leaves behind dies with it" {
-    start sh -c 'sleep 100 & echo ready; exit 6' </dev/null
+    stdin_that_contains
+    start sh -c 'sleep 100 & echo ready; exit 6' <&7
     await ready
     everything_is_gone
     ends_with 6
@@ -143,7 +144,8 @@ others() { survivors | grep -vcx -e "$keeper" -e "$(relay_of "$keeper")"; }
 # ---- A stop ----
 
 stopped_by() {
-    start sh -c "$background" </dev/null
+    stdin_that_contains
+    start sh -c "$background" <&7
     await ready
     [ "$(others)" = 3 ] # the program and its children
     kill "-$1" "$keeper"
@@ -188,7 +190,8 @@ stopped_by() {
 }
 
 @test "those that are deaf to every polite signal are killed" {
-    start sh -c "$deaf" </dev/null
+    stdin_that_contains
+    start sh -c "$deaf" <&7
     await ready
     kill -TERM "$keeper"
     everything_is_gone
@@ -213,10 +216,9 @@ stopped_by() {
 }
 
 @test "a stopped program is ended, too" {
-    mkfifo "$dir/fifo"
-    exec 6<>"$dir/fifo" 7<"$dir/fifo" 8>"$dir/fifo" 6>&-
+    lifeline
     # with a lifeline: it is stopped by a SIGSTOP of its own, and nobody is there to continue it
-    start sh -c 'echo ready; kill -STOP $$; exec sleep 100' <&7 7<&- 8>&-
+    start sh -c 'echo ready; kill -STOP $$; exec sleep 100' <&7
     exec 7<&-
     await ready
     exec 8>&-
@@ -300,7 +302,8 @@ stopped_by() {
 }
 
 @test "children get no time of their own once the program has ended" {
-    start -k 60000 sh -c '(trap "" TERM; echo ready; sleep 100; sleep 100) & trap "exit 9" TERM; wait' </dev/null
+    stdin_that_contains
+    start -k 60000 sh -c '(trap "" TERM; echo ready; sleep 100; sleep 100) & trap "exit 9" TERM; wait' <&7
     await ready
     begin=$(now_ms)
     kill -TERM "$keeper"
@@ -320,7 +323,8 @@ stopped_by() {
 }
 
 @test "kill -9 of the keeper ends deaf children" {
-    start sh -c "$deaf" </dev/null
+    stdin_that_contains
+    start sh -c "$deaf" <&7
     await ready
     kill -KILL "$keeper"
     everything_is_gone
@@ -358,7 +362,8 @@ stopped_by() {
 }
 
 @test "kill -9 of the relay ends deaf children" {
-    start sh -c "$deaf" </dev/null
+    stdin_that_contains
+    start sh -c "$deaf" <&7
     await ready
     kill -KILL "$(relay_of "$keeper")"
     everything_is_gone

@@ -40,6 +40,13 @@ defmodule MuonTrap.LinesTest do
     assert feed(["abcdef", "\n"], 3) == ["abc", "def"]
   end
 
+  test "a line is cut between characters where it is UTF-8, and anywhere where it is not" do
+    assert feed(["ééééé\n"], 3) == ["é", "é", "é", "é", "é"]
+    assert feed(["aéé\n"], 4) == ["aé", "é"]
+    assert ["€€\n"] |> feed(2) |> Enum.join() == "€€"
+    assert feed([String.duplicate(<<0x80>>, 10)], 4) |> Enum.map(&byte_size/1) == [4, 4, 2]
+  end
+
   test "what is kept is bounded by the limit" do
     {_lines, state} = Lines.push(Lines.new(10), String.duplicate("x", 1_000_000))
     assert byte_size(state.rest) <= 10

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -95,15 +96,6 @@ static bool install_stdio(const struct stdio *stdio)
     return true;
 }
 
-static size_t environment_most(const struct options *options)
-{
-    size_t count = options->setenv_count + 1;
-
-    for (char **variable = environ; *variable; variable++)
-        count++;
-    return count;
-}
-
 static bool same_name(const char *a, const char *b)
 {
     size_t size = strcspn(a, "=");
@@ -118,20 +110,6 @@ static bool is_set(const struct options *options, unsigned from, const char *var
         if (same_name(options->setenv[i], variable))
             return true;
     return false;
-}
-
-/* Ours, but for what --setenv says, the last of each name. */
-static void fill_environment(const struct options *options, const char *environment[])
-{
-    size_t count = 0;
-
-    for (char **variable = environ; *variable; variable++)
-        if (!is_set(options, 0, *variable))
-            environment[count++] = *variable;
-    for (unsigned i = 0; i < options->setenv_count; i++)
-        if (!is_set(options, i + 1, options->setenv[i]))
-            environment[count++] = options->setenv[i];
-    environment[count] = NULL;
 }
 
 /* The PATH that the program gets, as env(1) has it. POSIX leaves the search without one to the system (confstr's
@@ -192,10 +170,8 @@ static bool leave_our_group(const struct options *options, bool lifeline)
 }
 
 static _Noreturn void become_program(const struct options *options, const struct identity *identity, bool lifeline,
-                                     const struct stdio *stdio, pid_t parent, int verdict_fd)
+                                     const struct stdio *stdio, char *const environment[], pid_t parent, int verdict_fd)
 {
-    size_t variables = environment_most(options);
-    const char *environment[variables]; /* there is no stack frame below that could miss the room */
     struct verdict verdict = {.stage = STAGE_SPAWN};
 
     if (!leave_our_group(options, lifeline) || !install_stdio(stdio))
@@ -211,8 +187,7 @@ static _Noreturn void become_program(const struct options *options, const struct
         goto failed;
     signals_reset();
     verdict.stage = STAGE_EXEC;
-    fill_environment(options, environment);
-    execute(options, (char *const *)(uintptr_t)environment);
+    execute(options, environment);
 failed:
     verdict.error = errno;
     /* Less than PIPE_BUF bytes: written whole. When the parent is gone nobody needs to know. */
@@ -335,19 +310,50 @@ static bool judge(pid_t pid, int verdict_fd, struct verdict *verdict)
     return false;
 }
 
+/* Ours, but for what --setenv says, the last of each name. NULL with the failure filled.
+ * Not inlined, for a vfork(2) in the same function would have its variables in question. */
+__attribute__((noinline)) static char **environment_for(const struct options *options, struct failure *why)
+{
+    size_t count = options->setenv_count + 1;
+    char **environment;
+
+    if (options->setenv_count == 0)
+        return environ;
+    for (char **variable = environ; *variable; variable++)
+        count++;
+    environment = mmap(NULL, count * sizeof *environment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (environment == MAP_FAILED) {
+        failed(why, STAGE_SETUP, errno, "cannot get memory for %lu environment variables: %s", (unsigned long)count,
+               strerror(errno));
+        return NULL;
+    }
+    count = 0;
+    for (char **variable = environ; *variable; variable++)
+        if (!is_set(options, 0, *variable))
+            environment[count++] = *variable;
+    for (unsigned i = 0; i < options->setenv_count; i++)
+        if (!is_set(options, i + 1, options->setenv[i]))
+            environment[count++] = (char *)(uintptr_t)options->setenv[i]; /* execve(2) doesn't write to it */
+    return environment;
+}
+
 static bool start(struct child *child, const struct options *options, const struct identity *identity, bool lifeline,
                   const struct stdio *stdio, struct failure *why)
 {
     struct verdict verdict;
     int ends[2];
+    char **environment = environment_for(options, why);
     pid_t parent = getpid();
     pid_t pid;
 
+    if (!environment)
+        return false;
     if (!io_pipe(ends))
         return failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));
     pid = platform_fork_to_exec();
     if (pid == 0)
-        become_program(options, identity, lifeline, stdio, parent, ends[1]); /* NOLINT(clang-analyzer-unix.Vfork) */
+        become_program(options, identity, lifeline, stdio, environment, parent,
+                       ends[1]); /* NOLINT(clang-analyzer-unix.Vfork) */
     child->pid = pid;
     io_close(&ends[1]);
     if (pid < 0) {
@@ -366,7 +372,8 @@ static bool start(struct child *child, const struct options *options, const stru
 
 bool child_shares_group(const struct options *options, bool lifeline)
 {
-    return !options->port && (platform_has_children || (!lifeline && options->stdin_mode != STDIN_NULL));
+    return !options->port &&
+           (platform_has_children || (!lifeline && options->stdin_mode != STDIN_NULL && isatty(STDIN_FILENO)));
 }
 
 bool child_spawn(struct child *child, const struct options *options, const struct identity *identity, bool lifeline,

@@ -27,14 +27,38 @@ struct keeper {
     struct tree tree;
     pid_t relay;
     int tether;
+    int watched; /* the tether, until it has hung up */
     int signals;
+    int program;  /* its pid, where it has been told */
+    int ended_by; /* the terminal's signal that ended the program; 0: none did */
 };
+
+void tether_tell(int fd, enum tether_kind kind, int value)
+{
+    const struct tether_message message = {.kind = kind, .value = value};
+
+    (void)send(fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+bool tether_take(int fd, struct tether_message *message)
+{
+    return recv(fd, message, sizeof *message, MSG_DONTWAIT) == (ssize_t)sizeof *message;
+}
 
 static void wait_for_signal(const struct keeper *keeper)
 {
     struct pollfd wakeup = {.fd = keeper->signals, .events = POLLIN};
 
     (void)poll(&wakeup, 1, -1);
+}
+
+/* The tether hangs up when the relay ends, which the signal of its end will tell. */
+static void wait_for_events(struct keeper *keeper)
+{
+    struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN}, {.fd = keeper->watched, .events = POLLIN}};
+
+    if (poll(fds, 2, -1) > 0 && (fds[1].revents & (POLLHUP | POLLERR)) != 0)
+        keeper->watched = -1;
 }
 
 /* Until nothing is left that descends from us, or nothing that we may kill. */
@@ -53,11 +77,8 @@ static enum sweep sweep(struct keeper *keeper)
  * that the pid has not passed to a stranger since the relay died can't be known: POSIX has nothing better. */
 static void kill_told_group(const struct keeper *keeper)
 {
-    int pid = 0;
-
-    if (!platform_has_children && recv(keeper->tether, &pid, sizeof pid, MSG_DONTWAIT) == (ssize_t)sizeof pid &&
-        pid > 1)
-        (void)kill(-pid, SIGKILL);
+    if (!platform_has_children && keeper->program > 1)
+        (void)kill(-keeper->program, SIGKILL);
 }
 
 /* The relay didn't leave by itself, so the owner has not been told how the program ended, and in a port a frame may
@@ -67,6 +88,7 @@ static int bury(struct keeper *keeper, int status)
     enum sweep result;
 
     kill_told_group(keeper);
+    platform_hurry();
     result = sweep(keeper);
     if (result == SWEEP_REFUSED)
         report_words("process %ld could not be killed and is left running: not permitted (it runs as another user)",
@@ -78,30 +100,54 @@ static int bury(struct keeper *keeper, int status)
     return EXIT_MUONTRAP_FAILED;
 }
 
-/* The relay stops when job control stops the program, so that whoever waits for us sees us stopped, as for any job. */
-static void stop_with_relay(const struct keeper *keeper, int signal)
+/* From a shell the keeper is what the shell waits for: job control stops the program, and it stops with it. Whoever
+ * continues it means the program, which need not be in our process group. */
+static void stop_with_program(const struct keeper *keeper, int signal)
 {
     signals_stop(signal);
-    (void)kill(keeper->relay, SIGCONT);
+    tether_tell(keeper->tether, TETHER_CONTINUED, 0);
+}
+
+static void read_tether(struct keeper *keeper)
+{
+    struct tether_message message;
+
+    while (tether_take(keeper->tether, &message)) {
+        switch (message.kind) {
+        case TETHER_PROGRAM:
+            keeper->program = message.value;
+            break;
+        case TETHER_STOPPED:
+            stop_with_program(keeper, message.value);
+            break;
+        case TETHER_ENDED_BY:
+            keeper->ended_by = message.value;
+            break;
+        case TETHER_CONTINUED:
+            break;
+        }
+    }
 }
 
 /* The exit status once the relay has ended, -1 until then. */
 static int watch(struct keeper *keeper)
 {
     int status = 0;
-    pid_t pid = waitpid(keeper->relay, &status, WNOHANG | WUNTRACED);
 
-    if (pid != keeper->relay)
+    if (waitpid(keeper->relay, &status, WNOHANG) != keeper->relay)
         return -1;
-    if (WIFSTOPPED(status)) {
-        stop_with_relay(keeper, WSTOPSIG(status));
-        return -1;
-    }
-    if (WIFEXITED(status)) {
-        (void)sweep(keeper); /* there is something only if the relay was refused it, and it has told so */
-        return WEXITSTATUS(status);
-    }
-    return bury(keeper, status);
+    read_tether(keeper);
+    if (!WIFEXITED(status))
+        return bury(keeper, status);
+    (void)sweep(keeper); /* there is something only if the relay was refused it, and it has told so */
+    return WEXITSTATUS(status);
+}
+
+static _Noreturn void leave(const struct keeper *keeper, int exit_status)
+{
+    if (keeper->ended_by != 0)
+        signals_die(keeper->ended_by);
+    _exit(exit_status);
 }
 
 static _Noreturn void keep(struct keeper *keeper)
@@ -111,14 +157,15 @@ static _Noreturn void keep(struct keeper *keeper)
     while (exit_status < 0) {
         struct signals signals;
 
-        wait_for_signal(keeper);
+        wait_for_events(keeper);
+        read_tether(keeper);
         signals = signals_take();
         if (signals.stop)
             (void)kill(keeper->relay, SIGTERM);
         if (signals.child)
             exit_status = watch(keeper);
     }
-    _exit(exit_status);
+    leave(keeper, exit_status);
 }
 
 bool keeper_start(const struct options *options, struct tether *tether, struct failure *why)
@@ -141,16 +188,11 @@ bool keeper_start(const struct options *options, struct tether *tether, struct f
         (void)close(ends[0]);
         (void)close(keeper.tree.children);
         tether->fd = ends[1];
+        tether->keeper = getppid();
         return true;
     }
     (void)close(ends[1]);
-    keeper.tether = ends[0];
+    keeper.tether = keeper.watched = ends[0];
     signals_unblock();
     keep(&keeper);
-}
-
-void keeper_tell(const struct tether *tether, int pid)
-{
-    if (!platform_has_children)
-        (void)io_write_all(tether->fd, &pid, sizeof pid);
 }

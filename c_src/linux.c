@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "format.h"
 #include "platform.h"
 
 /* Kernel headers are not there for every C library, so the numbers of newer calls stand here (asm-generic/unistd.h). */
@@ -65,7 +66,19 @@ const bool platform_has_children = true;
  * process's. */
 int platform_children_open(struct failure *why)
 {
-    int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    char self[24] = "";
+    char own[24];
+    int fd;
+
+    /* proc(5): it shows the pid namespace of who mounted it. Another one's numbers would name strangers here. */
+    format(own, sizeof own, "%ld", (long)getpid());
+    if (readlink("/proc/self", self, sizeof self - 1) > 0 && strcmp(self, own) != 0) {
+        failed(why, STAGE_SETUP, ESRCH,
+               "/proc belongs to another pid namespace, so that descendants can't be found in it: mount it anew, with "
+               "'mount -t proc proc /proc' or unshare --mount-proc");
+        return -1;
+    }
+    fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
         failed(why, STAGE_SETUP, errno,
@@ -136,6 +149,11 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size)
     if (result < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
         result = read(fd, buffer, size);
     return result;
+}
+
+void platform_no_core(void)
+{
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 /* Not sigaction(3): the C libraries keep signals 32 and 33 to themselves, but a parent may have left them ignored,

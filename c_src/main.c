@@ -96,7 +96,7 @@ int main(int argc, char *argv[])
 
     /* A program runs: no way out but through the relay's table, which leaves nothing of it alive. */
     tree.program = child.pid;
-    keeper_tell(&tether, child.pid);
+    tether_tell(tether.fd, TETHER_PROGRAM, child.pid);
     signals_unblock();
     return relay_run(&setup);
 }

@@ -94,6 +94,26 @@ static void send_some(struct output *output, const uint8_t *bytes, size_t *at, s
         trouble(output);
 }
 
+static bool is_empty(int fd)
+{
+    int available = 0;
+
+    return ioctl(fd, FIONREAD, &available) < 0 || available == 0;
+}
+
+/* The program has read its own output back (through /proc/self/fd/1), so the frame has less than its header says. It is
+ * filled up with zeros, for what follows to be frames. */
+static void break_promise(struct output *output)
+{
+    size_t most = output->moving < DATA_ROOM ? output->moving : DATA_ROOM;
+
+    memset(output->bytes, 0, most);
+    output->at = 0;
+    output->end = most;
+    output->moving -= most;
+    output->broken_promise = true;
+}
+
 /* The rest of a frame whose header has promised it, without splice(2): nobody else reads that pipe, so it is there. */
 static void copy_promised(struct output *output)
 {
@@ -104,8 +124,8 @@ static void copy_promised(struct output *output)
         output->at = 0;
         output->end = (size_t)size;
         output->moving -= (size_t)size;
-    } else if (size == 0 || (errno != EINTR && errno != EAGAIN)) {
-        output_abandon(output);
+    } else if (size == 0 || errno != EINTR) {
+        break_promise(output);
     }
 }
 
@@ -122,10 +142,10 @@ static void send_promised(struct output *output)
         output->moving -= (size_t)moved;
     else if (moved < 0 && (errno == EINVAL || errno == ENOSYS))
         output->no_splice = true;
-    else if (moved < 0)
-        trouble(output);
+    else if (moved == 0 || (errno == EAGAIN && is_empty(output->moving_from)))
+        break_promise(output);
     else
-        output_abandon(output);
+        trouble(output);
 }
 
 static void send_control(struct output *output)

@@ -51,7 +51,10 @@ struct relay {
     enum state state;
     uint64_t deadline; /* in microseconds as of io_now_us(); 0: none */
     int tether;        /* -1 once it has hung up */
-    int control;       /* standard input as frames or lifeline; -1 when it is neither or has ended */
+    pid_t keeper;
+    bool keeper_stopped; /* because the program is */
+    bool more_dead;      /* orphans are still to be reaped, though their signals have been taken */
+    int control;         /* standard input as frames or lifeline; -1 when it is neither or has ended */
     int signals;
     bool deaf; /* a malformed frame has come: what follows has no meaning */
 };
@@ -59,6 +62,7 @@ struct relay {
 typedef enum state action(struct relay *relay);
 
 static enum state happened(struct relay *relay, enum event event);
+static void continue_keeper(struct relay *relay);
 
 static void set_deadline(struct relay *relay)
 {
@@ -76,6 +80,7 @@ static void report(struct relay *relay, const struct failure *why)
 /* SIGCONT, because a stopped program would not notice the SIGTERM (as timeout(1) does). */
 static enum state terminate(struct relay *relay)
 {
+    continue_keeper(relay);
     (void)kill(relay->tree.program, SIGTERM);
     (void)kill(relay->tree.program, SIGCONT);
     set_deadline(relay);
@@ -87,6 +92,7 @@ static enum state sweep(struct relay *relay)
     struct failure why;
 
     relay->deadline = 0;
+    relay->more_dead = false;
     switch (tree_sweep(&relay->tree)) {
     case SWEEP_GOES_ON:
         return KILLING;
@@ -152,6 +158,9 @@ static void queue_exited(struct relay *relay)
 static enum state tell_end(struct relay *relay)
 {
     relay->deadline = 0;
+    /* Nothing follows the end, even if a stranger still holds a pipe open. */
+    for (int i = 0; i < OUTPUT_STREAMS && relay->output.moving == 0; i++)
+        io_close(&relay->output.streams[i].fd);
     if (!relay->options->port)
         return DONE;
     queue_exited(relay);
@@ -269,15 +278,40 @@ static void read_control(struct relay *relay)
         owner_gone(relay);
 }
 
-/* Job control has stopped the program: whoever waits for us (the keeper, and a shell for that) sees the same of us. Not
- * with a lifeline and a plain SIGSTOP, which nobody may be there to undo: its end must still be noticed. */
+/* Job control has stopped the program: whoever waits for us (a shell) is to see the same of us, that is of the keeper. The
+ * relay itself never stops, for what it watches must not go unwatched. Not with a lifeline and a plain SIGSTOP, which
+ * nobody may be there to undo. */
 static void stop_with_program(struct relay *relay)
 {
-    relay->tree.program_stopped = false;
-    if (relay->options->port || (relay->control >= 0 && relay->tree.stop_signal == SIGSTOP))
+    if (relay->keeper_stopped || relay->tether < 0 || relay->options->port ||
+        (relay->control >= 0 && relay->tree.stop_signal == SIGSTOP))
         return;
-    signals_stop(relay->tree.stop_signal);
-    (void)kill(relay->tree.program, SIGCONT);
+    relay->keeper_stopped = true;
+    tether_tell(relay->tether, TETHER_STOPPED, relay->tree.stop_signal);
+}
+
+/* The program has been continued, by whomever, or has ended. */
+static void continue_keeper(struct relay *relay)
+{
+    if (relay->keeper_stopped && relay->tether >= 0)
+        (void)kill(relay->keeper, SIGCONT);
+    relay->keeper_stopped = false;
+}
+
+/* The keeper has been continued, and with it the program is meant. */
+static void read_tether(struct relay *relay, short events)
+{
+    struct tether_message message;
+
+    while (tether_take(relay->tether, &message))
+        if (message.kind == TETHER_CONTINUED && relay->keeper_stopped && relay->tree.program > 0) {
+            relay->keeper_stopped = false;
+            (void)kill(relay->tree.program, SIGCONT);
+        }
+    if ((events & (POLLHUP | POLLERR)) != 0) {
+        relay->tether = -1;
+        (void)happened(relay, STOP_ASKED);
+    }
 }
 
 static void children_changed(struct relay *relay)
@@ -288,11 +322,13 @@ static void children_changed(struct relay *relay)
     }
     if (relay->state != RUNNING && relay->state != STOPPING)
         return;
-    tree_reap(&relay->tree);
+    relay->more_dead = tree_reap(&relay->tree);
+    if (relay->tree.program_stopped && relay->state == RUNNING)
+        stop_with_program(relay);
+    else
+        continue_keeper(relay);
     if (relay->tree.program_ended)
         (void)happened(relay, PROGRAM_ENDED);
-    else if (relay->tree.program_stopped)
-        stop_with_program(relay);
 }
 
 static void read_signals(struct relay *relay)
@@ -320,7 +356,7 @@ static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
     const struct output *output = &relay->output;
 
     fds[WATCH_SIGNALS] = (struct pollfd){.fd = relay->signals, .events = POLLIN};
-    fds[WATCH_TETHER] = (struct pollfd){.fd = relay->tether, .events = 0};
+    fds[WATCH_TETHER] = (struct pollfd){.fd = relay->tether, .events = POLLIN};
     fds[WATCH_CONTROL] = (struct pollfd){.fd = relay->control, .events = POLLIN};
     fds[WATCH_PORT] = (struct pollfd){.fd = output->blocked ? output->fd : -1, .events = POLLOUT};
     for (int i = 0; i < OUTPUT_STREAMS; i++)
@@ -333,6 +369,8 @@ static int time_left_ms(const struct relay *relay)
 {
     uint64_t now;
 
+    if (relay->more_dead)
+        return 0;
     if (relay->deadline == 0)
         return -1;
     now = io_now_us();
@@ -370,10 +408,10 @@ static void wait_for_events(struct relay *relay)
         read_control(relay);
     if (fds[WATCH_SIGNALS].revents)
         read_signals(relay);
-    if (fds[WATCH_TETHER].revents) {
-        relay->tether = -1;
-        (void)happened(relay, STOP_ASKED);
-    }
+    else if (relay->more_dead)
+        children_changed(relay);
+    if (fds[WATCH_TETHER].revents)
+        read_tether(relay, fds[WATCH_TETHER].revents);
 }
 
 static bool finished_draining(const struct relay *relay)
@@ -382,11 +420,26 @@ static bool finished_draining(const struct relay *relay)
            (output_drained(&relay->output) && (platform_has_children || output_ended(&relay->output)));
 }
 
+static void promise_broken(struct relay *relay)
+{
+    struct failure why;
+
+    relay->output.broken_promise = false;
+    failed(
+        &why, STAGE_RELAY, EIO,
+        "the program, or a descendant, has read its own output back, as through /dev/stdout; what it took is lost, and "
+        "has been replaced by zeros");
+    report(relay, &why);
+    (void)happened(relay, STOP_ASKED);
+}
+
 /* What is not an event of the kernel's, but follows from what has been sent and what is left. */
 static void conclude(struct relay *relay)
 {
     if (relay->output.gone && relay->state == RUNNING)
         (void)happened(relay, STOP_ASKED);
+    if (relay->output.broken_promise)
+        promise_broken(relay);
     if (relay->deadline != 0 && io_now_us() >= relay->deadline)
         (void)happened(relay, TIME_UP);
     if (relay->state == DRAINING && finished_draining(relay))
@@ -413,6 +466,7 @@ int relay_run(const struct relay_setup *setup)
     relay.tree = *setup->tree;
     relay.state = RUNNING;
     relay.tether = setup->tether->fd;
+    relay.keeper = setup->tether->keeper;
     relay.signals = setup->signals;
     relay.control = setup->lifeline || setup->options->port ? STDIN_FILENO : -1;
     output_init(&relay.output, STDOUT_FILENO, setup->options->stdio_window, setup->child->stdout_fd,
@@ -425,5 +479,7 @@ int relay_run(const struct relay_setup *setup)
     if (!relay.tree.program_ended)
         return EXIT_MUONTRAP_FAILED;
     status = relay.tree.program_status;
+    if (!relay.options->port && WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGQUIT))
+        tether_tell(relay.tether, TETHER_ENDED_BY, WTERMSIG(status));
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

@@ -52,22 +52,35 @@ static void reap(struct tree *tree, pid_t pid)
     }
 }
 
-void tree_reap(struct tree *tree)
+/* What the last of several such changes has made of the program: waitid(2) tells only of that. */
+static void note_job_control(struct tree *tree)
 {
     siginfo_t info;
+
+    info.si_pid = 0;
+    if (waitid(P_PID, (id_t)tree->program, &info, WSTOPPED | WCONTINUED | WNOHANG) < 0 || info.si_pid == 0)
+        return;
+    tree->program_stopped = info.si_code != CLD_CONTINUED;
+    if (tree->program_stopped)
+        tree->stop_signal = info.si_status;
+}
+
+/* So many at a time: orphans may come as fast as they are reaped, and there are other events to see to. */
+#define REAPED_MOST 256
+
+bool tree_reap(struct tree *tree)
+{
+    int reaped = 0;
     pid_t dead;
 
-    while ((dead = next_dead()) > 0 && dead != tree->program) {
+    while ((dead = next_dead()) > 0 && dead != tree->program && reaped++ < REAPED_MOST) {
         while (waitpid(dead, NULL, 0) < 0 && errno == EINTR)
             continue;
     }
     tree->program_ended = tree->program == 0 || dead == tree->program;
-    info.si_pid = 0;
-    if (!tree->program_ended && waitid(P_PID, (id_t)tree->program, &info, WSTOPPED | WNOHANG) == 0 &&
-        info.si_pid == tree->program) {
-        tree->program_stopped = true;
-        tree->stop_signal = info.si_status;
-    }
+    if (!tree->program_ended)
+        note_job_control(tree);
+    return dead > 0 && !tree->program_ended;
 }
 
 struct pass {

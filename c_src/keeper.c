@@ -29,8 +29,7 @@ struct keeper {
     int tether;
     int watched; /* the tether, until it has hung up */
     int signals;
-    int program;  /* its pid, where it has been told */
-    int ended_by; /* the terminal's signal that ended the program; 0: none did */
+    int program; /* its pid, where it has been told */
 };
 
 void tether_tell(int fd, enum tether_kind kind, int value)
@@ -120,9 +119,6 @@ static void read_tether(struct keeper *keeper)
         case TETHER_STOPPED:
             stop_with_program(keeper, message.value);
             break;
-        case TETHER_ENDED_BY:
-            keeper->ended_by = message.value;
-            break;
         case TETHER_CONTINUED:
             break;
         }
@@ -143,13 +139,6 @@ static int watch(struct keeper *keeper)
     return WEXITSTATUS(status);
 }
 
-static _Noreturn void leave(const struct keeper *keeper, int exit_status)
-{
-    if (keeper->ended_by != 0)
-        signals_die(keeper->ended_by);
-    _exit(exit_status);
-}
-
 static _Noreturn void keep(struct keeper *keeper)
 {
     int exit_status = -1;
@@ -165,7 +154,7 @@ static _Noreturn void keep(struct keeper *keeper)
         if (signals.child)
             exit_status = watch(keeper);
     }
-    leave(keeper, exit_status);
+    _exit(exit_status);
 }
 
 bool keeper_start(const struct options *options, struct tether *tether, struct failure *why)

@@ -23,7 +23,6 @@ struct tether {
 enum tether_kind {
     TETHER_PROGRAM,  /* to the keeper: the program's pid, all that it can go by where orphans are not adopted */
     TETHER_STOPPED,  /* to the keeper: job control has stopped the program by that signal; stop likewise */
-    TETHER_ENDED_BY, /* to the keeper: the terminal's signal that ended the program; end likewise */
     TETHER_CONTINUED /* to the relay: whoever waits for us has continued us */
 };
 

@@ -151,11 +151,6 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size)
     return result;
 }
 
-void platform_no_core(void)
-{
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-}
-
 /* Not sigaction(3): the C libraries keep signals 32 and 33 to themselves, but a parent may have left them ignored,
  * as GNU make does. All zero is SIG_DFL, no flags and an empty mask, in whatever order the kernel has them
  * (sigaction(2)). */

@@ -55,9 +55,6 @@ ssize_t platform_move(int from, int to, size_t size);
 /* read(2) that fails with EAGAIN where it would block, whatever the mode of the descriptor (which others may share). */
 ssize_t platform_read_now(int fd, void *buffer, size_t size);
 
-/* From now on this process dumps no core. */
-void platform_no_core(void);
-
 /* Gives the signal its default disposition, whichever it is. */
 void platform_default_signal(int signal);
 

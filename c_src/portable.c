@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "platform.h"
@@ -88,13 +87,6 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size)
         return -1;
     }
     return read(fd, buffer, size);
-}
-
-void platform_no_core(void)
-{
-    const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
-
-    (void)setrlimit(RLIMIT_CORE, &none);
 }
 
 void platform_default_signal(int signal)

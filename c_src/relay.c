@@ -479,7 +479,5 @@ int relay_run(const struct relay_setup *setup)
     if (!relay.tree.program_ended)
         return EXIT_MUONTRAP_FAILED;
     status = relay.tree.program_status;
-    if (!relay.options->port && WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGQUIT))
-        tether_tell(relay.tether, TETHER_ENDED_BY, WTERMSIG(status));
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

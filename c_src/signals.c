@@ -139,13 +139,6 @@ void signals_stop(int signal)
         disposition(signal, SIG_IGN);
 }
 
-void signals_die(int signal)
-{
-    platform_no_core();
-    disposition(signal, SIG_DFL);
-    (void)raise(signal);
-}
-
 void signals_reset(void)
 {
     for (int signal = 1; signal <= SIGRTMAX; signal++)

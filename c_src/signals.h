@@ -34,11 +34,6 @@ struct signals signals_take(void);
  * signal. Returns when it has been continued. */
 void signals_stop(int signal);
 
-/* Ends this process by the terminal's signal that has ended the program, without a core of its own: a shell that
- * runs a script goes on after a command with exit status 130, and stops after one that SIGINT ended, as its user
- * wants. Returns when that signal doesn't end it. */
-void signals_die(int signal);
-
 /* In a new child that is about to execute a program: default dispositions, nothing blocked. */
 void signals_reset(void);
 

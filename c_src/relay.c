@@ -305,7 +305,7 @@ static void read_tether(struct relay *relay, short events)
 
     while (tether_take(relay->tether, &message))
         if (message.kind == TETHER_CONTINUED && relay->keeper_stopped && relay->tree.program > 0) {
-            relay->keeper_stopped = false;
+            relay->keeper_stopped = relay->tree.program_stopped = false;
             (void)kill(relay->tree.program, SIGCONT);
         }
     if ((events & (POLLHUP | POLLERR)) != 0) {
@@ -323,7 +323,7 @@ static void children_changed(struct relay *relay)
     if (relay->state != RUNNING && relay->state != STOPPING)
         return;
     relay->more_dead = tree_reap(&relay->tree);
-    if (relay->tree.program_stopped && relay->state == RUNNING)
+    if (relay->tree.program_stopped && !relay->tree.program_ended && relay->state == RUNNING)
         stop_with_program(relay);
     else
         continue_keeper(relay);

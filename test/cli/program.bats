@@ -144,6 +144,7 @@ without_internal() { output=${output//SigIgn:$'\t'0000000180000/SigIgn:$'\t'0000
 }
 
 @test "the program stays in the process group of its job, so that the terminal's keys reach it" {
+    linux_only "elsewhere that is so on a terminal alone"
     run -0 sh -c '"$MUONTRAP" sh -c "ps -o pgid= -p \$\$; ps -o pgid= -p \$PPID"'
     [ "${lines[0]// /}" = "${lines[1]// /}" ]
 }

@@ -58,7 +58,7 @@ forest='
     print "ready\n";
     sleep 100;'
 
-# Forks as fast as it can: thirty chains, each of which is a process that forks its successor and ends, so that none is
+# Forks as fast as it can: eight chains, each of which is a process that forks its successor and ends, so that none is
 # there for longer than a moment. $1: "setsid" when every one leaves its session. They end by themselves after 5 s.
 storm='
     use POSIX ();
@@ -67,7 +67,7 @@ storm='
     my $end = time + 5;
     $SIG{$_} = "IGNORE" for qw(TERM HUP INT QUIT CHLD);
     $| = 1;
-    for (1..30) {
+    for (1..8) {
         next if fork;
         while (time < $end) {
             my $pid = fork;

@@ -36,6 +36,23 @@ defmodule MuonTrap.ContainmentTest do
     if OS.parent(b) == a, do: {a, b}, else: {b, a}
   end
 
+  defp assert_told_of_killed_relay({program, args}) do
+    mark = OS.mark()
+    test = self()
+    sink = %Sink{with: fn data -> send(test, {:output, data}) end}
+
+    task =
+      Task.async(fn ->
+        assert_raise MuonTrap.Error, fn -> MuonTrap.cmd(program, args, into: sink, env: OS.marked(mark)) end
+      end)
+
+    assert_receive {:output, "ready\n" <> _}, 60_000
+    {_keeper, relay} = keeper_and_relay(mark)
+    OS.kill(relay, "KILL")
+    assert %MuonTrap.Error{stage: :relay, reason: :vanished} = Task.await(task, 10_000)
+    assert_all_dead(mark)
+  end
+
   @programs [
     sleeper: {Programs.sleeper(), false},
     deaf: {Programs.deaf(), false},
@@ -66,21 +83,7 @@ defmodule MuonTrap.ContainmentTest do
     if linux, do: @tag(:linux)
 
     test "when the relay is killed, nothing is left, and the caller is told: #{name}" do
-      mark = OS.mark()
-      {program, args} = unquote(Macro.escape(program))
-      test = self()
-      sink = %Sink{with: fn data -> send(test, {:output, data}) end}
-
-      task =
-        Task.async(fn ->
-          assert_raise MuonTrap.Error, fn -> MuonTrap.cmd(program, args, into: sink, env: OS.marked(mark)) end
-        end)
-
-      assert_receive {:output, "ready\n"}, 60_000
-      {_keeper, relay} = keeper_and_relay(mark)
-      OS.kill(relay, "KILL")
-      assert %MuonTrap.Error{stage: :relay, reason: :vanished} = Task.await(task, 10_000)
-      assert_all_dead(mark)
+      assert_told_of_killed_relay(unquote(Macro.escape(program)))
     end
 
     if linux, do: @tag(:linux)
@@ -141,21 +144,7 @@ defmodule MuonTrap.ContainmentTest do
 
     @tag :linux
     test "a tree that forks as fast as it can is gone when the relay is killed: #{name}" do
-      mark = OS.mark()
-      {program, args} = unquote(Macro.escape(program))
-      test = self()
-      sink = %Sink{with: fn data -> send(test, {:output, data}) end}
-
-      task =
-        Task.async(fn ->
-          assert_raise MuonTrap.Error, fn -> MuonTrap.cmd(program, args, into: sink, env: OS.marked(mark)) end
-        end)
-
-      assert_receive {:output, "ready\n" <> _}, 60_000
-      {_keeper, relay} = keeper_and_relay(mark)
-      OS.kill(relay, "KILL")
-      Task.await(task, 10_000)
-      assert_all_dead(mark)
+      assert_told_of_killed_relay(unquote(Macro.escape(program)))
     end
   end
 

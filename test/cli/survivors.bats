@@ -13,25 +13,29 @@ background='sleep 100 & sleep 100 & echo ready; wait'
 # Neither the program nor its children end on SIGTERM (or HUP, INT, QUIT); what the shell ignores, sleep ignores.
 deaf='trap "" TERM HUP INT QUIT; sleep 100 & echo ready; sleep 100; sleep 100'
 
-# Twice forked and in its own session, as a daemon is; it holds the output until it says otherwise.
+# Twice forked and in its own session, as a daemon is; it holds the output until it says otherwise. The program knows
+# that it is there when its end of the pipe is closed.
 # $1: what the program does after its daemon is there.
 daemon='
     use POSIX ();
     my $then = shift;
     $SIG{$_} = "IGNORE" for qw(TERM HUP INT QUIT);
+    pipe(my $out, my $in) or die;
     defined(my $pid = fork) or die;
     if (!$pid) {
         POSIX::setsid() > 0 or die;
         defined(my $second = fork) or die;
         POSIX::_exit(0) if $second;
         chdir "/";
-        $| = 1; print "ready\n";
         if ($then eq "closed") { open $_, "+<", "/dev/null" for *STDIN, *STDOUT, *STDERR }
+        close $in;
         sleep 100;
         POSIX::_exit(0);
     }
     waitpid $pid, 0;
+    close $in; sysread $out, my $nothing, 1;
     $SIG{$_} = "DEFAULT" for qw(TERM HUP INT QUIT);
+    $| = 1; print "ready\n";
     exit 5 if $then eq "exit";
     sleep 100;'
 
@@ -58,7 +62,7 @@ forest='
     print "ready\n";
     sleep 100;'
 
-# Forks as fast as it can: eight chains, each of which is a process that forks its successor and ends, so that none is
+# Forks as fast as it can: thirty chains, each of which is a process that forks its successor and ends, so that none is
 # there for longer than a moment. $1: "setsid" when every one leaves its session. They end by themselves after 5 s.
 storm='
     use POSIX ();
@@ -67,7 +71,7 @@ storm='
     my $end = time + 5;
     $SIG{$_} = "IGNORE" for qw(TERM HUP INT QUIT CHLD);
     $| = 1;
-    for (1..8) {
+    for (1..30) {
         next if fork;
         while (time < $end) {
             my $pid = fork;

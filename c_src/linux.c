@@ -168,9 +168,9 @@ bool platform_signal_from_terminal(const siginfo_t *info)
     return info->si_code == SI_KERNEL;
 }
 
-/* sched(7): with autogroups, which setsid(2) makes, a nice value counts among the processes of one session only, and each
- * session gets the same share. So a hundred sessions leave us a hundredth whatever our nice value is, but a real-time
- * process comes before all of them. The system call, because musl's sched_setscheduler() is an ENOSYS. */
+/* sched(7): with autogroups, which setsid(2) makes, a nice value counts among the processes of one session only, and
+ * each session gets the same share. So a hundred sessions leave us a hundredth whatever our nice value is, but a
+ * real-time process comes before all of them. The system call, because musl's sched_setscheduler() is an ENOSYS. */
 void platform_hurry(void)
 {
     const struct sched_param lowest = {.sched_priority = 1};

@@ -109,8 +109,15 @@ defmodule MuonTrap.CmdTest do
   describe "what the program sees" do
     test "is no signal ignored or blocked" do
       {status, 0} = MuonTrap.cmd("cat", ["/proc/self/status"])
-      assert status =~ ~r/^SigIgn:\s+0+$/m
-      assert status =~ ~r/^SigBlk:\s+0+$/m
+      assert signals(status, "SigIgn") == 0
+      assert signals(status, "SigBlk") == 0
+    end
+
+    # Signals 32 to 34 are the C libraries' own: POSIX has no way to change what GNU make leaves them as.
+    defp signals(status, set) do
+      [_line, mask] = Regex.run(~r/^#{set}:\s+([0-9a-f]+)$/m, status)
+      of_posix = if MuonTrap.Test.OS.linux_helper?(), do: -1, else: 0x7FFFFFFF
+      Bitwise.band(String.to_integer(mask, 16), of_posix)
     end
 
     test "is descriptors 0, 1 and 2 and no other" do

@@ -46,10 +46,14 @@ STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)
 ALL_CFLAGS := -std=c11 $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections $(WARNINGS) \
     $(HARDENING) $(CPPFLAGS)
 VERSION_FLAG := -DMUONTRAP_VERSION='"$(VERSION)"'
-ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(LDFLAGS)
+COLD := $(if $(STATIC),$(call supported,-Wl$(comma)-T$(comma)c_src/cold.ld))
+ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(COLD) $(LDFLAGS)
 
 USERS := $(if $(STATIC),users_files,users_nss)
-MODULES := $(filter-out main linux portable users_%,$(basename $(notdir $(wildcard c_src/*.c)))) $(PLATFORM) $(USERS)
+CGROUPS := cgroup cgroup_files controllers
+CHOSEN := $(PLATFORM) $(USERS) $(if $(filter linux,$(PLATFORM)),$(CGROUPS),no_cgroup)
+ALTERNATIVES := linux portable users_files users_nss $(CGROUPS) no_cgroup
+MODULES := $(filter-out main $(ALTERNATIVES),$(basename $(notdir $(wildcard c_src/*.c)))) $(CHOSEN)
 OBJECTS := $(MODULES:%=$(BUILD)/%.o)
 
 # Says in a few words what it does; with V=1, how.
@@ -60,8 +64,8 @@ all: $(BUILD)/muontrap
 
 # These first, so that what every helper touches of its zeroed memory lies together, before the buffers of the others.
 FIRST := $(BUILD)/signals.o $(BUILD)/main.o $(BUILD)/relay.o
-$(BUILD)/muontrap: $(FIRST) $(filter-out $(FIRST),$(OBJECTS))
-	$(call run,LD,$@,$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS))
+$(BUILD)/muontrap: $(FIRST) $(filter-out $(FIRST),$(OBJECTS)) $(if $(COLD),c_src/cold.ld)
+	$(call run,LD,$@,$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(ALL_LDFLAGS))
 
 $(BUILD)/%.o: c_src/%.c $(BUILD)/flags
 	$(call run,CC,$<,$(CC) $(ALL_CFLAGS) $(VERSION_FLAG) -MMD -MP -c -o $@ $<)

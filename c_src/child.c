@@ -169,29 +169,44 @@ static bool leave_our_group(const struct options *options, bool lifeline)
     return options->port ? setsid() >= 0 : setpgid(0, 0) == 0;
 }
 
-static _Noreturn void become_program(const struct options *options, const struct identity *identity, bool lifeline,
-                                     const struct stdio *stdio, char *const environment[], pid_t parent, int verdict_fd)
-{
-    struct verdict verdict = {.stage = STAGE_SPAWN};
+/* What the child is to become, and who is to know. */
+struct plan {
+    const struct options *options;
+    const struct identity *identity;
+    const struct cgroup *cgroup; /* NULL, too, when it has entered it by birth */
+    const struct stdio *stdio;
+    char **environment;
+    bool lifeline;
+    pid_t parent;
+    int verdict_fd;
+};
 
-    if (!leave_our_group(options, lifeline) || !install_stdio(stdio))
+static _Noreturn void become_program(const struct plan *plan)
+{
+    const struct options *options = plan->options;
+    struct verdict verdict = {.stage = STAGE_CGROUP};
+
+    if (plan->cgroup && !cgroup_enter(plan->cgroup))
+        goto failed;
+    verdict.stage = STAGE_SPAWN;
+    if (!leave_our_group(options, plan->lifeline) || !install_stdio(plan->stdio))
         goto failed;
     verdict.stage = STAGE_CD;
     if (options->cd && chdir(options->cd) < 0)
         goto failed;
-    if (!identity_assume(identity, &verdict.stage))
+    if (!identity_assume(plan->identity, &verdict.stage))
         goto failed;
     verdict.stage = STAGE_SPAWN;
     errno = ESRCH;
-    if (!platform_die_with_parent(parent))
+    if (!platform_die_with_parent(plan->parent))
         goto failed;
     signals_reset();
     verdict.stage = STAGE_EXEC;
-    execute(options, environment);
+    execute(options, plan->environment);
 failed:
     verdict.error = errno;
     /* Less than PIPE_BUF bytes: written whole. When the parent is gone nobody needs to know. */
-    if (write(verdict_fd, &verdict, sizeof verdict) < 0)
+    if (write(plan->verdict_fd, &verdict, sizeof verdict) < 0)
         _exit(EXIT_MUONTRAP_FAILED);
     _exit(EXIT_NOT_FOUND);
 }
@@ -267,12 +282,14 @@ static bool exec_failed(const struct options *options, int error, struct failure
     }
 }
 
-static bool explain(const struct options *options, const struct identity *identity, const struct verdict *verdict,
-                    struct failure *why)
+static bool explain(const struct options *options, const struct identity *identity, const struct cgroup *cgroup,
+                    const struct verdict *verdict, struct failure *why)
 {
     const char *words = strerror(verdict->error);
 
     switch (verdict->stage) {
+    case STAGE_CGROUP:
+        return cgroup_explain(cgroup, verdict->error, why);
     case STAGE_EXEC:
         return exec_failed(options, verdict->error, why);
     case STAGE_CD:
@@ -337,37 +354,61 @@ __attribute__((noinline)) static char **environment_for(const struct options *op
     return environment;
 }
 
-static bool start(struct child *child, const struct options *options, const struct identity *identity, bool lifeline,
-                  const struct stdio *stdio, struct failure *why)
+static pid_t start_outside(const struct plan *plan)
 {
+    pid_t pid = platform_fork_to_exec();
+
+    /* POSIX allows a child of vfork(2) next to nothing; platform.h says what the systems do where it is used. */
+    if (pid == 0)
+        become_program(plan); /* NOLINT */
+    return pid;
+}
+
+static pid_t start_inside(struct plan *plan)
+{
+    bool entered;
+    pid_t pid = cgroup_fork(plan->cgroup, &entered);
+
+    if (pid != 0)
+        return pid;
+    if (entered)
+        plan->cgroup = NULL;
+    become_program(plan);
+}
+
+static bool cannot_start(const struct options *options, const struct cgroup *cgroup, int error, struct failure *why)
+{
+    if (cgroup && error != EAGAIN && error != ENOMEM)
+        return cgroup_explain(cgroup, error, why);
+    return failed(why, STAGE_SPAWN, error,
+                  "cannot make a process for '%s': %s (ulimit -u and the pids controller limit processes)",
+                  options->file, strerror(error));
+}
+
+static bool start(struct child *child, struct plan *plan, struct failure *why)
+{
+    const struct cgroup *cgroup = plan->cgroup;
     struct verdict verdict;
     int ends[2];
-    char **environment = environment_for(options, why);
-    pid_t parent = getpid();
-    pid_t pid;
+    int error;
+    bool started;
 
-    if (!environment)
+    plan->environment = environment_for(plan->options, why);
+    if (!plan->environment)
         return false;
     if (!io_pipe(ends))
         return failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));
-    pid = platform_fork_to_exec();
-    /* POSIX allows a child of vfork(2) next to nothing; platform.h says what the systems do where it is used. */
-    if (pid == 0)
-        become_program(options, identity, lifeline, stdio, environment, parent, ends[1]); /* NOLINT */
-    child->pid = pid;
+    plan->parent = getpid();
+    plan->verdict_fd = ends[1];
+    child->pid = cgroup ? start_inside(plan) : start_outside(plan);
+    error = errno;
     io_close(&ends[1]);
-    if (pid < 0) {
-        io_close(&ends[0]);
-        return failed(why, STAGE_SPAWN, errno,
-                      "cannot make a process for '%s': %s (ulimit -u and the pids controller limit processes)",
-                      options->file, strerror(errno));
-    }
-    if (!judge(pid, ends[0], &verdict)) {
-        io_close(&ends[0]);
-        return explain(options, identity, &verdict, why);
-    }
+    if (child->pid < 0)
+        started = cannot_start(plan->options, cgroup, error, why);
+    else if (!(started = judge(child->pid, ends[0], &verdict)))
+        (void)explain(plan->options, plan->identity, cgroup, &verdict, why);
     io_close(&ends[0]);
-    return true;
+    return started;
 }
 
 bool child_shares_group(const struct options *options, bool lifeline)
@@ -376,11 +417,16 @@ bool child_shares_group(const struct options *options, bool lifeline)
            (platform_has_children || (!lifeline && options->stdin_mode != STDIN_NULL && isatty(STDIN_FILENO)));
 }
 
-bool child_spawn(struct child *child, const struct options *options, const struct identity *identity, bool lifeline,
-                 struct failure *why)
+bool child_spawn(struct child *child, const struct options *options, const struct identity *identity,
+                 const struct cgroup *cgroup, bool lifeline, struct failure *why)
 {
     struct stdio stdio;
-    bool started = stdio_open(&stdio, options, lifeline, why) && start(child, options, identity, lifeline, &stdio, why);
+    struct plan plan = {.options = options,
+                        .identity = identity,
+                        .cgroup = cgroup,
+                        .stdio = &stdio,
+                        .lifeline = lifeline};
+    bool started = stdio_open(&stdio, options, lifeline, why) && start(child, &plan, why);
 
     stdio_close(&stdio);
     child->stdout_fd = stdio.relay_stdout;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cgroup.h"
 #include "failure.h"
 #include "identity.h"
 #include "options.h"
@@ -24,9 +25,10 @@ struct child {
  * where a group of its own is all that contains it, unless it is to read from the terminal. */
 bool child_shares_group(const struct options *options, bool lifeline);
 
-/* Starts the program as the options say; `lifeline`: standard input is ours, so the program gets /dev/null. */
-bool child_spawn(struct child *child, const struct options *options, const struct identity *identity, bool lifeline,
-                 struct failure *why);
+/* Starts the program as the options say, in the cgroup if there is one; `lifeline`: standard input is ours, so the
+ * program gets /dev/null. */
+bool child_spawn(struct child *child, const struct options *options, const struct identity *identity,
+                 const struct cgroup *cgroup, bool lifeline, struct failure *why);
 
 /* Exit statuses as of env(1), nohup(1) and timeout(1) (POSIX, Utilities). */
 #define EXIT_MUONTRAP_FAILED 125

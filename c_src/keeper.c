@@ -24,6 +24,7 @@
 
 struct keeper {
     const struct options *options;
+    const struct cgroup *cgroup;
     struct tree tree;
     pid_t relay;
     int tether;
@@ -44,11 +45,12 @@ bool tether_take(int fd, struct tether_message *message)
     return recv(fd, message, sizeof *message, MSG_DONTWAIT) == (ssize_t)sizeof *message;
 }
 
-static void wait_for_signal(const struct keeper *keeper)
+static void wait_for_deaths(const struct keeper *keeper)
 {
-    struct pollfd wakeup = {.fd = keeper->signals, .events = POLLIN};
+    struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
+                           {.fd = cgroup_events(keeper->cgroup), .events = POLLPRI}};
 
-    (void)poll(&wakeup, 1, -1);
+    (void)poll(fds, 2, -1);
 }
 
 /* The tether hangs up when the relay ends, which the signal of its end will tell. */
@@ -60,16 +62,19 @@ static void wait_for_events(struct keeper *keeper)
         keeper->watched = -1;
 }
 
-/* Until nothing is left that descends from us, or nothing that we may kill. */
+/* Until nothing is left that descends from us or is in the cgroup, or nothing that we may kill. */
 static enum sweep sweep(struct keeper *keeper)
 {
     enum sweep result;
 
-    while ((result = tree_sweep(&keeper->tree)) == SWEEP_GOES_ON) {
-        wait_for_signal(keeper);
+    for (;;) {
+        cgroup_kill(keeper->cgroup);
+        result = tree_sweep(&keeper->tree);
+        if (result != SWEEP_GOES_ON && !cgroup_populated(keeper->cgroup))
+            return result;
+        wait_for_deaths(keeper);
         (void)signals_take();
     }
-    return result;
 }
 
 /* A group whose leader was the killed relay's child. Without adopted orphans this is all that is known of it, and
@@ -85,10 +90,13 @@ static void kill_told_group(const struct keeper *keeper)
 static int bury(struct keeper *keeper, int status)
 {
     enum sweep result;
+    struct failure why;
 
     kill_told_group(keeper);
     platform_hurry();
     result = sweep(keeper);
+    if (!cgroup_remove(keeper->cgroup, &why))
+        report_words("%s", why.words);
     if (result == SWEEP_REFUSED)
         report_words("process %ld could not be killed and is left running: not permitted (it runs as another user)",
                      (long)keeper->tree.refused);
@@ -157,9 +165,10 @@ static _Noreturn void keep(struct keeper *keeper)
     _exit(exit_status);
 }
 
-bool keeper_start(const struct options *options, struct tether *tether, struct failure *why)
+bool keeper_start(const struct options *options, const struct cgroup *cgroup, struct tether *tether,
+                  struct failure *why)
 {
-    struct keeper keeper = {.options = options};
+    struct keeper keeper = {.options = options, .cgroup = cgroup};
     int ends[2];
 
     if (!tree_open(&keeper.tree, why))

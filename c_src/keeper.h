@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cgroup.h"
 #include "failure.h"
 #include "options.h"
 
@@ -31,9 +32,10 @@ struct tether_message {
     int value;
 };
 
-/* Forks. Returns in the relay only; the keeper waits, cleans up and exits with the relay's status. False, in the only
- * process there is then, when it could not be set up. */
-bool keeper_start(const struct options *options, struct tether *tether, struct failure *why);
+/* Forks. Returns in the relay only; the keeper waits, cleans up, also the cgroup if there is one, and exits with the
+ * relay's status. False, in the only process there is then, when it could not be set up. */
+bool keeper_start(const struct options *options, const struct cgroup *cgroup, struct tether *tether,
+                  struct failure *why);
 
 /* Tells the other side. That it has died meanwhile will be noticed otherwise. */
 void tether_tell(int fd, enum tether_kind kind, int value);

@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * muontrap: runs a program contained. The story, top to bottom: options, keeper, program, relay, report.
+ * muontrap: runs a program contained. The story, top to bottom: options, cgroup, keeper, program, relay, report.
  */
 #define _POSIX_C_SOURCE 200809L
 #define _XOPEN_SOURCE 700
@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "child.h"
 #include "identity.h"
 #include "io.h"
@@ -52,8 +53,11 @@ static bool own_port(const struct options *options, struct failure *why)
     return true;
 }
 
-static int fail(const struct options *options, const struct failure *why)
+static int fail(const struct options *options, const struct cgroup *cgroup, const struct failure *why)
 {
+    struct failure ignored;
+
+    (void)cgroup_remove(cgroup, &ignored);
     report_failure(options, why);
     return child_exit_status_of(why);
 }
@@ -65,7 +69,9 @@ static int print(const char *text)
 
 int main(int argc, char *argv[])
 {
-    static struct options options; /* too large for a stack that is meant to stay small */
+    static struct options options; /* too large for a stack that is meant to stay small, as is the next */
+    static struct cgroup room;
+    const struct cgroup *cgroup = NULL;
     struct identity identity;
     struct failure why;
     struct tether tether;
@@ -74,25 +80,31 @@ int main(int argc, char *argv[])
     struct relay_setup setup = {.options = &options, .tether = &tether, .tree = &tree, .child = &child};
 
     if (!own_descriptors(&why) || !options_parse(&options, argc, argv, &why))
-        return fail(&options, &why);
+        return fail(&options, NULL, &why);
     if (options.help)
         return print(options_usage);
     if (options.version)
         return print("muontrap " MUONTRAP_VERSION "\n");
+    if (options.clean)
+        return cgroup_clean(&options, &why) ? 0 : fail(&options, NULL, &why);
     if (!identity_resolve(&identity, &options, &why) || !own_port(&options, &why))
-        return fail(&options, &why);
+        return fail(&options, NULL, &why);
+    if (options.group && !cgroup_open(&room, &options, &why))
+        return fail(&options, NULL, &why);
+    if (options.group)
+        cgroup = setup.cgroup = &room;
 
     /* From here no signal is lost: what comes is pending until the keeper and the relay each can handle it. */
     setup.lifeline = is_lifeline(&options);
     signals_block(!options.port, child_shares_group(&options, setup.lifeline));
-    if (!keeper_start(&options, &tether, &why))
-        return fail(&options, &why);
+    if (!keeper_start(&options, cgroup, &tether, &why))
+        return fail(&options, cgroup, &why);
 
     /* The relay goes on alone. All that can fail is done before there is a program that depends on us. */
     if (!tree_open(&tree, &why) || (setup.signals = signals_open(&why)) < 0)
-        return fail(&options, &why);
-    if (!child_spawn(&child, &options, &identity, setup.lifeline, &why))
-        return fail(&options, &why);
+        return fail(&options, cgroup, &why);
+    if (!child_spawn(&child, &options, &identity, cgroup, setup.lifeline, &why))
+        return fail(&options, cgroup, &why);
 
     /* A program runs: no way out but through the relay's table, which leaves nothing of it alive. */
     tree.program = child.pid;

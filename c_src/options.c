@@ -27,8 +27,15 @@ const char options_usage[] =
     "      --uid USER             run PROGRAM as that user, by name or number; never 0\n"
     "      --gid GROUP            run PROGRAM with that group, by name or number; never 0\n"
     "      --groups LIST          run PROGRAM with these supplementary groups, separated by commas\n"
+    "  -g, --group PATH           run PROGRAM in that cgroup (v2), which is made, and removed at the end, unless it is\n"
+    "                             there. -p and --path are the same\n"
+    "  -c, --controller NAME      enable that controller for the cgroup; may be given again\n"
+    "  -s, --set KEY=VALUE        write VALUE to the cgroup's file KEY, as memory.max=256M; may be given again, and\n"
+    "                             enables the controller. Names of v1 are translated\n"
     "      --port                 speak frames on standard input and output, as an Erlang port with {packet, 4}\n"
     "      --stdio-window BYTES   with --port: the most output that may be unacknowledged\n"
+    "      --check                say what there is for cgroups, with -g and -c for that one, and leave\n"
+    "      --clean                with -g: kill and remove what a killed muontrap has left there, and leave\n"
     "  -h, --help                 print this and leave\n"
     "  -V, --version              print the version and leave\n"
     "\n"
@@ -176,6 +183,54 @@ static bool set_setenv(const struct argument *arg)
     return true;
 }
 
+static bool set_group(const struct argument *arg)
+{
+    /* An empty path is refused with the others that are none. */
+    arg->options->group = arg->value;
+    return true;
+}
+
+static bool add_text(const struct argument *arg, const char *what, const char *list[], unsigned *count, unsigned most)
+{
+    if (*count == most)
+        return failed(arg->why, STAGE_OPTIONS, E2BIG, "%s can be given %u times at most", arg->option, most);
+    return text(arg, what, &list[(*count)++]);
+}
+
+static bool set_controller(const struct argument *arg)
+{
+    struct options *options = arg->options;
+
+    return add_text(arg, "a controller's name", options->controllers, &options->controller_count, CONTROLLER_MOST);
+}
+
+static bool set_set(const struct argument *arg)
+{
+    return add_text(arg, "KEY=VALUE", arg->options->sets, &arg->options->set_count, SETTINGS_MOST);
+}
+
+static bool set_check(const struct argument *arg)
+{
+    arg->options->check = true;
+    return true;
+}
+
+static bool set_clean(const struct argument *arg)
+{
+    arg->options->clean = true;
+    return true;
+}
+
+static bool set_without(const struct argument *arg)
+{
+    static const char *const names[] =
+        {[WITHOUT_CLONE_INTO_CGROUP] = "clone-into-cgroup", [WITHOUT_CGROUP_KILL] = "cgroup.kill"};
+    unsigned which = choice(arg, names, sizeof names / sizeof names[0], "clone-into-cgroup or cgroup.kill");
+
+    arg->options->without |= which;
+    return which != 0;
+}
+
 static const struct option {
     const char *name;
     char letter;
@@ -196,6 +251,13 @@ static const struct option {
     {"arg0", 0, true, set_arg0},
     {"cd", 0, true, set_cd},
     {"setenv", 0, true, set_setenv},
+    {"group", 'g', true, set_group},
+    {"path", 'p', true, set_group},
+    {"controller", 'c', true, set_controller},
+    {"set", 's', true, set_set},
+    {"check", 0, false, set_check},
+    {"clean", 0, false, set_clean},
+    {"without", 0, true, set_without},
 };
 
 static const struct option *by_name(const char *name, size_t size)
@@ -266,6 +328,14 @@ static bool settle(struct options *options, struct failure *why)
         options->stdout_mode = options->port ? OUTPUT_RELAY : OUTPUT_INHERIT;
     if (options->stderr_mode == OUTPUT_AUTO)
         options->stderr_mode = options->port ? OUTPUT_RELAY : OUTPUT_INHERIT;
+    if (!options->group &&
+        (options->clean || options->set_count > 0 || (options->controller_count > 0 && !options->check)))
+        return failed(why, STAGE_OPTIONS, EINVAL, "%s needs the path of a cgroup: --group PATH",
+                      options->clean           ? "--clean"
+                      : options->set_count > 0 ? "--set"
+                                               : "--controller");
+    if (options->check || options->clean)
+        return true;
     if (!options->program[0])
         return failed(why, STAGE_OPTIONS, EINVAL,
                       "no program to run: the usage is muontrap [OPTION]... [--] PROGRAM [ARG]...");

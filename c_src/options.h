@@ -11,17 +11,24 @@
 #include <stdint.h>
 
 #include "failure.h"
+#include "legacy.h"
 
 #define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
 #define SETENV_MOST 128u              /* --setenv options */
+#define CONTROLLER_MOST 16u           /* --controller options */
 
 enum stdin_mode { STDIN_AUTO, STDIN_LIFELINE, STDIN_INHERIT, STDIN_NULL };
 enum output_mode { OUTPUT_AUTO, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_STDOUT, OUTPUT_RELAY };
 
+/* What to do without although the kernel has it, as an older one must (for tests, and so not in the usage). */
+enum without { WITHOUT_CLONE_INTO_CGROUP = 1, WITHOUT_CGROUP_KILL = 2 };
+
 struct options {
     bool help;
     bool version;
-    bool port; /* frames on stdin and stdout */
+    bool port;  /* frames on stdin and stdout */
+    bool check; /* say what there is for a cgroup */
+    bool clean; /* remove what a dead helper has left in the cgroup */
     enum stdin_mode stdin_mode;
     enum output_mode stdout_mode;
     enum output_mode stderr_mode;
@@ -32,6 +39,12 @@ struct options {
     const char *groups; /* comma-separated; "" for none */
     const char *arg0;
     const char *cd;
+    const char *group; /* the cgroup's path */
+    unsigned controller_count;
+    const char *controllers[CONTROLLER_MOST];
+    unsigned set_count;
+    const char *sets[SETTINGS_MOST]; /* each KEY=VALUE */
+    unsigned without;                /* of enum without */
     unsigned setenv_count;
     const char *setenv[SETENV_MOST]; /* each NAME=VALUE */
     const char *file;                /* PROGRAM as given */

@@ -45,6 +45,8 @@ enum event {
 
 struct relay {
     const struct options *options;
+    const struct cgroup *cgroup;
+    struct ending ending;
     struct tree tree;
     struct output output;
     struct decoder decoder;
@@ -87,25 +89,36 @@ static enum state terminate(struct relay *relay)
     return STOPPING;
 }
 
-static enum state sweep(struct relay *relay)
+static void report_refused(struct relay *relay)
 {
     struct failure why;
 
+    failed(&why, STAGE_SWEEP, EPERM,
+           "process %ld could not be killed and is left running: not permitted (it runs as another user; only root "
+           "could kill it)",
+           (long)relay->tree.refused);
+    report(relay, &why);
+}
+
+/* The cgroup first, whose members the kernel kills all at once, and then who has left it. When the tree is gone there
+ * may still be somebody in it who doesn't descend from us, and of whose end its events tell. */
+static enum state sweep(struct relay *relay)
+{
+    enum sweep result;
+
     relay->deadline = 0;
     relay->more_dead = false;
-    switch (tree_sweep(&relay->tree)) {
-    case SWEEP_GOES_ON:
+    cgroup_kill(relay->cgroup);
+    result = tree_sweep(&relay->tree);
+    if (result == SWEEP_GOES_ON || cgroup_populated(relay->cgroup))
         return KILLING;
-    case SWEEP_REFUSED:
-        failed(&why, STAGE_SWEEP, EPERM,
-               "process %ld could not be killed and is left running: not permitted (it runs as another user; only root "
-               "could kill it)",
-               (long)relay->tree.refused);
-        report(relay, &why);
-        break;
-    case SWEEP_DONE:
-        break;
-    }
+    /* What isn't ours to kill has been killed by the kernel with the cgroup, and only been found before it was dead. */
+    if (result == SWEEP_REFUSED && relay->cgroup)
+        result = tree_sweep(&relay->tree);
+    if (result == SWEEP_GOES_ON)
+        return KILLING;
+    if (result == SWEEP_REFUSED)
+        report_refused(relay);
     return happened(relay, TREE_GONE);
 }
 
@@ -116,43 +129,49 @@ static enum state begin_sweep(struct relay *relay)
     return sweep(relay);
 }
 
-/* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where
- * descendants may have escaped, or die in their own time because we are not their parent, does it take the pipe's
- * end, or a while. */
-static enum state begin_drain(struct relay *relay)
-{
-    for (int i = 0; i < OUTPUT_STREAMS; i++)
-        relay->output.streams[i].readable = relay->output.streams[i].fd >= 0;
-    if (!platform_has_children)
-        set_deadline(relay);
-    return DRAINING;
-}
-
 static uint64_t microseconds(struct timeval time)
 {
     return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
 }
 
-static void queue_exited(struct relay *relay)
+static void gather_figures(struct relay *relay)
 {
     int status = relay->tree.program_status;
-    struct ending ending = {.signalled = WIFSIGNALED(status), .stragglers = relay->tree.killed};
+    struct ending *ending = &relay->ending;
     struct rusage usage;
 
-    ending.code = (uint32_t)(ending.signalled ? WTERMSIG(status) : WEXITSTATUS(status));
+    *ending = (struct ending){.signalled = WIFSIGNALED(status), .stragglers = relay->tree.killed};
+    ending->code = (uint32_t)(ending->signalled ? WTERMSIG(status) : WEXITSTATUS(status));
     if (!relay->tree.program_ended)
-        ending.code = EXIT_MUONTRAP_FAILED; /* the sweep was refused, and has been reported */
+        ending->code = EXIT_MUONTRAP_FAILED; /* the sweep was refused, and has been reported */
 #ifdef WCOREDUMP
-    ending.core_dumped = ending.signalled && WCOREDUMP(status);
+    ending->core_dumped = ending->signalled && WCOREDUMP(status);
 #endif
     /* getrusage(2): all descendants that have ended and been waited for; the peak is the largest one's, in
      * kilobytes. */
     if (getrusage(RUSAGE_CHILDREN, &usage) == 0) {
-        ending.user_us = microseconds(usage.ru_utime);
-        ending.system_us = microseconds(usage.ru_stime);
-        ending.peak_bytes = (uint64_t)usage.ru_maxrss * 1024u;
+        ending->user_us = microseconds(usage.ru_utime);
+        ending->system_us = microseconds(usage.ru_stime);
+        ending->peak_bytes = (uint64_t)usage.ru_maxrss * 1024u;
     }
-    output_queued(&relay->output, protocol_exited(output_control(&relay->output), &ending));
+    cgroup_figures(relay->cgroup, ending);
+}
+
+/* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where
+ * descendants may have escaped, or die in their own time because we are not their parent, does it take the pipe's
+ * end, or a while. */
+static enum state begin_drain(struct relay *relay)
+{
+    struct failure why;
+
+    gather_figures(relay);
+    if (!cgroup_remove(relay->cgroup, &why))
+        report(relay, &why);
+    for (int i = 0; i < OUTPUT_STREAMS; i++)
+        relay->output.streams[i].readable = relay->output.streams[i].fd >= 0;
+    if (!platform_has_children)
+        set_deadline(relay);
+    return DRAINING;
 }
 
 static enum state tell_end(struct relay *relay)
@@ -163,7 +182,7 @@ static enum state tell_end(struct relay *relay)
         io_close(&relay->output.streams[i].fd);
     if (!relay->options->port)
         return DONE;
-    queue_exited(relay);
+    output_queued(&relay->output, protocol_exited(output_control(&relay->output), &relay->ending));
     return REPORTED;
 }
 
@@ -346,6 +365,7 @@ enum watched {
     WATCH_TETHER,
     WATCH_CONTROL,
     WATCH_PORT,
+    WATCH_CGROUP,
     WATCH_STREAMS,
     WATCHED = WATCH_STREAMS + OUTPUT_STREAMS
 };
@@ -359,6 +379,8 @@ static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
     fds[WATCH_TETHER] = (struct pollfd){.fd = relay->tether, .events = POLLIN};
     fds[WATCH_CONTROL] = (struct pollfd){.fd = relay->control, .events = POLLIN};
     fds[WATCH_PORT] = (struct pollfd){.fd = output->blocked ? output->fd : -1, .events = POLLOUT};
+    fds[WATCH_CGROUP] =
+        (struct pollfd){.fd = relay->state == KILLING ? cgroup_events(relay->cgroup) : -1, .events = POLLPRI};
     for (int i = 0; i < OUTPUT_STREAMS; i++)
         fds[WATCH_STREAMS + i] =
             (struct pollfd){.fd = output_wants(output, &output->streams[i]) ? output->streams[i].fd : -1,
@@ -408,7 +430,7 @@ static void wait_for_events(struct relay *relay)
         read_control(relay);
     if (fds[WATCH_SIGNALS].revents)
         read_signals(relay);
-    else if (relay->more_dead)
+    else if (relay->more_dead || fds[WATCH_CGROUP].revents)
         children_changed(relay);
     if (fds[WATCH_TETHER].revents)
         read_tether(relay, fds[WATCH_TETHER].revents);
@@ -464,6 +486,7 @@ int relay_run(const struct relay_setup *setup)
 
     relay.options = setup->options;
     relay.tree = *setup->tree;
+    relay.cgroup = setup->cgroup;
     relay.state = RUNNING;
     relay.tether = setup->tether->fd;
     relay.keeper = setup->tether->keeper;
@@ -472,7 +495,8 @@ int relay_run(const struct relay_setup *setup)
     output_init(&relay.output, STDOUT_FILENO, setup->options->stdio_window, setup->child->stdout_fd,
                 setup->child->stderr_fd);
     if (setup->options->port)
-        output_queued(&relay.output, protocol_started(output_control(&relay.output), (uint32_t)relay.tree.program, ""));
+        output_queued(&relay.output, protocol_started(output_control(&relay.output), (uint32_t)relay.tree.program,
+                                                      cgroup_path(relay.cgroup)));
     output_pump(&relay.output, io_now_us());
     while (relay.state != DONE)
         step(&relay);

@@ -8,6 +8,7 @@
 #ifndef MUONTRAP_RELAY_H
 #define MUONTRAP_RELAY_H
 
+#include "cgroup.h"
 #include "child.h"
 #include "failure.h"
 #include "keeper.h"
@@ -19,8 +20,9 @@ struct relay_setup {
     const struct tether *tether;
     const struct tree *tree; /* with the program in it */
     const struct child *child;
-    int signals;   /* as of signals_open() */
-    bool lifeline; /* without --port: the end of standard input means stop */
+    const struct cgroup *cgroup; /* with the program in it; NULL: none was asked for */
+    int signals;                 /* as of signals_open() */
+    bool lifeline;               /* without --port: the end of standard input means stop */
 };
 
 /* Runs until all is over. Returns the status to exit with. */

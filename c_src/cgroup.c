@@ -1,0 +1,593 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _GNU_SOURCE
+#include "cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "controllers.h"
+#include "format.h"
+#include "io.h"
+#include "number.h"
+
+#define PATH_LONGEST 1024u /* bytes */
+
+/* Extended attributes of cgroup2's directories are for everybody's use since Linux 5.7. Before, nothing is marked, and
+ * what a dead helper left is found by no one but a start in the same place. */
+#define MARK "user.muontrap"
+enum mark { MARK_NONE = 0, MARK_PROGRAM = 'p', MARK_PARENT = 'd' };
+
+static enum mark mark_of(int directory)
+{
+    char value = MARK_NONE;
+
+    return fgetxattr(directory, MARK, &value, 1) == 1 ? (enum mark)value : MARK_NONE;
+}
+
+static void set_mark(int directory, enum mark mark)
+{
+    const char value = (char)mark;
+
+    (void)fsetxattr(directory, MARK, &value, 1, 0);
+}
+
+/* ---- Killing and removing what is in a directory ---- */
+
+static int open_events(int directory)
+{
+    return openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC);
+}
+
+/* False, too, when it can't be read: then the directory has been removed, and nobody is in it. */
+static bool says(int events, const char *key)
+{
+    uint64_t value = 0;
+
+    return cgroup_number_in(events, key, &value) && value != 0;
+}
+
+static bool is_populated(int directory)
+{
+    int events = open_events(directory);
+    bool populated = says(events, "populated");
+
+    io_close(&events);
+    return populated;
+}
+
+/* The kernel tells of a change since the last read of cgroup.events by POLLPRI (cgroup-v2.rst, "[Un]populated
+ * Notification"), and may hold such news back for 10 ms. */
+static void wait_for_news(int events, int ms)
+{
+    struct pollfd changed = {.fd = events, .events = POLLPRI};
+
+    (void)poll(&changed, 1, ms);
+}
+
+static bool kill_each(int directory, const char *name, void *context)
+{
+    char text[4096];
+    int fd = cgroup_directory(directory, name);
+
+    (void)context;
+    if (fd < 0)
+        return true;
+    if (cgroup_read(fd, "cgroup.procs", text, sizeof text)) {
+        /* A number that was cut off at the end is another process's. */
+        char *end = strrchr(text, '\n');
+
+        for (const char *at = text; end && at < end; at = strchr(at, '\n') + 1) {
+            pid_t pid = 0;
+
+            for (const char *digit = at; *digit >= '0' && *digit <= '9'; digit++)
+                pid = pid * 10 + (*digit - '0');
+            if (pid > 1) /* 0 is one of another pid namespace */
+                (void)kill(pid, SIGKILL);
+        }
+    }
+    cgroup_children(fd, kill_each, NULL);
+    (void)close(fd);
+    return true;
+}
+
+/* Before Linux 5.14. What is frozen can't fork, and its pid can't become a stranger's: it ends by nothing but a kill. */
+static void freeze_and_kill(int directory)
+{
+    int events = open_events(directory);
+
+    if (cgroup_write(directory, "cgroup.freeze", "1"))
+        for (int tries = 0; !says(events, "frozen") && says(events, "populated") && tries < 100; tries++)
+            wait_for_news(events, 10);
+    (void)kill_each(directory, ".", NULL);
+    (void)cgroup_write(directory, "cgroup.freeze", "0");
+    io_close(&events);
+}
+
+static void kill_all(int directory, unsigned without)
+{
+    if ((without & WITHOUT_CGROUP_KILL) == 0 && cgroup_write(directory, "cgroup.kill", "1"))
+        return;
+    freeze_and_kill(directory);
+}
+
+/* Those who are killed are gone as soon as the kernel has run them. What isn't within ten seconds hangs in the kernel. */
+static bool empty(int directory, unsigned without)
+{
+    int events = open_events(directory);
+    bool populated;
+
+    for (int tries = 0; (populated = says(events, "populated")) && tries < 1000; tries++) {
+        kill_all(directory, without);
+        wait_for_news(events, 10);
+    }
+    io_close(&events);
+    return !populated;
+}
+
+static bool remove_below(int directory, const char *name, void *context)
+{
+    int fd = cgroup_directory(directory, name);
+
+    (void)context;
+    if (fd >= 0) {
+        cgroup_children(fd, remove_below, NULL);
+        (void)close(fd);
+    }
+    (void)unlinkat(directory, name, AT_REMOVEDIR);
+    return true;
+}
+
+/* ---- What dead helpers have left ---- */
+
+static bool remove_stale(int parent, const char *name, void *context)
+{
+    const struct cgroup *cgroup = context;
+    int fd = cgroup_directory(parent, name);
+
+    if (fd >= 0 && mark_of(fd) == MARK_PROGRAM && flock(fd, LOCK_EX | LOCK_NB) == 0 && empty(fd, cgroup->without))
+        (void)remove_below(parent, name, NULL);
+    io_close(&fd);
+    return true;
+}
+
+/* ---- Making it ---- */
+
+static bool bad_path(const char *path, const char *why_not, struct failure *why)
+{
+    return failed(why, STAGE_CGROUP, EINVAL,
+                  "'%s' is no cgroup's path: %s; it is relative to where cgroup2 is mounted, as in mygroup/test", path,
+                  why_not);
+}
+
+static bool check_path(const char *path, struct failure *why)
+{
+    if (path[0] == '\0')
+        return bad_path(path, "it is empty", why);
+    if (path[0] == '/')
+        return bad_path(path, "it begins with a slash", why);
+    if (strlen(path) > PATH_LONGEST)
+        return bad_path(path, "it is too long", why);
+    for (const char *at = path;; at++) {
+        size_t size = strcspn(at, "/");
+
+        if (size == 0)
+            return bad_path(path, "a part of it is empty", why);
+        if (size > 255)
+            return bad_path(path, "a part of it is longer than 255 bytes", why);
+        if (at[0] == '.' && (size == 1 || (size == 2 && at[1] == '.')))
+            return bad_path(path, "it has . or .. in it", why);
+        at += size;
+        if (*at == '\0')
+            return true;
+    }
+}
+
+static bool cannot_make(const struct cgroup *cgroup, size_t size, int error, struct failure *why)
+{
+    const char *remedy;
+
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        remedy =
+            " (an administrator makes one for you: sudo cgcreate -a $USER -t $USER -g memory,cpu,pids:NAME, and then "
+            "NAME/... is a path that you may use)";
+        break;
+    case EROFS:
+        remedy =
+            " (the cgroup file system is mounted read-only, as in many containers: mount -o remount,rw it, or run the "
+            "container with a writable one)";
+        break;
+    case EAGAIN:
+        remedy = " (cgroup.max.descendants or cgroup.max.depth of a cgroup above limits how many there may be)";
+        break;
+    default:
+        remedy = "";
+    }
+    return failed(why, STAGE_CGROUP, error, "cannot make the cgroup %s/%.*s: %s%s", cgroup->mount, (int)size,
+                  cgroup->path, strerror(error), remedy);
+}
+
+/* The next part of the path as text of its own; `at` moves behind it. */
+static const char *next_part(const char **at, char part[256])
+{
+    size_t size = strcspn(*at, "/");
+
+    format(part, 256, "%.*s", (int)size, *at);
+    *at += size + ((*at)[size] == '/');
+    return part;
+}
+
+/* The directory above the cgroup's own, made where it isn't there, with the controllers enabled all the way down. -1 with
+ * errno, and how far it came in *made_of. */
+static int open_parent(const struct cgroup *cgroup, struct controllers *controllers, char name[256], size_t *reached)
+{
+    const char *at = cgroup->path;
+    int directory = cgroup_directory(cgroup->root, ".");
+
+    for (;;) {
+        int next;
+
+        if (directory < 0)
+            return -1;
+        controllers_enable(controllers, directory, *reached);
+        next_part(&at, name);
+        *reached = (size_t)(at - cgroup->path);
+        if (*at == '\0')
+            return directory;
+        --*reached;
+        next = cgroup_directory(directory, name);
+        if (next < 0 && errno == ENOENT && mkdirat(directory, name, 0755) == 0) {
+            next = cgroup_directory(directory, name);
+            if (next >= 0)
+                set_mark(next, MARK_PARENT);
+        }
+        (void)close(directory);
+        directory = next;
+    }
+}
+
+/* Removes the directories above that were made on the way, unless somebody uses them. */
+static void remove_parents(const struct cgroup *cgroup)
+{
+    char above[PATH_LONGEST + 1];
+    char *slash;
+
+    format(above, sizeof above, "%s", cgroup->path);
+    while ((slash = strrchr(above, '/'))) {
+        int fd;
+        bool ours;
+
+        *slash = '\0';
+        fd = cgroup_directory(cgroup->root, above);
+        ours = fd >= 0 && mark_of(fd) == MARK_PARENT;
+        io_close(&fd);
+        if (!ours || unlinkat(cgroup->root, above, AT_REMOVEDIR) < 0)
+            return;
+    }
+}
+
+/* One that is there already: to be used when nobody is in it, and a dead helper's is not even that. */
+static bool use(const struct cgroup *cgroup, struct failure *why)
+{
+    int tries = 0;
+
+    /* A helper that is about to start or has just ended holds the lock of an empty one for a moment. */
+    while (flock(cgroup->directory, LOCK_EX | LOCK_NB) < 0) {
+        if (is_populated(cgroup->directory) || tries++ == 200)
+            return failed(why, STAGE_CGROUP, EBUSY,
+                          "the cgroup %s/%s is in use by another muontrap: give each program a path of its own",
+                          cgroup->mount, cgroup->path);
+        wait_for_news(-1, 10);
+    }
+    if (mark_of(cgroup->directory) != MARK_PROGRAM && is_populated(cgroup->directory))
+        return failed(why, STAGE_CGROUP, EBUSY,
+                      "the cgroup %s/%s holds processes already, which are left alone: give a path of its own, or end "
+                      "them first (echo 1 >%s/%s/cgroup.kill)",
+                      cgroup->mount, cgroup->path, cgroup->mount, cgroup->path);
+    return true;
+}
+
+/* Makes it and locks it before it is marked, so that nobody takes it for a dead helper's. */
+static bool make(struct cgroup *cgroup, int parent, const char *name)
+{
+    if (mkdirat(parent, name, 0755) < 0)
+        return false;
+    cgroup->directory = cgroup_directory(parent, name);
+    if (cgroup->directory < 0 || flock(cgroup->directory, LOCK_EX) < 0)
+        return false;
+    set_mark(cgroup->directory, MARK_PROGRAM);
+    cgroup->made = true;
+    return true;
+}
+
+/* Whether such an error may be somebody else's doing, who removes what was found here, or makes what was not. */
+static bool worth_another_try(int error)
+{
+    return error == ENOENT || error == ENODEV || error == EEXIST;
+}
+
+static bool cannot_empty(const struct cgroup *cgroup, struct failure *why)
+{
+    return failed(why, STAGE_CGROUP, EBUSY,
+                  "processes that a dead muontrap has left in the cgroup %s/%s could not be killed within 10 s",
+                  cgroup->mount, cgroup->path);
+}
+
+/* Finds or makes the directory, and locks it. */
+static bool find_or_make(struct cgroup *cgroup, struct controllers *controllers, struct failure *why)
+{
+    char name[256];
+
+    for (int tries = 0; tries < 1000; tries++) {
+        size_t reached = 0;
+        int parent = open_parent(cgroup, controllers, name, &reached);
+        bool made = false;
+        int error;
+
+        if (parent < 0 && !worth_another_try(errno))
+            return cannot_make(cgroup, reached, errno, why);
+        if (parent < 0)
+            continue;
+        cgroup_children(parent, remove_stale, cgroup);
+        cgroup->directory = cgroup_directory(parent, name);
+        if (cgroup->directory < 0 && errno == ENOENT)
+            made = make(cgroup, parent, name);
+        error = errno;
+        (void)close(parent);
+        if (made)
+            return true;
+        if (cgroup->directory < 0 && !worth_another_try(error))
+            return cannot_make(cgroup, reached, error, why);
+        if (cgroup->directory < 0)
+            continue;
+        if (!use(cgroup, why))
+            return false;
+        if (mark_of(cgroup->directory) != MARK_PROGRAM)
+            return true;
+        /* A dead helper's. */
+        if (!empty(cgroup->directory, cgroup->without))
+            return cannot_empty(cgroup, why);
+        (void)remove_below(cgroup->root, cgroup->path, NULL);
+        io_close(&cgroup->directory);
+    }
+    return failed(why, STAGE_CGROUP, EBUSY, "the cgroup %s/%s is removed by others as often as it is made",
+                  cgroup->mount, cgroup->path);
+}
+
+static bool cannot_set(const struct cgroup *cgroup, const struct setting *setting, int error, struct failure *why)
+{
+    const char *remedy = "";
+
+    switch (error) {
+    case ENOENT:
+        remedy =
+            " (this kernel doesn't have that file, or only in a cgroup with another controller or below the root: ls "
+            "shows what there is)";
+        break;
+    case EINVAL:
+    case ERANGE:
+    case EOPNOTSUPP:
+        remedy = " (the kernel doesn't take that value: cgroup-v2.rst of its documentation says which it does)";
+        break;
+    case EACCES:
+    case EPERM:
+        remedy = " (the file belongs to somebody else: chown it, or have cgcreate -a $USER make the cgroup)";
+        break;
+    default:
+        break;
+    }
+    return failed(why, STAGE_CGROUP, error, "cannot set %s/%s/%s to '%s': %s%s", cgroup->mount, cgroup->path,
+                  setting->key, setting->value, strerror(error), remedy);
+}
+
+static bool apply(const struct cgroup *cgroup, const struct settings *settings, struct failure *why)
+{
+    for (unsigned i = 0; i < settings->count; i++)
+        if (!cgroup_write(cgroup->directory, settings->list[i].key, settings->list[i].value))
+            return cannot_set(cgroup, &settings->list[i], errno, why);
+    return true;
+}
+
+static void note_figures(struct cgroup *cgroup)
+{
+    (void)cgroup_number(cgroup->directory, "memory.events", "oom_kill", &cgroup->oom_kills);
+    (void)cgroup_number(cgroup->directory, "cpu.stat", "user_usec", &cgroup->user_us);
+    (void)cgroup_number(cgroup->directory, "cpu.stat", "system_usec", &cgroup->system_us);
+}
+
+static bool find_root(struct cgroup *cgroup, const struct options *options, struct failure *why)
+{
+    cgroup->path = options->group;
+    cgroup->root = cgroup->directory = cgroup->events = -1;
+    cgroup->without = options->without;
+    if (!check_path(options->group, why))
+        return false;
+    if (!cgroup_mount_find(cgroup->mount))
+        return failed(why, STAGE_CGROUP, ENODEV,
+                      "no cgroup2 file system is mounted, so there are no cgroups: mount it as root with "
+                      "'mount -t cgroup2 cgroup2 /sys/fs/cgroup', or do without a cgroup");
+    cgroup->root = cgroup_directory(AT_FDCWD, cgroup->mount);
+    if (cgroup->root < 0)
+        return failed(why, STAGE_CGROUP, errno, "cannot open %s, where cgroup2 is mounted: %s", cgroup->mount,
+                      strerror(errno));
+    return true;
+}
+
+bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct failure *why)
+{
+    static struct settings settings;
+    struct controllers controllers;
+    struct failure ignored;
+
+    if (!find_root(cgroup, options, why) || !legacy_translate(&settings, options->sets, options->set_count, why) ||
+        !controllers_gather(&controllers, options, &settings, why))
+        return false;
+    if (!find_or_make(cgroup, &controllers, why)) {
+        io_close(&cgroup->directory);
+        remove_parents(cgroup);
+        return false;
+    }
+    cgroup->events = open_events(cgroup->directory);
+    if (controllers_check(&controllers, cgroup->directory, cgroup->mount, cgroup->path, why) &&
+        apply(cgroup, &settings, why)) {
+        note_figures(cgroup);
+        return true;
+    }
+    (void)cgroup_remove(cgroup, &ignored);
+    return false;
+}
+
+/* ---- A child inside ---- */
+
+/* clone3(2) of Linux 5.3, with CLONE_INTO_CGROUP of 5.7: the process is made where it belongs, for half of what moving it
+ * costs. The kernel's headers are not there for every C library. */
+struct clone_arguments {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+#define INTO_CGROUP 0x200000000u
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
+
+pid_t cgroup_fork(const struct cgroup *cgroup, bool *entered)
+{
+    struct clone_arguments arguments = {.flags = INTO_CGROUP,
+                                        .exit_signal = SIGCHLD,
+                                        .cgroup = (uint64_t)cgroup->directory};
+    pid_t pid = -1;
+
+    *entered = true;
+    errno = ENOSYS;
+    if ((cgroup->without & WITHOUT_CLONE_INTO_CGROUP) == 0)
+        pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+    /* Kernels before 5.3 don't have the call, those before 5.7 don't know so long a struct, and some containers' seccomp
+     * filters forbid it. */
+    if (pid >= 0 || (errno != ENOSYS && errno != E2BIG && errno != EINVAL && errno != EPERM))
+        return pid;
+    *entered = false;
+    return fork();
+}
+
+bool cgroup_enter(const struct cgroup *cgroup)
+{
+    return cgroup_write(cgroup->directory, "cgroup.procs", "0");
+}
+
+bool cgroup_explain(const struct cgroup *cgroup, int error, struct failure *why)
+{
+    const char *remedy = "";
+
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        remedy =
+            " (an ordinary user may start a process in another cgroup only when he may write the cgroup.procs of the "
+            "one that both lie in: have root move the shell or the VM that starts muontrap into a cgroup of the same "
+            "delegated tree)";
+        break;
+    case EBUSY:
+    case EOPNOTSUPP:
+        remedy =
+            " (its cgroup.subtree_control enables controllers for cgroups below it, and then it may hold no process: "
+            "give the path of one that has nothing below)";
+        break;
+    default:
+        break;
+    }
+    return failed(why, STAGE_CGROUP, error, "cannot start a process in the cgroup %s/%s: %s%s", cgroup->mount,
+                  cgroup->path, strerror(error), remedy);
+}
+
+/* ---- Its end ---- */
+
+void cgroup_kill(const struct cgroup *cgroup)
+{
+    if (cgroup_populated(cgroup))
+        kill_all(cgroup->directory, cgroup->without);
+}
+
+bool cgroup_populated(const struct cgroup *cgroup)
+{
+    return cgroup && says(cgroup->events, "populated");
+}
+
+int cgroup_events(const struct cgroup *cgroup)
+{
+    return cgroup ? cgroup->events : -1;
+}
+
+const char *cgroup_path(const struct cgroup *cgroup)
+{
+    return cgroup ? cgroup->path : "";
+}
+
+void cgroup_figures(const struct cgroup *cgroup, struct ending *ending)
+{
+    uint64_t now;
+
+    if (!cgroup)
+        return;
+    if (cgroup_number(cgroup->directory, "memory.events", "oom_kill", &now))
+        ending->oom_killed = now > cgroup->oom_kills;
+    if (cgroup_number(cgroup->directory, "cpu.stat", "user_usec", &now))
+        ending->user_us = now - cgroup->user_us;
+    if (cgroup_number(cgroup->directory, "cpu.stat", "system_usec", &now))
+        ending->system_us = now - cgroup->system_us;
+    /* Of one that was there before it is the peak of what was in it before, too. */
+    if (cgroup->made && cgroup_number(cgroup->directory, "memory.peak", "", &now))
+        ending->peak_bytes = now;
+}
+
+bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
+{
+    bool there;
+    int fd;
+
+    if (!cgroup || !cgroup->made)
+        return true;
+    (void)remove_below(cgroup->root, cgroup->path, NULL);
+    fd = cgroup_directory(cgroup->root, cgroup->path);
+    there = fd >= 0;
+    io_close(&fd);
+    if (there)
+        return failed(why, STAGE_CGROUP, EBUSY,
+                      "the cgroup %s/%s could not be removed: somebody has put a process into it, or made another one "
+                      "below it",
+                      cgroup->mount, cgroup->path);
+    remove_parents(cgroup);
+    return true;
+}
+
+bool cgroup_clean(const struct options *options, struct failure *why)
+{
+    static struct cgroup cgroup;
+
+    if (!find_root(&cgroup, options, why))
+        return false;
+    cgroup.directory = cgroup_directory(cgroup.root, cgroup.path);
+    if (cgroup.directory < 0) {
+        if (errno == ENOENT)
+            return true;
+        return failed(why, STAGE_CGROUP, errno, "cannot open the cgroup %s/%s: %s", cgroup.mount, cgroup.path,
+                      strerror(errno));
+    }
+    if (flock(cgroup.directory, LOCK_EX | LOCK_NB) < 0)
+        return failed(why, STAGE_CGROUP, EBUSY,
+                      "the cgroup %s/%s is in use by a muontrap that lives: stop that instead", cgroup.mount,
+                      cgroup.path);
+    if (!empty(cgroup.directory, cgroup.without))
+        return cannot_empty(&cgroup, why);
+    cgroup.made = mark_of(cgroup.directory) == MARK_PROGRAM;
+    return cgroup_remove(&cgroup, why);
+}

@@ -1,0 +1,67 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The program's cgroup: found or made, limited, entered, killed and removed. A pointer to one is NULL where none was
+ * asked for, and everything here takes that and does nothing.
+ *
+ * A helper holds an exclusive flock(2) on its cgroup's directory for as long as one of its two processes lives, and marks
+ * the directories that it has made by an extended attribute. So a marked one without a lock belongs to a dead helper.
+ */
+#ifndef MUONTRAP_CGROUP_H
+#define MUONTRAP_CGROUP_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "cgroup_files.h"
+#include "failure.h"
+#include "options.h"
+#include "protocol.h"
+
+struct cgroup {
+    char mount[CGROUP_MOUNT_MOST];
+    const char *path;   /* relative to the mount */
+    int root;           /* the mount's directory */
+    int directory;      /* the cgroup's own, locked */
+    int events;         /* its cgroup.events, which poll(2) tells of with POLLPRI */
+    bool made;          /* by us, and so removed by us */
+    unsigned without;   /* of enum without */
+    uint64_t oom_kills; /* these three as they were before */
+    uint64_t user_us;
+    uint64_t system_us;
+};
+
+/* Finds or makes the cgroup that the options ask for, enables its controllers and writes its settings. What dead helpers
+ * have left beside it is killed and removed first. False with the failure filled; nothing is left behind then. */
+bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct failure *why);
+
+/* fork(2) for a child inside the cgroup, which `entered` says whether it already is. A child that isn't has to call
+ * cgroup_enter() first. */
+pid_t cgroup_fork(const struct cgroup *cgroup, bool *entered);
+bool cgroup_enter(const struct cgroup *cgroup);
+
+/* What went wrong when a child could not enter it. */
+bool cgroup_explain(const struct cgroup *cgroup, int error, struct failure *why);
+
+/* Kills all that is in it and below. */
+void cgroup_kill(const struct cgroup *cgroup);
+
+/* Whether a live process is in it or below. */
+bool cgroup_populated(const struct cgroup *cgroup);
+
+/* Descriptor by which poll(2) tells with POLLPRI when that may have changed; -1 without a cgroup. */
+int cgroup_events(const struct cgroup *cgroup);
+
+/* "" without a cgroup. */
+const char *cgroup_path(const struct cgroup *cgroup);
+
+/* What the program used in it, and whether the kernel's OOM killer struck: to be asked before it is removed. */
+void cgroup_figures(const struct cgroup *cgroup, struct ending *ending);
+
+/* Removes it, if it was made here, with what is nested in it. */
+bool cgroup_remove(const struct cgroup *cgroup, struct failure *why);
+
+/* Kills what a dead helper has left in the cgroup that the options name, and removes it, if a helper had made it. */
+bool cgroup_clean(const struct options *options, struct failure *why);
+
+#endif

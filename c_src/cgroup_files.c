@@ -1,0 +1,195 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _GNU_SOURCE
+#include "cgroup_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "io.h"
+
+/* What comes behind so many spaces. */
+static const char *field(const char *line, unsigned number)
+{
+    while (line && number-- > 0) {
+        line = strchr(line, ' ');
+        if (line)
+            line++;
+    }
+    return line;
+}
+
+/* proc(5): space, tab, newline and backslash are written as three octal digits behind a backslash. */
+static char unescaped(const char **at)
+{
+    const char *digits = *at + 1;
+
+    if (**at != '\\' || digits[0] < '0' || digits[0] > '7' || digits[1] < '0' || digits[1] > '7' || digits[2] < '0' ||
+        digits[2] > '7')
+        return *(*at)++;
+    *at += 4;
+    return (char)((digits[0] - '0') * 64 + (digits[1] - '0') * 8 + (digits[2] - '0'));
+}
+
+/* proc(5), /proc/pid/mountinfo: the fifth field is the mount point, and behind a lone hyphen is the type. */
+bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST])
+{
+    static const char type[] = " - cgroup2 ";
+    const char *at = field(line, 4);
+    size_t size = 0;
+
+    if (!at || !strstr(at, type))
+        return false;
+    while (*at != ' ' && size < CGROUP_MOUNT_MOST - 1)
+        mount[size++] = unescaped(&at);
+    mount[size] = '\0';
+    return *at == ' ';
+}
+
+bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
+{
+    static char text[4096]; /* the kernel's limit for a path is the longest part of a line */
+    size_t have = 0;
+    bool found = false;
+    int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    ssize_t size;
+
+    if (fd < 0)
+        return false;
+    while (!found && (size = read(fd, text + have, sizeof text - 1 - have)) > 0) {
+        char *line = text;
+        char *end;
+
+        text[have + (size_t)size] = '\0';
+        while (!found && (end = strchr(line, '\n'))) {
+            *end = '\0';
+            found = cgroup_mount_of(line, mount);
+            line = end + 1;
+        }
+        have = strlen(line);
+        memmove(text, line, have);
+        if (have == sizeof text - 1)
+            have = 0; /* of such a line the beginning is skipped, which leaves something that is no line of ours */
+    }
+    (void)close(fd);
+    errno = ENODEV;
+    return found;
+}
+
+int cgroup_directory(int at, const char *name)
+{
+    return openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static bool read_all(int fd, char *text, size_t size)
+{
+    size_t have = 0;
+    ssize_t got = 0;
+
+    while (have < size - 1 && (got = read(fd, text + have, size - 1 - have)) > 0)
+        have += (size_t)got;
+    text[have] = '\0';
+    return got >= 0;
+}
+
+bool cgroup_read(int directory, const char *file, char *text, size_t size)
+{
+    int fd = openat(directory, file, O_RDONLY | O_CLOEXEC);
+    bool whole;
+
+    text[0] = '\0';
+    if (fd < 0)
+        return false;
+    whole = read_all(fd, text, size);
+    (void)close(fd);
+    return whole;
+}
+
+bool cgroup_write(int directory, const char *file, const char *value)
+{
+    int fd = openat(directory, file, O_WRONLY | O_CLOEXEC);
+    ssize_t written;
+    int error;
+
+    if (fd < 0)
+        return false;
+    written = write(fd, value, strlen(value));
+    error = errno;
+    io_close(&fd);
+    errno = error;
+    return written >= 0;
+}
+
+bool cgroup_number_in(int fd, const char *key, uint64_t *number)
+{
+    char text[1024];
+    const char *at = text;
+    size_t size = strlen(key);
+
+    if (lseek(fd, 0, SEEK_SET) < 0 || !read_all(fd, text, sizeof text))
+        return false;
+    while (size > 0 && (strncmp(at, key, size) != 0 || at[size] != ' ')) {
+        at = strchr(at, '\n');
+        if (!at)
+            return false;
+        at++;
+    }
+    at += size > 0 ? size + 1 : 0;
+    if (*at < '0' || *at > '9')
+        return false;
+    for (*number = 0; *at >= '0' && *at <= '9'; at++)
+        *number = *number * 10 + (uint64_t)(*at - '0');
+    return true;
+}
+
+bool cgroup_number(int directory, const char *file, const char *key, uint64_t *number)
+{
+    int fd = openat(directory, file, O_RDONLY | O_CLOEXEC);
+    bool there = fd >= 0 && cgroup_number_in(fd, key, number);
+
+    io_close(&fd);
+    return there;
+}
+
+bool cgroup_has_word(const char *text, const char *word)
+{
+    size_t size = strlen(word);
+
+    for (const char *at = text; (at = strstr(at, word)); at += size)
+        if ((at == text || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\n' || at[size] == '\0'))
+            return true;
+    return false;
+}
+
+/* The kernel's struct linux_dirent64 (getdents64(2)). opendir(3) would need memory of malloc(3), which else nothing in
+ * the helper uses. */
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+void cgroup_children(int directory, bool (*visit)(int directory, const char *name, void *context), void *context)
+{
+    _Alignas(struct entry) char bytes[1024];
+    long size;
+
+    (void)lseek(directory, 0, SEEK_SET);
+    while ((size = syscall(SYS_getdents64, directory, bytes, sizeof bytes)) > 0) {
+        for (long at = 0; at < size;) {
+            const struct entry *entry = (const void *)(bytes + at);
+
+            at += entry->size;
+            if (entry->type == DT_DIR && strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0 &&
+                !visit(directory, entry->name, context))
+                return;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * cgroup.h where there are no cgroups: who asks for one is told so.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+
+static bool none(struct failure *why)
+{
+    return failed(
+        why, STAGE_CGROUP, ENOSYS,
+        "this muontrap was built without cgroups, which only Linux has (a build there, without PORTABLE=1, has "
+        "them): do without --group, --check and --clean");
+}
+
+bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct failure *why)
+{
+    (void)cgroup;
+    (void)options;
+    return none(why);
+}
+
+bool cgroup_clean(const struct options *options, struct failure *why)
+{
+    (void)options;
+    return none(why);
+}
+
+pid_t cgroup_fork(const struct cgroup *cgroup, bool *entered)
+{
+    (void)cgroup;
+    *entered = true;
+    return fork();
+}
+
+bool cgroup_enter(const struct cgroup *cgroup)
+{
+    return !cgroup;
+}
+
+bool cgroup_explain(const struct cgroup *cgroup, int error, struct failure *why)
+{
+    (void)cgroup;
+    (void)error;
+    return none(why);
+}
+
+void cgroup_kill(const struct cgroup *cgroup)
+{
+    (void)cgroup;
+}
+
+bool cgroup_populated(const struct cgroup *cgroup)
+{
+    (void)cgroup;
+    return false;
+}
+
+int cgroup_events(const struct cgroup *cgroup)
+{
+    (void)cgroup;
+    return -1;
+}
+
+const char *cgroup_path(const struct cgroup *cgroup)
+{
+    (void)cgroup;
+    return "";
+}
+
+void cgroup_figures(const struct cgroup *cgroup, struct ending *ending)
+{
+    (void)cgroup;
+    (void)ending;
+}
+
+bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
+{
+    (void)cgroup;
+    (void)why;
+    return true;
+}

@@ -169,7 +169,7 @@ static bool bad_path(const char *path, const char *why_not, struct failure *why)
                   why_not);
 }
 
-static bool check_path(const char *path, struct failure *why)
+bool cgroup_check_path(const char *path, struct failure *why)
 {
     if (path[0] == '\0')
         return bad_path(path, "it is empty", why);
@@ -411,7 +411,7 @@ static bool find_root(struct cgroup *cgroup, const struct options *options, stru
     cgroup->path = options->group;
     cgroup->root = cgroup->directory = cgroup->events = -1;
     cgroup->without = options->without;
-    if (!check_path(options->group, why))
+    if (!cgroup_check_path(options->group, why))
         return false;
     if (!cgroup_mount_find(cgroup->mount))
         return failed(why, STAGE_CGROUP, ENODEV,

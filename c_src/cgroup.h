@@ -31,6 +31,9 @@ struct cgroup {
     uint64_t system_us;
 };
 
+/* Whether the path is one that a cgroup below the mount can have. */
+bool cgroup_check_path(const char *path, struct failure *why);
+
 /* Finds or makes the cgroup that the options ask for, enables its controllers and writes its settings. What dead helpers
  * have left beside it is killed and removed first. False with the failure filled; nothing is left behind then. */
 bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct failure *why);

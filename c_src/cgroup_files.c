@@ -36,19 +36,38 @@ static char unescaped(const char **at)
     return (char)((digits[0] - '0') * 64 + (digits[1] - '0') * 8 + (digits[2] - '0'));
 }
 
-/* proc(5), /proc/pid/mountinfo: the fifth field is the mount point, and behind a lone hyphen is the type. */
-bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST])
+/* proc(5), /proc/pid/mountinfo: the fifth field is the mount point. */
+static bool mount_point(const char *line, char mount[CGROUP_MOUNT_MOST])
 {
-    static const char type[] = " - cgroup2 ";
     const char *at = field(line, 4);
     size_t size = 0;
 
-    if (!at || !strstr(at, type))
+    if (!at)
         return false;
-    while (*at != ' ' && size < CGROUP_MOUNT_MOST - 1)
+    while (*at != ' ' && *at != '\0' && size < CGROUP_MOUNT_MOST - 1)
         mount[size++] = unescaped(&at);
     mount[size] = '\0';
     return *at == ' ';
+}
+
+/* Behind a lone hyphen is the type. */
+bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST])
+{
+    return strstr(line, " - cgroup2 ") && mount_point(line, mount);
+}
+
+/* And behind that the source and the options, of which each controller is one. */
+bool cgroup_v1_mount_of(const char *line, const char *controller, char mount[CGROUP_MOUNT_MOST])
+{
+    const char *options = strstr(line, " - cgroup ");
+    size_t size = strlen(controller);
+
+    for (options = options ? field(options, 4) : NULL; options; options = strchr(options, ',')) {
+        options += *options == ',';
+        if (strncmp(options, controller, size) == 0 && (options[size] == ',' || options[size] == '\0'))
+            return mount_point(line, mount);
+    }
+    return false;
 }
 
 bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])

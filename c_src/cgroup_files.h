@@ -16,7 +16,10 @@
 /* Whether that line of /proc/self/mountinfo (proc(5)) is of a cgroup2 file system; its mount point then. Pure. */
 bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST]);
 
-/* The first such mount. ENODEV when there is none. */
+/* Whether it is of a cgroup v1 hierarchy with that controller; its mount point then. Pure. */
+bool cgroup_v1_mount_of(const char *line, const char *controller, char mount[CGROUP_MOUNT_MOST]);
+
+/* The first cgroup2 mount. ENODEV when there is none. */
 bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST]);
 
 /* A directory, closed on exec; -1 when it can't be opened. */

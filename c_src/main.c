@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "check.h"
 #include "child.h"
 #include "identity.h"
 #include "io.h"
@@ -85,6 +86,8 @@ int main(int argc, char *argv[])
         return print(options_usage);
     if (options.version)
         return print("muontrap " MUONTRAP_VERSION "\n");
+    if (options.check)
+        return check_run(&options);
     if (options.clean)
         return cgroup_clean(&options, &why) ? 0 : fail(&options, NULL, &why);
     if (!identity_resolve(&identity, &options, &why) || !own_port(&options, &why))

@@ -34,7 +34,7 @@ const char options_usage[] =
     "                             enables the controller. Names of v1 are translated\n"
     "      --port                 speak frames on standard input and output, as an Erlang port with {packet, 4}\n"
     "      --stdio-window BYTES   with --port: the most output that may be unacknowledged\n"
-    "      --check                say what there is for cgroups, with -g and -c for that one, and leave\n"
+    "      --check                say whether a program could be started so, and what would mend it, and leave\n"
     "      --clean                with -g: kill and remove what a killed muontrap has left there, and leave\n"
     "  -h, --help                 print this and leave\n"
     "  -V, --version              print the version and leave\n"

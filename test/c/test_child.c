@@ -132,7 +132,7 @@ static bool spawns_as(const struct options *options, const struct identity *iden
 {
     memset(&why, 0, sizeof why);
     child = (struct child){.stdout_fd = -1, .stderr_fd = -1};
-    return child_spawn(&child, options, identity, false, &why);
+    return child_spawn(&child, options, identity, NULL, false, &why);
 }
 
 static bool spawns(const struct options *options)

@@ -236,7 +236,7 @@ static void assert_does_not_start(int *error_variable, int error, const char *wo
     struct failure why;
 
     *error_variable = error;
-    assert_false(keeper_start(&options, &tether, &why));
+    assert_false(keeper_start(&options, NULL, &tether, &why));
     *error_variable = 0;
     assert_int_equal(why.stage, STAGE_SETUP);
     assert_int_equal(why.error, error);

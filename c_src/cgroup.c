@@ -100,7 +100,8 @@ static bool kill_each(int directory, const char *name, void *context)
     return true;
 }
 
-/* Before Linux 5.14. What is frozen can't fork, and its pid can't become a stranger's: it ends by nothing but a kill. */
+/* Before Linux 5.14. What is frozen can't fork, and its pid can't become a stranger's: it ends by nothing but a
+ * kill. */
 static void freeze_and_kill(int directory)
 {
     int events = open_events(directory);
@@ -120,7 +121,8 @@ static void kill_all(int directory, unsigned without)
     freeze_and_kill(directory);
 }
 
-/* Those who are killed are gone as soon as the kernel has run them. What isn't within ten seconds hangs in the kernel. */
+/* Those who are killed are gone as soon as the kernel has run them. What isn't within ten seconds hangs in the
+ * kernel. */
 static bool empty(int directory, unsigned without)
 {
     int events = open_events(directory);
@@ -228,8 +230,8 @@ static const char *next_part(const char **at, char part[256])
     return part;
 }
 
-/* The directory above the cgroup's own, made where it isn't there, with the controllers enabled all the way down. -1 with
- * errno, and how far it came in *made_of. */
+/* The directory above the cgroup's own, made where it isn't there, with the controllers enabled all the way down. -1
+ * with errno, and how far it came in *made_of. */
 static int open_parent(const struct cgroup *cgroup, struct controllers *controllers, char name[256], size_t *reached)
 {
     const char *at = cgroup->path;
@@ -450,11 +452,9 @@ bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct fa
 
 /* ---- A child inside ---- */
 
-/* clone3(2) of Linux 5.3, with CLONE_INTO_CGROUP of 5.7: the process is made where it belongs, for half of what moving it
- * costs. The kernel's headers are not there for every C library. */
-struct clone_arguments {
-    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
-};
+/* clone3(2) of Linux 5.3, with CLONE_INTO_CGROUP of 5.7: the process is made where it belongs, for half of what
+ * moving it costs. The kernel's headers are not there for every C library. */
+enum clone_argument { CLONE_FLAGS, CLONE_EXIT_SIGNAL = 4, CLONE_CGROUP = 10, CLONE_ARGUMENTS };
 #define INTO_CGROUP 0x200000000u
 #ifndef SYS_clone3
 #define SYS_clone3 435
@@ -462,17 +462,16 @@ struct clone_arguments {
 
 pid_t cgroup_fork(const struct cgroup *cgroup, bool *entered)
 {
-    struct clone_arguments arguments = {.flags = INTO_CGROUP,
-                                        .exit_signal = SIGCHLD,
-                                        .cgroup = (uint64_t)cgroup->directory};
+    uint64_t arguments[CLONE_ARGUMENTS] =
+        {[CLONE_FLAGS] = INTO_CGROUP, [CLONE_EXIT_SIGNAL] = SIGCHLD, [CLONE_CGROUP] = (uint64_t)cgroup->directory};
     pid_t pid = -1;
 
     *entered = true;
     errno = ENOSYS;
     if ((cgroup->without & WITHOUT_CLONE_INTO_CGROUP) == 0)
-        pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
-    /* Kernels before 5.3 don't have the call, those before 5.7 don't know so long a struct, and some containers' seccomp
-     * filters forbid it. */
+        pid = (pid_t)syscall(SYS_clone3, arguments, sizeof arguments);
+    /* Kernels before 5.3 don't have the call, those before 5.7 don't know so long a struct, and some containers'
+     * seccomp filters forbid it. */
     if (pid >= 0 || (errno != ENOSYS && errno != E2BIG && errno != EINVAL && errno != EPERM))
         return pid;
     *entered = false;

@@ -4,8 +4,9 @@
  * The program's cgroup: found or made, limited, entered, killed and removed. A pointer to one is NULL where none was
  * asked for, and everything here takes that and does nothing.
  *
- * A helper holds an exclusive flock(2) on its cgroup's directory for as long as one of its two processes lives, and marks
- * the directories that it has made by an extended attribute. So a marked one without a lock belongs to a dead helper.
+ * A helper holds an exclusive flock(2) on its cgroup's directory for as long as one of its two processes lives, and
+ * marks the directories that it has made by an extended attribute. So a marked one without a lock belongs to a dead
+ * helper.
  */
 #ifndef MUONTRAP_CGROUP_H
 #define MUONTRAP_CGROUP_H
@@ -34,8 +35,9 @@ struct cgroup {
 /* Whether the path is one that a cgroup below the mount can have. */
 bool cgroup_check_path(const char *path, struct failure *why);
 
-/* Finds or makes the cgroup that the options ask for, enables its controllers and writes its settings. What dead helpers
- * have left beside it is killed and removed first. False with the failure filled; nothing is left behind then. */
+/* Finds or makes the cgroup that the options ask for, enables its controllers and writes its settings. What dead
+ * helpers have left beside it is killed and removed first. False with the failure filled; nothing is left behind
+ * then. */
 bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct failure *why);
 
 /* fork(2) for a child inside the cgroup, which `entered` says whether it already is. A child that isn't has to call

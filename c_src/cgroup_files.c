@@ -188,8 +188,8 @@ bool cgroup_has_word(const char *text, const char *word)
 /* The kernel's struct linux_dirent64 (getdents64(2)). opendir(3) would need memory of malloc(3), which else nothing in
  * the helper uses. */
 struct entry {
-    uint64_t inode;
-    int64_t offset;
+    uint64_t inode; // cppcheck-suppress unusedStructMember
+    int64_t offset; // cppcheck-suppress unusedStructMember
     uint16_t size;
     uint8_t type;
     char name[];

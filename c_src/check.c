@@ -166,8 +166,8 @@ static void add_name(char names[256], const char *name)
     format(names + size, 256 - size, "%s%s", size > 0 ? "," : "", name);
 }
 
-/* The whole remedy of an ordinary user, who owns nothing there yet. Who has named no controllers gets those that programs
- * are mostly limited by. */
+/* The whole remedy of an ordinary user, who owns nothing there yet. Who has named no controllers gets those that
+ * programs are mostly limited by. */
 static void give(const struct check *check)
 {
     static const char *const usual[] = {"cpu", "memory", "pids"};
@@ -269,8 +269,8 @@ static bool check_levels(const struct check *check, int root, size_t reached)
 
 /* ---- Starting a process there ---- */
 
-/* cgroup-v2.rst, "Delegation Containment": who isn't root may bring a process from one cgroup into another only when he
- * may write the cgroup.procs of the one that both lie in, too. */
+/* cgroup-v2.rst, "Delegation Containment": who isn't root may bring a process from one cgroup into another only when
+ * he may write the cgroup.procs of the one that both lie in, too. */
 static bool check_moving(const struct check *check, int root)
 {
     size_t common = 0;
@@ -290,11 +290,10 @@ static bool check_moving(const struct check *check, int root)
         line(OK, "processes may be moved from %s/%s to %s/%s", check->mount, check->own, check->mount, check->path);
         return true;
     }
-    line(
-        MISSING,
-        "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: what starts muontrap has to be in a "
-        "cgroup beside it",
-        check->mount, check->own, check->mount, check->path, check->mount, place);
+    line(MISSING,
+         "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: what starts muontrap "
+         "has to be in a cgroup beside it",
+         check->mount, check->own, check->mount, check->path, check->mount, place);
     line(COMMAND, "sudo sh -c 'mkdir -p %s/%.*s/callers && echo %ld >%s/%.*s/callers/cgroup.procs'", check->mount,
          (int)strcspn(check->path, "/"), check->path, (long)getppid(), check->mount, (int)strcspn(check->path, "/"),
          check->path);

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The controllers that a cgroup is to have: gathered, enabled from the root down as far as permissions allow, and checked
- * in the end, with the place and the reason where one stopped.
+ * The controllers that a cgroup is to have: gathered, enabled from the root down as far as permissions allow, and
+ * checked in the end, with the place and the reason where one stopped.
  */
 #ifndef MUONTRAP_CONTROLLERS_H
 #define MUONTRAP_CONTROLLERS_H

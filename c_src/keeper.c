@@ -65,9 +65,9 @@ static void wait_for_events(struct keeper *keeper)
 /* Until nothing is left that descends from us or is in the cgroup, or nothing that we may kill. */
 static enum sweep sweep(struct keeper *keeper)
 {
-    enum sweep result;
-
     for (;;) {
+        enum sweep result;
+
         cgroup_kill(keeper->cgroup);
         result = tree_sweep(&keeper->tree);
         if (result != SWEEP_GOES_ON && !cgroup_populated(keeper->cgroup))

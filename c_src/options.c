@@ -27,8 +27,8 @@ const char options_usage[] =
     "      --uid USER             run PROGRAM as that user, by name or number; never 0\n"
     "      --gid GROUP            run PROGRAM with that group, by name or number; never 0\n"
     "      --groups LIST          run PROGRAM with these supplementary groups, separated by commas\n"
-    "  -g, --group PATH           run PROGRAM in that cgroup (v2), which is made, and removed at the end, unless it is\n"
-    "                             there. -p and --path are the same\n"
+    "  -g, --group PATH           run PROGRAM in that cgroup (v2), which is made, and removed at the end, unless it\n"
+    "                             is there. -p and --path are the same\n"
     "  -c, --controller NAME      enable that controller for the cgroup; may be given again\n"
     "  -s, --set KEY=VALUE        write VALUE to the cgroup's file KEY, as memory.max=256M; may be given again, and\n"
     "                             enables the controller. Names of v1 are translated\n"
@@ -307,7 +307,7 @@ static bool take(struct options *options, const char *const argv[], int *at, str
 }
 
 /* What is not said is decided here, and what makes no sense together is refused. */
-static bool settle(struct options *options, struct failure *why)
+static bool settle_stdio(struct options *options, struct failure *why)
 {
     if (options->port) {
         if (options->stdin_mode == STDIN_INHERIT || options->stdin_mode == STDIN_LIFELINE)
@@ -328,14 +328,23 @@ static bool settle(struct options *options, struct failure *why)
         options->stdout_mode = options->port ? OUTPUT_RELAY : OUTPUT_INHERIT;
     if (options->stderr_mode == OUTPUT_AUTO)
         options->stderr_mode = options->port ? OUTPUT_RELAY : OUTPUT_INHERIT;
-    if (!options->group &&
-        (options->clean || options->set_count > 0 || (options->controller_count > 0 && !options->check)))
-        return failed(why, STAGE_OPTIONS, EINVAL, "%s needs the path of a cgroup: --group PATH",
-                      options->clean           ? "--clean"
-                      : options->set_count > 0 ? "--set"
-                                               : "--controller");
-    if (options->check || options->clean)
-        return true;
+    return true;
+}
+
+/* The option that makes no sense without a cgroup; NULL without one. */
+static const char *cgroup_option(const struct options *options)
+{
+    if (options->clean)
+        return "clean";
+    if (options->check)
+        return NULL; /* there is a path for that */
+    if (options->set_count > 0)
+        return "set";
+    return options->controller_count > 0 ? "controller" : NULL;
+}
+
+static bool settle_program(struct options *options, struct failure *why)
+{
     if (!options->program[0])
         return failed(why, STAGE_OPTIONS, EINVAL,
                       "no program to run: the usage is muontrap [OPTION]... [--] PROGRAM [ARG]...");
@@ -345,6 +354,17 @@ static bool settle(struct options *options, struct failure *why)
     if (options->arg0)
         options->program[0] = (char *)(uintptr_t)options->arg0; /* execve(2) doesn't write to it */
     return true;
+}
+
+static bool settle(struct options *options, struct failure *why)
+{
+    const char *lost = options->group ? NULL : cgroup_option(options);
+
+    if (lost)
+        return failed(why, STAGE_OPTIONS, EINVAL, "--%s needs a cgroup: say which with --group PATH", lost);
+    if (!settle_stdio(options, why))
+        return false;
+    return options->check || options->clean || settle_program(options, why);
 }
 
 /* POSIX, Utility Conventions, guidelines 9 and 10: options come before the operands, and -- ends them. */

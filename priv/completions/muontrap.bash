@@ -27,7 +27,7 @@ _muontrap_scan()
                 port=yes
                 ;;
             -k | --delay-to-sigkill | --stdin | --stdout | --stderr | --cd | --setenv | --arg0 | --uid | --gid | \
-                --groups | --stdio-window)
+                --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
                 ((i++))
                 ;;
             -*) ;;
@@ -125,7 +125,11 @@ _muontrap()
             compopt -o nospace
             return
             ;;
-        --arg0)
+        -c | --controller)
+            _muontrap_reply -W 'cpu cpuset io memory pids'
+            return
+            ;;
+        --arg0 | -g | -p | --group | --path | -s | --set)
             return
             ;;
     esac
@@ -133,7 +137,7 @@ _muontrap()
 
     if [[ $cur == -* ]]; then
         local options='--delay-to-sigkill --stdin --stdout --stderr --cd --setenv --arg0 --uid --gid --groups
-            --port --help --version -k -h -V'
+            --group --path --controller --set --check --clean --port --help --version -k -g -p -c -s -h -V'
         [[ $port ]] && options+=' --stdio-window'
         _muontrap_reply -W "$options"
     fi

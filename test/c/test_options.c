@@ -330,6 +330,62 @@ static void more_variables_than_there_is_room_for_are_refused(void **state)
     assert_int_equal(why.error, E2BIG);
 }
 
+static void a_cgroup_has_a_path_controllers_and_settings(void **state)
+{
+    (void)state;
+    assert_true(TAKES("-p", "a/b", "-c", "cpu", "--controller=memory", "-s", "memory.max=1M", "--set", "pids.max=5",
+                      "true"));
+    assert_string_equal(options.group, "a/b");
+    assert_int_equal(options.controller_count, 2);
+    assert_string_equal(options.controllers[0], "cpu");
+    assert_string_equal(options.controllers[1], "memory");
+    assert_int_equal(options.set_count, 2);
+    assert_string_equal(options.sets[0], "memory.max=1M");
+    assert_string_equal(options.sets[1], "pids.max=5");
+    assert_true(TAKES("-g", "a", "true"));
+    assert_string_equal(options.group, "a");
+    assert_true(TAKES("--group=a", "true"));
+    assert_true(TAKES("--path", "a", "true"));
+    REFUSES(EINVAL, "a controller's name", "-g", "a", "-c", "", "true");
+    REFUSES(EINVAL, "--controller needs a cgroup", "-c", "cpu", "true");
+    REFUSES(EINVAL, "--set needs a cgroup", "-s", "memory.max=1M", "true");
+}
+
+static void what_looks_or_cleans_needs_no_program(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--check"));
+    assert_true(options.check);
+    assert_true(TAKES("--check", "-c", "cpu", "-s", "memory.max=1M"));
+    assert_true(TAKES("--clean", "-g", "a"));
+    assert_true(options.clean);
+    REFUSES(EINVAL, "--clean needs a cgroup", "--clean");
+}
+
+static void kernels_without_something_can_be_played(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--without", "clone-into-cgroup", "--without=cgroup.kill", "true"));
+    assert_int_equal(options.without, WITHOUT_CLONE_INTO_CGROUP | WITHOUT_CGROUP_KILL);
+    REFUSES(EINVAL, "clone-into-cgroup or cgroup.kill", "--without", "anything", "true");
+}
+
+static void more_controllers_than_there_is_room_for_are_refused(void **state)
+{
+    static char *argv[CONTROLLER_MOST + 4];
+
+    (void)state;
+    argv[0] = (char *)"muontrap";
+    argv[1] = (char *)"-ga";
+    for (unsigned i = 2; i < CONTROLLER_MOST + 2; i++)
+        argv[i] = (char *)"-ccpu";
+    argv[CONTROLLER_MOST + 2] = (char *)"true";
+    assert_true(takes(argv));
+    argv[CONTROLLER_MOST + 2] = argv[2];
+    assert_false(takes(argv));
+    assert_int_equal(why.error, E2BIG);
+}
+
 static void that_it_is_a_port_is_known_even_when_the_rest_is_wrong(void **state)
 {
     (void)state;
@@ -376,6 +432,10 @@ static int tests(void)
         TEST(a_value_may_look_like_an_option),
         TEST(variables_are_kept_in_order),
         TEST(more_variables_than_there_is_room_for_are_refused),
+        TEST(a_cgroup_has_a_path_controllers_and_settings),
+        TEST(what_looks_or_cleans_needs_no_program),
+        TEST(kernels_without_something_can_be_played),
+        TEST(more_controllers_than_there_is_room_for_are_refused),
         TEST(that_it_is_a_port_is_known_even_when_the_rest_is_wrong),
         TEST(a_very_long_argument_fits_the_words),
     };

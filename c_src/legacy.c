@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Sources, by their paths in Linux: Documentation/admin-guide/cgroup-v2.rst (here "v2"), what lies beside it in
- * cgroup-v1/ (here "v1/"), and the code that is named.
+ * Sources are named by their paths in Linux; "v2" is Documentation/admin-guide/cgroup-v2.rst, and "v1/" the directory
+ * cgroup-v1 beside it.
  */
 #include "legacy.h"
 
@@ -13,13 +13,69 @@
 
 #include "format.h"
 
-#define MEMORY_V1 "memory.limit_in_bytes"
-#define MEMORY_V2 "memory.max"
-#define QUOTA "cpu.cfs_quota_us"
-#define PERIOD "cpu.cfs_period_us"
-#define THROTTLE "blkio.throttle."
+#define NO_SIZE UINT64_MAX         /* more than any size */
+#define UNLIMITED (UINT64_MAX - 1) /* bytes */
 
-#define UNLIMITED UINT64_MAX /* bytes */
+enum rule {
+    RULE_NONE = 0,
+    RULE_CONTROLLER = 'c', /* another name for a controller; "" for what v2 has in its core */
+    RULE_DROPPED = 'd',    /* a controller that v2 doesn't have */
+    RULE_GONE = '-',       /* settings that begin so have no counterpart, but perhaps a neighbour */
+    RULE_SAME = '=',       /* the same value under another name */
+    RULE_LIMIT = 'l',
+    RULE_MEMORY = 'm',
+    RULE_MEMORY_V2 = 'M',
+    RULE_SWAP = 's',
+    RULE_SHARES = 'w',
+    RULE_IO_WEIGHT = 'W',
+    RULE_QUOTA = 'q',
+    RULE_PERIOD = 'p',
+    RULE_THROTTLE = '0' /* and the index among the limits of io.max */
+};
+
+/* The rule, the name that it is for, and v2's or the nearest, each with a NUL behind it. One text: a table of pointers
+ * would be half as large again. What begins with another's name comes before it. */
+/* clang-format off */
+static const char rules[] =
+    /* v2, "Controllers"; cpuacct: "CPU Interface Files", cpu.stat; freezer: "Core Interface Files", cgroup.freeze */
+    "cblkio\0" "io\0"
+    "ccgroup\0" "\0"
+    "ccpuacct\0" "cpu\0"
+    "cfreezer\0" "\0"
+    "cperf_event\0" "\0"
+    "ddevices\0" "\0"
+    "dnet_cls\0" "\0"
+    "dnet_prio\0" "\0"
+    /* v1/memory.rst, 2.4, 3 and 7 */
+    "mmemory.limit_in_bytes\0" "memory.max\0"
+    "Mmemory.max\0" "memory.max\0"
+    "lmemory.soft_limit_in_bytes\0" "memory.high\0"
+    "smemory.memsw.limit_in_bytes\0" "memory.swap.max\0"
+    "-memory.kmem.\0" "memory.max\0"
+    "-memory.oom_control\0" "memory.oom.group\0"
+    "-memory.swappiness\0" "memory.swap.max\0"
+    "-memory.use_hierarchy\0" "\0"
+    /* Documentation/scheduler/sched-bwc.rst and sched-rt-group.rst */
+    "wcpu.shares\0" "cpu.weight\0"
+    "qcpu.cfs_quota_us\0" "cpu.max\0"
+    "pcpu.cfs_period_us\0" "cpu.max\0"
+    "=cpu.cfs_burst_us\0" "cpu.max.burst\0"
+    "-cpu.rt_\0" "\0"
+    /* v1/cpusets.rst; v2, "Cpuset Interface Files" */
+    "-cpuset.cpu_exclusive\0" "cpuset.cpus.partition\0"
+    "-cpuset.mem_\0" "\0"
+    "-cpuset.memory_\0" "\0"
+    "-cpuset.sched_\0" "cpuset.cpus.partition\0"
+    /* v1/blkio-controller.rst; Documentation/block/bfq-iosched.rst, 4 */
+    "Wblkio.weight\0" "io.weight\0"
+    "=blkio.bfq.weight\0" "io.bfq.weight\0"
+    "=blkio.bfq.weight_device\0" "io.bfq.weight\0"
+    "0blkio.throttle.read_bps_device\0" "io.max\0"
+    "1blkio.throttle.read_iops_device\0" "io.max\0"
+    "2blkio.throttle.write_bps_device\0" "io.max\0"
+    "3blkio.throttle.write_iops_device\0" "io.max\0"
+    "-blkio.\0" "io.weight\0";
+/* clang-format on */
 
 /* What the rules get: all that was given, which of them it is, and where it goes, with key and value as given. */
 struct request {
@@ -30,59 +86,116 @@ struct request {
     struct failure *why;
 };
 
+/* The rule for the name that ends with that character; one of the kind RULE_NONE when there is none. */
+static const char *rule_for(const char *name, char end)
+{
+    const char *rule = rules;
+
+    while (*rule != RULE_NONE) {
+        size_t length = strlen(rule + 1);
+
+        if (strncmp(name, rule + 1, length) == 0 && (name[length] == end || *rule == RULE_GONE))
+            break;
+        rule += length + 2;
+        rule += strlen(rule) + 1;
+    }
+    return rule;
+}
+
+/* What the rule has in v2. */
+static const char *replacement(const char *rule)
+{
+    return rule + strlen(rule) + 1;
+}
+
+/* The value of the last given, from that place on, that has either rule; NULL when there is none. */
+static const char *last(const struct request *request, unsigned from, enum rule either, enum rule other)
+{
+    for (unsigned i = request->count; i-- > from;) {
+        const char *rule = rule_for(request->given[i], '=');
+
+        if (*rule == (char)either || *rule == (char)other)
+            return request->given[i] + strlen(rule);
+    }
+    return NULL;
+}
+
 static bool refused(const struct request *request, const char *takes)
 {
     return failed(request->why, STAGE_OPTIONS, EINVAL, "%s takes %s, not '%s'", request->setting->key, takes,
                   request->setting->value);
 }
 
-/* Decimal digits, of which 19 can't overflow, and moves on behind them. The kernel takes a 0 before others for octal
- * (lib/kstrtox.c): such a number is none here. */
-static bool number(const char **at, uint64_t *value)
+static bool no_counterpart(const struct request *request, const char *near)
 {
-    const char *start = *at;
-
-    for (*value = 0; **at >= '0' && **at <= '9' && *at - start < 19; ++*at)
-        *value = *value * 10 + (uint64_t)(**at - '0');
-    return *at > start && (*start != '0' || *at == start + 1);
+    return failed(request->why, STAGE_OPTIONS, EINVAL, "cgroup v2 has no counterpart to %s%s%s", request->setting->key,
+                  *near ? "; the nearest is " : "", near);
 }
 
-static bool number_between(const char *text, uint64_t least, uint64_t most, uint64_t *value)
+/* How many decimal digits the text begins with. 0 when they make no number here: 19 can't overflow, more may; and a 0
+ * before others makes them octal for the kernel (lib/kstrtox.c). */
+static size_t digits(const char *text)
 {
-    return number(&text, value) && *text == '\0' && *value >= least && *value <= most;
+    size_t count = 0;
+
+    while (text[count] >= '0' && text[count] <= '9')
+        count++;
+    return count > 19 || (count > 1 && *text == '0') ? 0 : count;
 }
 
-/* v1/memory.rst, 3: -1 takes a limit away, which v2 writes "max" (v2, "Conventions"). */
-static const char *limit(const char *value)
+static uint64_t number(const char *text)
 {
-    return strcmp(value, "-1") == 0 ? "max" : value;
+    uint64_t value = 0;
+
+    for (; *text >= '0' && *text <= '9'; text++)
+        value = value * 10 + (uint64_t)(*text - '0');
+    return value;
 }
 
-/* Bytes as the kernel reads them (lib/cmdline.c, memparse). */
-static bool size(const char *text, uint64_t *bytes)
+/* What comes behind a number that ends with that character; NULL when none does. */
+static const char *behind_number(const char *text, char end)
 {
-    static const char suffixes[] = "KMGTPEkmgtpe";
-    const char *suffix;
+    size_t count = digits(text);
 
-    *bytes = UNLIMITED;
-    if (strcmp(limit(text), "max") == 0)
-        return true;
-    if (!number(&text, bytes))
-        return false;
-    if (*text == '\0')
-        return true;
-    suffix = strchr(suffixes, *text);
-    if (!suffix || text[1] != '\0')
-        return false;
-    for (ptrdiff_t power = (suffix - suffixes) % 6; power >= 0; power--) {
-        if (*bytes > UINT64_MAX >> 10)
-            return false;
-        *bytes <<= 10;
-    }
-    return true;
+    return count > 0 && text[count] == end ? text + count + 1 : NULL;
 }
 
-/* format() knows no 64 bits where long has 32. */
+/* The number that the text is, 0 when it is none in that range. */
+static uint64_t number_between(const char *text, uint64_t least, uint64_t most)
+{
+    uint64_t value = number(text);
+
+    return behind_number(text, '\0') && value >= least && value <= most ? value : 0;
+}
+
+/* v1/memory.rst, 3: -1 takes a limit away. v2, "Conventions": max does. */
+static bool is_unlimited(const char *value)
+{
+    return strcmp(value, "-1") == 0 || strcmp(value, "max") == 0;
+}
+
+/* Bytes as the kernel reads them: lib/cmdline.c, memparse(). */
+static uint64_t size(const char *text)
+{
+    static const char suffixes[] = "kmgtpe";
+    const char *suffix = text + digits(text);
+    const char *power;
+    unsigned shift;
+
+    if (is_unlimited(text))
+        return UNLIMITED;
+    if (suffix == text)
+        return NO_SIZE;
+    if (*suffix == '\0')
+        return number(text);
+    power = strchr(suffixes, *suffix | 0x20);
+    if (!power || suffix[1] != '\0')
+        return NO_SIZE;
+    shift = (unsigned)(power - suffixes + 1) * 10;
+    return number(text) <= UINT64_MAX >> shift ? number(text) << shift : NO_SIZE;
+}
+
+/* The number becomes the value. format() has no 64 bits where long has 32. */
 static void compute(struct setting *setting, uint64_t value)
 {
     char *at = setting->computed + sizeof setting->computed;
@@ -95,69 +208,30 @@ static void compute(struct setting *setting, uint64_t value)
     setting->value = at;
 }
 
-static const char *value_of(const char *given, const char *key)
-{
-    size_t length = strlen(key);
-
-    return strncmp(given, key, length) == 0 && given[length] == '=' ? given + length + 1 : NULL;
-}
-
-/* The last value given, from that place on, for either key; NULL when there is none. */
-static const char *last(const struct request *request, unsigned from, const char *key, const char *other)
-{
-    const char *value = NULL;
-
-    for (unsigned i = request->count; !value && i-- > from;) {
-        value = value_of(request->given[i], key);
-        if (!value)
-            value = value_of(request->given[i], other);
-    }
-    return value;
-}
-
-static bool same(const struct request *request)
-{
-    (void)request;
-    return true;
-}
-
-static bool set_limit(const struct request *request)
-{
-    request->setting->value = limit(request->setting->value);
-    return true;
-}
-
-/* v1/memory.rst, 2.4: memory and swap together, which is never less than memory alone. v2, memory.swap.max: swap. */
+/* v1/memory.rst, 2.4: memory and swap together, which is never less than memory. v2, memory.swap.max: swap alone. */
 static bool set_swap(const struct request *request)
 {
-    struct setting *setting = request->setting;
-    const char *memory = last(request, 0, MEMORY_V1, MEMORY_V2);
-    uint64_t both;
-    uint64_t without;
+    const char *memory = last(request, 0, RULE_MEMORY, RULE_MEMORY_V2);
+    uint64_t alone = memory ? size(memory) : NO_SIZE;
+    uint64_t both = size(request->setting->value);
 
-    if (!size(setting->value, &both))
-        return refused(request, "bytes, as 512M, or -1");
-    if (both == UNLIMITED) {
-        setting->value = "max";
-        return true;
-    }
-    if (!memory || !size(memory, &without) || without > both)
-        return failed(request->why, STAGE_OPTIONS, EINVAL,
-                      "%s is for memory and swap together: it needs " MEMORY_V1 " or " MEMORY_V2 ", of %s at most, not "
-                      "%s",
-                      setting->key, setting->value, memory ? memory : "none");
-    compute(setting, both - without);
+    if (both == UNLIMITED)
+        request->setting->value = "max";
+    else if (both != NO_SIZE && alone <= both)
+        compute(request->setting, both - alone);
+    else
+        return refused(request, "bytes, no fewer than memory.limit_in_bytes, which has to be set too, or -1");
     return true;
 }
 
-/* In proportion to what is usual: 100 in v2, "Weights", where weights are 1 to 10000. */
-static bool set_weight(const struct request *request, uint64_t least, uint64_t most, uint64_t usual, const char *takes)
+/* v2, "Weights": 1 to 10000, and 100 is usual, to which v1's usual weight is brought in proportion. */
+static bool set_weight(const struct request *request, unsigned least, unsigned most, unsigned usual, const char *takes)
 {
-    uint64_t weight;
+    uint64_t given = number_between(request->setting->value, least, most);
+    uint64_t weight = (given * 100 + usual / 2) / usual;
 
-    if (!number_between(request->setting->value, least, most, &weight))
+    if (given == 0)
         return refused(request, takes);
-    weight = (weight * 100 + usual / 2) / usual;
     if (weight < 1)
         weight = 1;
     if (weight > 10000)
@@ -166,138 +240,96 @@ static bool set_weight(const struct request *request, uint64_t least, uint64_t m
     return true;
 }
 
-/* As kernel/sched/core.c has it, sched_weight_to_cgroup(), and libcgroup and systemd but for the rounding: the scheduler
- * gives the program what v1 gave it. The range: kernel/sched/sched.h, MIN_SHARES and MAX_SHARES. */
-static bool set_shares(const struct request *request)
-{
-    return set_weight(request, 2, 262144, 1024, "2 to 262144");
-}
-
-/* The range and 500: v1/blkio-controller.rst before Linux 5.0. The same proportion as systemd's. */
-static bool set_io_weight(const struct request *request)
-{
-    return set_weight(request, 10, 1000, 500, "10 to 1000");
-}
-
-/* v2, cpu.max: "$MAX $PERIOD", in microseconds as in v1, 100000 being the usual period. */
+/* v2, cpu.max: "$MAX $PERIOD", where 100000 is the usual period. */
 static bool set_bandwidth(const struct request *request)
 {
     struct setting *setting = request->setting;
-    const char *quota = last(request, 0, QUOTA, QUOTA);
-    const char *period = last(request, 0, PERIOD, PERIOD);
+    const char *quota = last(request, 0, RULE_QUOTA, RULE_QUOTA);
+    const char *period = last(request, 0, RULE_PERIOD, RULE_PERIOD);
 
-    format(setting->computed, sizeof setting->computed, "%s %s", quota ? limit(quota) : "max",
+    format(setting->computed, sizeof setting->computed, "%s %s", quota && !is_unlimited(quota) ? quota : "max",
            period ? period : "100000");
-    setting->value = last(request, request->at + 1, QUOTA, PERIOD) ? NULL : setting->computed;
-    return true;
-}
-
-/* Documentation/scheduler/sched-bwc.rst, "Management": 1 ms is the least of either, 1 s the longest period. */
-static bool set_quota(const struct request *request)
-{
-    uint64_t us;
-
-    if (strcmp(request->setting->value, "-1") != 0 && !number_between(request->setting->value, 1000, UINT64_MAX, &us))
-        return refused(request, "1000 or more microseconds, or -1");
-    return set_bandwidth(request);
-}
-
-static bool set_period(const struct request *request)
-{
-    uint64_t us;
-
-    if (!number_between(request->setting->value, 1000, 1000000, &us))
-        return refused(request, "1000 to 1000000 microseconds");
-    return set_bandwidth(request);
-}
-
-/* v1/blkio-controller.rst, "Throttling/Upper limit policy files": "MAJOR:MINOR VALUE", and block/blk-throttle.c,
- * tg_set_conf(): 0 is no limit. v2, io.max: "$MAJ:$MIN rbps=VALUE", where max is none. */
-static bool set_throttle(const struct request *request)
-{
-    struct setting *setting = request->setting;
-    const char *what = setting->key + strlen(THROTTLE);
-    const char *unit = what + strlen(*what == 'r' ? "read_" : "write_");
-    const char *at = setting->value;
-    const char *space = strchr(at, ' ');
-    uint64_t value;
-
-    if (!number(&at, &value) || *at++ != ':' || !number(&at, &value) || at++ != space || !number(&at, &value) ||
-        *at != '\0')
-        return refused(request, "MAJOR:MINOR VALUE");
-    format(setting->computed, sizeof setting->computed, "%.*s %c%s=%s", (int)(space - setting->value), setting->value,
-           *what, *unit == 'b' ? "bps" : "iops", value == 0 ? "max" : space + 1);
     setting->value = setting->computed;
     return true;
 }
 
-static const struct rule {
-    const char *from;
-    const char *to;
-    bool (*set)(const struct request *request);
-} rules[] = {
-    {MEMORY_V1, MEMORY_V2, set_limit},
-    {"memory.soft_limit_in_bytes", "memory.high", set_limit},
-    {"memory.memsw.limit_in_bytes", "memory.swap.max", set_swap},
-    {"cpu.shares", "cpu.weight", set_shares},
-    {QUOTA, "cpu.max", set_quota},
-    {PERIOD, "cpu.max", set_period},
-    {"cpu.cfs_burst_us", "cpu.max.burst", same},
-    {"blkio.weight", "io.weight", set_io_weight},
-    {"blkio.bfq.weight", "io.bfq.weight", same},
-    {"blkio.bfq.weight_device", "io.bfq.weight", same},
-    {THROTTLE "read_bps_device", "io.max", set_throttle},
-    {THROTTLE "read_iops_device", "io.max", set_throttle},
-    {THROTTLE "write_bps_device", "io.max", set_throttle},
-    {THROTTLE "write_iops_device", "io.max", set_throttle},
-};
-
-/* What else v1 had, by the beginning of its name, and what v2 has near it. v2, "Deprecated v1 Core Features" and "Issues
- * with v1 and Rationales for v2"; v1/cpusets.rst, v1/memory.rst. */
-static const struct {
-    const char *prefix;
-    const char *near;
-} gone[] = {
-    {"blkio.", "io.max"},
-    {"cpu.rt_", NULL},
-    {"cpuset.cpu_exclusive", "cpuset.cpus.partition"},
-    {"cpuset.mem_", NULL},
-    {"cpuset.memory_", NULL},
-    {"cpuset.sched_", "cpuset.cpus.partition"},
-    {"memory.force_empty", "memory.reclaim"},
-    {"memory.kmem.", MEMORY_V2},
-    {"memory.memsw.", "memory.swap.max"},
-    {"memory.move_charge_", NULL},
-    {"memory.oom_control", "memory.oom.group"},
-    {"memory.swappiness", "memory.swap.max"},
-    {"memory.use_hierarchy", NULL},
-};
-
-static bool no_counterpart(const struct request *request, const char *near)
+/* Whether a quota or period follows, and says the same. */
+static bool is_said_again(const struct request *request)
 {
-    return failed(request->why, STAGE_OPTIONS, EINVAL, "cgroup v2 has no counterpart to %s%s%s", request->setting->key,
-                  near ? "; the nearest is " : "", near ? near : "");
+    char rule = *rule_for(request->given[request->at], '=');
+
+    return (rule == RULE_QUOTA || rule == RULE_PERIOD) && last(request, request->at + 1, RULE_QUOTA, RULE_PERIOD);
 }
 
-/* Finds what v2 has instead, and its value. */
-static bool translate(const struct request *request)
+/* v1/blkio-controller.rst: "<major>:<minor>  <rate>"; 0 is no limit (block/blk-throttle.c, tg_set_conf()). v2, io.max:
+ * "$MAJ:$MIN", and a rate with its name, or max. */
+static bool set_throttle(const struct request *request, const char *name)
 {
     struct setting *setting = request->setting;
+    const char *minor = behind_number(setting->value, ':');
+    const char *gap = minor ? behind_number(minor, ' ') : NULL;
+    const char *rate = gap;
 
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
-        if (strcmp(setting->key, rules[i].from) == 0) {
-            if (!rules[i].set(request))
-                return false;
-            memcpy(setting->key, rules[i].to, strlen(rules[i].to) + 1);
-            return true;
-        }
-    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++)
-        if (strncmp(setting->key, gone[i].prefix, strlen(gone[i].prefix)) == 0)
-            return no_counterpart(request, gone[i].near);
+    while (rate && *rate == ' ')
+        rate++;
+    if (!rate || !behind_number(rate, '\0'))
+        return refused(request, "MAJOR:MINOR VALUE");
+    format(setting->computed, sizeof setting->computed, "%.*s%s=%s", (int)(gap - setting->value), setting->value, name,
+           number(rate) == 0 ? "max" : rate);
+    setting->value = setting->computed;
     return true;
 }
 
-/* How long the word is that it begins with. */
+/* Makes a value of v2 of the one as given. */
+static bool set_value(const struct request *request, char rule)
+{
+    static const char limits[][6] = {"rbps", "riops", "wbps", "wiops"};
+    const char *value = request->setting->value;
+
+    switch (rule) {
+    case RULE_LIMIT:
+    case RULE_MEMORY:
+        if (is_unlimited(value))
+            request->setting->value = "max";
+        return true;
+    case RULE_SWAP:
+        return set_swap(request);
+    case RULE_SHARES: /* as kernel/sched/core.c, sched_weight_to_cgroup(); kernel/sched/sched.h, MIN_ and MAX_SHARES */
+        return set_weight(request, 2, 262144, 1024, "2 to 262144");
+    case RULE_IO_WEIGHT: /* v1/blkio-controller.rst before Linux 5.0 */
+        return set_weight(request, 10, 1000, 500, "10 to 1000");
+    case RULE_QUOTA: /* Documentation/scheduler/sched-bwc.rst, "Management" */
+        if (!is_unlimited(value) && number_between(value, 1000, UINT64_MAX) == 0)
+            return refused(request, "1000 or more microseconds, or -1");
+        return set_bandwidth(request);
+    case RULE_PERIOD:
+        if (number_between(value, 1000, 1000000) == 0)
+            return refused(request, "1000 to 1000000 microseconds");
+        return set_bandwidth(request);
+    case RULE_SAME:
+    case RULE_MEMORY_V2:
+        return true;
+    default:
+        return set_throttle(request, limits[rule - RULE_THROTTLE]);
+    }
+}
+
+/* Puts v2's key and value in the place of v1's. */
+static bool translate(const struct request *request)
+{
+    const char *rule = rule_for(request->given[request->at], '=');
+
+    if (*rule == RULE_NONE)
+        return true;
+    if (*rule == RULE_GONE)
+        return no_counterpart(request, replacement(rule));
+    if (!set_value(request, *rule))
+        return false;
+    memcpy(request->setting->key, replacement(rule), strlen(replacement(rule)) + 1);
+    return true;
+}
+
+/* How long the word is that the text begins with. */
 static size_t word(const char *text)
 {
     size_t length = 0;
@@ -308,31 +340,21 @@ static size_t word(const char *text)
     return length;
 }
 
-/* v2, "Controllers" and "Core Interface Files"; for blkio and cpuacct "Issues with v1…". What devices, net_cls and
- * net_prio did is BPF's: v2, "Device controller", and "Misc", net_cls and net_prio aren't there. */
 const char *legacy_controller(const char *name, struct failure *why)
 {
-    static const struct {
-        char from[11];
-        char to[4];
-        bool dropped;
-    } controllers[] = {
-        {"blkio", "io", false}, {"cgroup", "", false}, {"cpuacct", "cpu", false}, {"devices", "", true},
-        {"freezer", "", false}, {"net_cls", "", true}, {"net_prio", "", true},    {"perf_event", "", false},
-    };
+    const char *rule = rule_for(name, '\0');
 
-    if (*name == '\0' || name[word(name)] != '\0') {
-        failed(why, STAGE_OPTIONS, EINVAL, "'%s' is no controller's name", name);
-        return NULL;
+    if (*name != '\0' && name[word(name)] == '\0') {
+        if (*rule == RULE_NONE)
+            return name;
+        if (*rule == RULE_CONTROLLER)
+            return replacement(rule);
     }
-    for (size_t i = 0; i < sizeof controllers / sizeof controllers[0]; i++)
-        if (strcmp(name, controllers[i].from) == 0) {
-            if (!controllers[i].dropped)
-                return controllers[i].to;
-            failed(why, STAGE_OPTIONS, EINVAL, "cgroup v2 has no controller %s: BPF programs do its work there", name);
-            return NULL;
-        }
-    return name;
+    failed(why, STAGE_OPTIONS, EINVAL,
+           *rule == RULE_DROPPED ? "cgroup v2 has no controller %s: BPF programs do its work there"
+                                 : "'%s' is no controller's name",
+           name);
+    return NULL;
 }
 
 /* Takes KEY=VALUE apart. */
@@ -348,56 +370,53 @@ static bool split(const struct request *request)
     if (controller == 0 || controller >= sizeof setting->controller || key == controller ||
         key >= sizeof setting->key || given[key] != '=' || given[key + 1] == '\0')
         return failed(request->why, STAGE_OPTIONS, EINVAL,
-                      "--set takes KEY=VALUE, where KEY is a setting's name as memory.max, of a-z, 0-9, _ and . alone; "
-                      "not '%s'",
-                      given);
-    format(setting->key, sizeof setting->key, "%.*s", (int)key, given);
+                      "--set takes KEY=VALUE, KEY being as memory.max, of a-z, 0-9, _ and . alone, not '%s'", given);
+    memcpy(setting->key, given, key);
+    setting->key[key] = '\0';
     setting->value = given + key + 1;
     return true;
-}
-
-/* v2, "Core Interface Files": but for these few, they move, stop or end processes, or divide the group. */
-static bool is_ours(const char *key)
-{
-    return strncmp(key, "cgroup.max.", 11) != 0 && strcmp(key, "cgroup.pressure") != 0;
 }
 
 /* Whether its controller has such settings, and which has to be enabled. */
 static bool assign(const struct request *request)
 {
     struct setting *setting = request->setting;
-    const char *controller;
+    size_t length = word(setting->key);
+    const char *name;
 
-    format(setting->controller, sizeof setting->controller, "%.*s", (int)word(setting->key), setting->key);
-    controller = legacy_controller(setting->controller, request->why);
-    if (!controller)
+    memcpy(setting->controller, setting->key, length);
+    setting->controller[length] = '\0';
+    name = legacy_controller(setting->controller, request->why);
+    if (!name)
         return false;
-    if (strcmp(setting->controller, "cgroup") == 0) {
-        if (is_ours(setting->key))
-            return failed(request->why, STAGE_OPTIONS, EINVAL,
-                          "%s can't be set: with it muontrap contains the program; of cgroup.*, max.depth, "
-                          "max.descendants and pressure can",
-                          setting->key);
-        setting->controller[0] = '\0';
-    } else if (controller != setting->controller) {
-        return no_counterpart(request, NULL); /* v1's name, but none of the rules */
-    }
+    if (name == setting->controller)
+        return true;
+    if (strcmp(setting->controller, "cgroup") != 0)
+        return no_counterpart(request, ""); /* a controller of v1 alone */
+    /* v2, "Core Interface Files": the others move, freeze or kill processes, or say how the group is divided. */
+    if (strncmp(setting->key, "cgroup.max.", 11) != 0 && strcmp(setting->key, "cgroup.pressure") != 0)
+        return failed(request->why, STAGE_OPTIONS, EINVAL,
+                      "%s can't be set: muontrap contains the program with cgroup.*, but for cgroup.max.* and "
+                      "cgroup.pressure",
+                      setting->key);
+    setting->controller[0] = '\0';
     return true;
 }
 
 bool legacy_translate(struct settings *settings, const char *const given[], unsigned count, struct failure *why)
 {
-    struct request request = {.given = given, .count = count, .why = why};
+    struct request request = {.given = given, .count = count, .setting = settings->list, .why = why};
 
-    if (count > SETTINGS_MOST)
-        return failed(why, STAGE_OPTIONS, E2BIG, "--set can be given %u times at most", SETTINGS_MOST);
     settings->count = 0;
+    if (count > SETTINGS_MOST)
+        return failed(why, STAGE_OPTIONS, E2BIG, "%s can be given %u times at most", "--set", SETTINGS_MOST);
     for (; request.at < count; request.at++) {
-        request.setting = &settings->list[settings->count];
         if (!split(&request) || !translate(&request) || !assign(&request))
             return false;
-        if (request.setting->value)
+        if (!is_said_again(&request)) {
+            request.setting++;
             settings->count++;
+        }
     }
     return true;
 }

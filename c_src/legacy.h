@@ -20,7 +20,7 @@ struct setting {
     char controller[CONTROLLER_SIZE]; /* that has to be enabled for it; "" when none has to */
     char key[KEY_SIZE];               /* the file's name */
     const char *value;                /* to be written to it: a part of what was given, or computed */
-    char computed[72];                /* 70 are needed: three numbers of 19 digits, and what stands between them */
+    char computed[72];                /* 66 are needed: "MAJOR:MINOR wiops=VALUE" with numbers of 19 digits */
 };
 
 struct settings {

@@ -92,14 +92,14 @@ int main(int argc, char *argv[])
         return cgroup_clean(&options, &why) ? 0 : fail(&options, NULL, &why);
     if (!identity_resolve(&identity, &options, &why) || !own_port(&options, &why))
         return fail(&options, NULL, &why);
-    if (options.group && !cgroup_open(&room, &options, &why))
-        return fail(&options, NULL, &why);
-    if (options.group)
-        cgroup = setup.cgroup = &room;
 
     /* From here no signal is lost: what comes is pending until the keeper and the relay each can handle it. */
     setup.lifeline = is_lifeline(&options);
     signals_block(!options.port, child_shares_group(&options, setup.lifeline));
+    if (options.group && !cgroup_open(&room, &options, &why))
+        return fail(&options, NULL, &why);
+    if (options.group)
+        cgroup = setup.cgroup = &room;
     if (!keeper_start(&options, cgroup, &tether, &why))
         return fail(&options, cgroup, &why);
 

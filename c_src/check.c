@@ -121,7 +121,8 @@ static bool check_kernel(struct check *check, int root)
             line(MISSING,
                  "the controller %s is in use by cgroup v1; unmounted there, it is v2's when nothing else uses it",
                  name);
-            line(COMMAND, "%sumount %s", check->sudo, v1);
+            /* The kernel hands it over a moment after the last user of the hierarchy has let go. */
+            line(COMMAND, "%sumount %s && sleep 1", check->sudo, v1);
         } else {
             line(MISSING,
                  "the kernel doesn't offer the controller %s (/proc/cgroups says whether it is built in; if it is, the "
@@ -228,8 +229,8 @@ static bool check_level(const struct check *check, int directory, size_t level)
             line(MISSING, "the controller %s can't be enabled below %s%s%.*s while processes are in that cgroup itself",
                  name, check->mount, slash, (int)level, check->path);
             line(COMMAND,
-                 "%ssh -c 'cd %s/%.*s && mkdir -p inhabitants && for p in $(cat cgroup.procs); do "
-                 "echo $p >inhabitants/cgroup.procs; done'",
+                 "%ssh -c 'cd %s/%.*s && mkdir -p inhabitants && while read p; do echo $p >inhabitants/cgroup.procs; "
+                 "done <cgroup.procs'",
                  check->sudo, check->mount, (int)level, check->path);
             return false;
         }

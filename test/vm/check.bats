@@ -1,0 +1,74 @@
+#!/usr/bin/env bats
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# muontrap --check: what it finds missing is missing, and the commands that it prints mend it.
+
+setup() {
+    cd "$BATS_TEST_DIRNAME/../.." || return
+    vm=test/vm/run
+    export MUONTRAP=${MUONTRAP:-$PWD/build/host/muontrap}
+    # shellcheck disable=SC2016 # expands in the virtual machine
+    sudo='echo "ALL ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/everybody'
+}
+
+@test "root has all that a program in a cgroup needs" {
+    run "$vm" --timeout 200 test/vm/mend -g given/x -c memory -c cpu -c pids
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output != *missing* ]]
+    [ "${lines[-1]}" = started ]
+}
+
+@test "a user who has nothing is told the commands that give him a cgroup and put him beside it" {
+    run "$vm" --timeout 200 --user stranger --setup "$sudo" test/vm/mend -g given/x -c memory -c pids
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"run sudo cgcreate -a \$(id -un) -t \$(id -un) -g memory,pids:given"* ]]
+    [[ $output == *"run sudo sh -c 'mkdir -p /sys/fs/cgroup/given/callers"* ]]
+    [ "${lines[-1]}" = started ]
+}
+
+@test "a user with a delegated cgroup, who is in it himself, is told to move down, and a controller that is not enabled" {
+    run "$vm" --timeout 200 --user stranger --setup "$sudo; cgcreate -a stranger -t stranger -g memory:given
+        echo \$\$ >/sys/fs/cgroup/given/cgroup.procs" test/vm/mend -g given/x -c memory -c pids
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"run sudo sh -c 'echo +pids >/sys/fs/cgroup/cgroup.subtree_control'"* ]]
+    [[ $output == *inhabitants* ]]
+    [ "${lines[-1]}" = started ]
+}
+
+@test "a user in a leaf of a delegated cgroup has all that is needed" {
+    run "$vm" --timeout 200 --user stranger --setup 'cgcreate -a stranger -t stranger -g memory,pids:given
+        cgcreate -a stranger -t stranger -g memory,pids:given/leaf
+        echo $$ >/sys/fs/cgroup/given/leaf/cgroup.procs' test/vm/mend -g given/x -c memory -c pids
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output != *missing* ]]
+    [ "${lines[-1]}" = started ]
+}
+
+@test "a controller that cgroup v1 has is taken from it" {
+    run "$vm" --timeout 200 --cgroups hybrid test/vm/mend -g given/x -c memory
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"run umount /sys/fs/cgroup/memory && sleep 1"* ]]
+    [ "${lines[-1]}" = started ]
+}
+
+@test "without any cgroup file system, the second version's is mounted" {
+    run "$vm" --timeout 200 --cgroups none test/vm/mend -g given/x -c memory
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"run mount -t cgroup2 cgroup2 /sys/fs/cgroup"* ]]
+    [ "${lines[-1]}" = started ]
+}
+
+@test "one that is mounted read-only is made writable" {
+    run "$vm" --timeout 200 --setup 'mount -o remount,ro /sys/fs/cgroup' test/vm/mend -g given/x -c memory
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"run mount -o remount,rw /sys/fs/cgroup"* ]]
+    [ "${lines[-1]}" = started ]
+}

@@ -460,22 +460,25 @@ enum clone_argument { CLONE_FLAGS, CLONE_EXIT_SIGNAL = 4, CLONE_CGROUP = 10, CLO
 #define SYS_clone3 435
 #endif
 
-pid_t cgroup_fork(const struct cgroup *cgroup, bool *entered)
+static pid_t clone_into(const struct cgroup *cgroup)
 {
     uint64_t arguments[CLONE_ARGUMENTS] =
         {[CLONE_FLAGS] = INTO_CGROUP, [CLONE_EXIT_SIGNAL] = SIGCHLD, [CLONE_CGROUP] = (uint64_t)cgroup->directory};
-    pid_t pid = -1;
 
-    *entered = true;
     errno = ENOSYS;
-    if ((cgroup->without & WITHOUT_CLONE_INTO_CGROUP) == 0)
-        pid = (pid_t)syscall(SYS_clone3, arguments, sizeof arguments);
-    /* Kernels before 5.3 don't have the call, those before 5.7 don't know so long a struct, and some containers'
-     * seccomp filters forbid it. */
-    if (pid >= 0 || (errno != ENOSYS && errno != E2BIG && errno != EINVAL && errno != EPERM))
-        return pid;
-    *entered = false;
-    return fork();
+    if ((cgroup->without & WITHOUT_CLONE_INTO_CGROUP) != 0)
+        return -1;
+    return (pid_t)syscall(SYS_clone3, arguments, sizeof arguments);
+}
+
+/* Kernels before 5.3 don't have the call, those before 5.7 don't know so long a struct, and some containers' seccomp
+ * filters forbid it. */
+pid_t cgroup_fork(const struct cgroup *cgroup, bool *entered)
+{
+    pid_t pid = clone_into(cgroup);
+
+    *entered = pid >= 0 || (errno != ENOSYS && errno != E2BIG && errno != EINVAL && errno != EPERM);
+    return *entered ? pid : fork();
 }
 
 bool cgroup_enter(const struct cgroup *cgroup)

@@ -279,19 +279,28 @@ static void remove_parents(const struct cgroup *cgroup)
     }
 }
 
-/* One that is there already: to be used when nobody is in it, and a dead helper's is not even that. */
-static bool use(const struct cgroup *cgroup, struct failure *why)
+/* A helper that is about to start or has just ended holds the lock of an empty one for a moment. */
+static bool lock(const struct cgroup *cgroup, struct failure *why)
 {
     int tries = 0;
 
-    /* A helper that is about to start or has just ended holds the lock of an empty one for a moment. */
     while (flock(cgroup->directory, LOCK_EX | LOCK_NB) < 0) {
         if (is_populated(cgroup->directory) || tries++ == 200)
-            return failed(why, STAGE_CGROUP, EBUSY,
-                          "the cgroup %s/%s is in use by another muontrap: give each program a path of its own",
-                          cgroup->mount, cgroup->path);
+            return failed(
+                why, STAGE_CGROUP, EBUSY,
+                "the cgroup %s/%s is in use by another muontrap, which lives: give each program a path of its "
+                "own",
+                cgroup->mount, cgroup->path);
         wait_for_news(-1, 10);
     }
+    return true;
+}
+
+/* One that is there already: to be used when nobody is in it, and a dead helper's is not even that. */
+static bool use(const struct cgroup *cgroup, struct failure *why)
+{
+    if (!lock(cgroup, why))
+        return false;
     if (mark_of(cgroup->directory) != MARK_PROGRAM && is_populated(cgroup->directory))
         return failed(why, STAGE_CGROUP, EBUSY,
                       "the cgroup %s/%s holds processes already, which are left alone: give a path of its own, or end "
@@ -473,12 +482,12 @@ static pid_t clone_into(const struct cgroup *cgroup)
 
 /* Kernels before 5.3 don't have the call, those before 5.7 don't know so long a struct, and some containers' seccomp
  * filters forbid it. */
-pid_t cgroup_fork(const struct cgroup *cgroup, bool *entered)
+pid_t cgroup_fork(const struct cgroup *cgroup, bool *inside)
 {
-    pid_t pid = clone_into(cgroup);
+    pid_t pid = *inside ? clone_into(cgroup) : -1;
 
-    *entered = pid >= 0 || (errno != ENOSYS && errno != E2BIG && errno != EINVAL && errno != EPERM);
-    return *entered ? pid : fork();
+    *inside = *inside && (pid >= 0 || (errno != ENOSYS && errno != E2BIG && errno != EINVAL && errno != EPERM));
+    return *inside ? pid : fork();
 }
 
 bool cgroup_enter(const struct cgroup *cgroup)
@@ -584,10 +593,8 @@ bool cgroup_clean(const struct options *options, struct failure *why)
         return failed(why, STAGE_CGROUP, errno, "cannot open the cgroup %s/%s: %s", cgroup.mount, cgroup.path,
                       strerror(errno));
     }
-    if (flock(cgroup.directory, LOCK_EX | LOCK_NB) < 0)
-        return failed(why, STAGE_CGROUP, EBUSY,
-                      "the cgroup %s/%s is in use by a muontrap that lives: stop that instead", cgroup.mount,
-                      cgroup.path);
+    if (!lock(&cgroup, why))
+        return false;
     if (!empty(cgroup.directory, cgroup.without))
         return cannot_empty(&cgroup, why);
     cgroup.made = mark_of(cgroup.directory) == MARK_PROGRAM;

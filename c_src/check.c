@@ -301,29 +301,38 @@ static bool check_moving(const struct check *check, int root)
     return false;
 }
 
+/* The errno of a process that could not be started there; 0 of one that could, -1 of one that was killed. */
+static int start_in(const struct cgroup *cgroup, bool inside)
+{
+    int status;
+    pid_t pid = cgroup_fork(cgroup, &inside);
+
+    if (pid == 0)
+        _exit(inside || cgroup_enter(cgroup) ? 0 : errno);
+    if (pid < 0)
+        return errno;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 /* The proof. */
 static bool try_it(const struct check *check, const struct options *options)
 {
     static struct cgroup cgroup;
     struct failure why;
-    bool entered;
-    int status = 0;
-    pid_t pid;
+    int error;
 
     if (!cgroup_open(&cgroup, options, &why)) {
         line(MISSING, "%s", why.words);
         return false;
     }
-    pid = cgroup_fork(&cgroup, &entered);
-    if (pid == 0)
-        _exit(entered || cgroup_enter(&cgroup) ? 0 : errno & 0xff);
-    if (pid < 0)
-        status = errno;
-    else if (waitpid(pid, &status, 0) == pid)
-        status = WEXITSTATUS(status);
-    if (status != 0)
-        (void)cgroup_explain(&cgroup, status, &why);
-    if (cgroup_remove(&cgroup, &why) && status == 0) {
+    error = start_in(&cgroup, true);
+    if (error < 0)
+        error = start_in(&cgroup, false);
+    if (error != 0)
+        (void)cgroup_explain(&cgroup, error > 0 ? error : ECHILD, &why);
+    if (cgroup_remove(&cgroup, &why) && error == 0) {
         line(OK, "a process was started in %s/%s", check->mount, check->path);
         return true;
     }

@@ -29,7 +29,8 @@ struct stdio {
     int relay_stderr;
 };
 
-/* What the child tells when it could not become the program. */
+/* What the child tells: that it lives, where that isn't a matter of course (no stage), and when it could not become the
+ * program. */
 struct verdict {
     enum stage stage;
     int error;
@@ -173,7 +174,8 @@ static bool leave_our_group(const struct options *options, bool lifeline)
 struct plan {
     const struct options *options;
     const struct identity *identity;
-    const struct cgroup *cgroup; /* NULL, too, when it has entered it by birth */
+    const struct cgroup *cgroup;
+    bool inside; /* the cgroup, by birth */
     const struct stdio *stdio;
     char **environment;
     bool lifeline;
@@ -181,12 +183,20 @@ struct plan {
     int verdict_fd;
 };
 
+static bool enter(const struct plan *plan)
+{
+    const struct verdict alive = {.stage = 0};
+
+    return (plan->inside || cgroup_enter(plan->cgroup)) &&
+           write(plan->verdict_fd, &alive, sizeof alive) == (ssize_t)sizeof alive;
+}
+
 static _Noreturn void become_program(const struct plan *plan)
 {
     const struct options *options = plan->options;
     struct verdict verdict = {.stage = STAGE_CGROUP};
 
-    if (plan->cgroup && !cgroup_enter(plan->cgroup))
+    if (plan->cgroup && !enter(plan))
         goto failed;
     verdict.stage = STAGE_SPAWN;
     if (!leave_our_group(options, plan->lifeline) || !install_stdio(plan->stdio))
@@ -310,21 +320,35 @@ static bool explain(const struct options *options, const struct identity *identi
     }
 }
 
-/* The pipe is closed by exec, so end-of-file on it means that the program runs. */
-static bool judge(pid_t pid, int verdict_fd, struct verdict *verdict)
+enum judgement { RUNS, FAILED, DIED };
+
+static bool hear(int verdict_fd, struct verdict *verdict)
 {
     ssize_t size;
 
     do {
         size = read(verdict_fd, verdict, sizeof *verdict);
     } while (size < 0 && errno == EINTR);
-    if (size == 0)
-        return true;
-    if (size != (ssize_t)sizeof *verdict)
+    if (size > 0 && size != (ssize_t)sizeof *verdict)
         *verdict = (struct verdict){.stage = STAGE_SPAWN, .error = EIO};
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    return size != 0;
+}
+
+/* The pipe is closed by exec, so end-of-file on it means that the program runs; but for a child that was to say first
+ * that it is alive. */
+static enum judgement judge(const struct plan *plan, pid_t pid, int verdict_fd, struct verdict *verdict)
+{
+    enum judgement judgement;
+
+    if (plan->cgroup && !hear(verdict_fd, verdict))
+        judgement = DIED;
+    else if (plan->cgroup && verdict->stage != 0)
+        judgement = FAILED;
+    else
+        judgement = hear(verdict_fd, verdict) ? FAILED : RUNS;
+    while (judgement != RUNS && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
-    return false;
+    return judgement;
 }
 
 /* Ours, but for what --setenv says, the last of each name. NULL with the failure filled.
@@ -354,61 +378,77 @@ __attribute__((noinline)) static char **environment_for(const struct options *op
     return environment;
 }
 
-static pid_t start_outside(const struct plan *plan)
+static pid_t fork_program(struct plan *plan)
 {
-    pid_t pid = platform_fork_to_exec();
+    pid_t pid;
 
+    if (plan->cgroup)
+        pid = cgroup_fork(plan->cgroup, &plan->inside);
+    else
+        pid = platform_fork_to_exec();
     /* POSIX allows a child of vfork(2) next to nothing; platform.h says what the systems do where it is used. */
     if (pid == 0)
         become_program(plan); /* NOLINT */
     return pid;
 }
 
-static pid_t start_inside(struct plan *plan)
+static bool cannot_fork(const struct plan *plan, int error, struct failure *why)
 {
-    bool entered;
-    pid_t pid = cgroup_fork(plan->cgroup, &entered);
-
-    if (pid != 0)
-        return pid;
-    if (entered)
-        plan->cgroup = NULL;
-    become_program(plan);
-}
-
-static bool cannot_start(const struct options *options, const struct cgroup *cgroup, int error, struct failure *why)
-{
-    if (cgroup && error != EAGAIN && error != ENOMEM)
-        return cgroup_explain(cgroup, error, why);
+    if (plan->cgroup && error != EAGAIN && error != ENOMEM)
+        return cgroup_explain(plan->cgroup, error, why);
     return failed(why, STAGE_SPAWN, error,
                   "cannot make a process for '%s': %s (ulimit -u and the pids controller limit processes)",
-                  options->file, strerror(error));
+                  plan->options->file, strerror(error));
+}
+
+static bool died(const struct plan *plan, struct failure *why)
+{
+    return failed(why, STAGE_SPAWN, 0,
+                  "the new process for '%s' was killed before it could become the program (dmesg tells whether the "
+                  "kernel's OOM killer struck)",
+                  plan->options->file);
+}
+
+static enum judgement start_once(struct child *child, struct plan *plan, struct failure *why)
+{
+    enum judgement judgement = FAILED;
+    struct verdict verdict;
+    int ends[2];
+    int error;
+
+    if (!io_pipe(ends)) {
+        failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));
+        return FAILED;
+    }
+    plan->verdict_fd = ends[1];
+    child->pid = fork_program(plan);
+    error = errno;
+    io_close(&ends[1]);
+    if (child->pid < 0)
+        (void)cannot_fork(plan, error, why);
+    else if ((judgement = judge(plan, child->pid, ends[0], &verdict)) == FAILED)
+        (void)explain(plan->options, plan->identity, plan->cgroup, &verdict, why);
+    else if (judgement == DIED)
+        (void)died(plan, why);
+    io_close(&ends[0]);
+    return judgement;
 }
 
 static bool start(struct child *child, struct plan *plan, struct failure *why)
 {
-    const struct cgroup *cgroup = plan->cgroup;
-    struct verdict verdict;
-    int ends[2];
-    int error;
-    bool started;
+    enum judgement judgement;
 
     plan->environment = environment_for(plan->options, why);
     if (!plan->environment)
         return false;
-    if (!io_pipe(ends))
-        return failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));
     plan->parent = getpid();
-    plan->verdict_fd = ends[1];
-    child->pid = cgroup ? start_inside(plan) : start_outside(plan);
-    error = errno;
-    io_close(&ends[1]);
-    if (child->pid < 0)
-        started = cannot_start(plan->options, cgroup, error, why);
-    else if (!(started = judge(child->pid, ends[0], &verdict)))
-        (void)explain(plan->options, plan->identity, cgroup, &verdict, why);
-    io_close(&ends[0]);
-    return started;
+    plan->inside = true;
+    judgement = start_once(child, plan, why);
+    if (judgement == DIED && plan->inside) {
+        plan->inside = false;
+        judgement = start_once(child, plan, why);
+    }
+    return judgement == RUNS;
 }
 
 bool child_shares_group(const struct options *options, bool lifeline)

@@ -41,10 +41,10 @@ int check_run(struct options *options)
     return 1;
 }
 
-pid_t cgroup_fork(const struct cgroup *cgroup, bool *entered)
+pid_t cgroup_fork(const struct cgroup *cgroup, bool *inside)
 {
     (void)cgroup;
-    *entered = true;
+    *inside = false;
     return fork();
 }
 

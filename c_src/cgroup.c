@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -21,6 +22,7 @@
 #include "number.h"
 
 #define PATH_LONGEST 1024u /* bytes */
+#define SHOWN_MOST 300     /* bytes of a wrong one, so that there is room for the words */
 
 /* Extended attributes of cgroup2's directories are for everybody's use since Linux 5.7. Before, nothing is marked, and
  * what a dead helper left is found by no one but a start in the same place. */
@@ -74,30 +76,52 @@ static void wait_for_news(int events, int ms)
     (void)poll(&changed, 1, ms);
 }
 
-static bool kill_each(int directory, const char *name, void *context)
+/* All of them, however many: who is passed over forks again when the others are dead. */
+static void kill_members(int directory)
 {
     char text[4096];
+    int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    ssize_t size;
+    pid_t pid = 0;
+
+    while (fd >= 0 && (size = read(fd, text, sizeof text)) > 0)
+        for (ssize_t i = 0; i < size; i++) {
+            if (text[i] >= '0' && text[i] <= '9') {
+                pid = pid * 10 + (text[i] - '0');
+                continue;
+            }
+            if (pid > 1) /* 0 is one of another pid namespace */
+                (void)kill(pid, SIGKILL);
+            pid = 0;
+        }
+    io_close(&fd);
+}
+
+static bool kill_each(int directory, const char *name, void *context)
+{
     int fd = cgroup_directory(directory, name);
 
     (void)context;
-    if (fd < 0)
-        return true;
-    if (cgroup_read(fd, "cgroup.procs", text, sizeof text)) {
-        /* A number that was cut off at the end is another process's. */
-        char *end = strrchr(text, '\n');
-
-        for (const char *at = text; end && at < end; at = strchr(at, '\n') + 1) {
-            pid_t pid = 0;
-
-            for (const char *digit = at; *digit >= '0' && *digit <= '9'; digit++)
-                pid = pid * 10 + (*digit - '0');
-            if (pid > 1) /* 0 is one of another pid namespace */
-                (void)kill(pid, SIGKILL);
-        }
+    if (fd >= 0) {
+        kill_members(fd);
+        cgroup_children(fd, kill_each, NULL);
+        (void)close(fd);
     }
-    cgroup_children(fd, kill_each, NULL);
-    (void)close(fd);
     return true;
+}
+
+/* Visits that with as many descriptors as there can be, for it takes one for each level of what is nested. The limit
+ * is the program's, too, and so is put back. */
+static void at_any_depth(bool (*visit)(int directory, const char *name, void *context), int directory, const char *name)
+{
+    struct rlimit limit;
+    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0;
+
+    if (known)
+        (void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max});
+    (void)visit(directory, name, NULL);
+    if (known)
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* Before Linux 5.14. What is frozen can't fork, and its pid can't become a stranger's: it ends by nothing but a
@@ -109,7 +133,7 @@ static void freeze_and_kill(int directory)
     if (cgroup_write(directory, "cgroup.freeze", "1"))
         for (int tries = 0; !says(events, "frozen") && says(events, "populated") && tries < 100; tries++)
             wait_for_news(events, 10);
-    (void)kill_each(directory, ".", NULL);
+    at_any_depth(kill_each, directory, ".");
     (void)cgroup_write(directory, "cgroup.freeze", "0");
     io_close(&events);
 }
@@ -149,6 +173,24 @@ static bool remove_below(int directory, const char *name, void *context)
     return true;
 }
 
+static bool remove_at_any_depth(int directory, const char *name, void *context)
+{
+    (void)context;
+    at_any_depth(remove_below, directory, name);
+    return true;
+}
+
+/* Whether that is still the one of this name. A lock on one that has been removed protects nothing: another may have
+ * been made in its place. */
+static bool is_still(int directory, int parent, const char *name)
+{
+    struct stat found;
+    struct stat there;
+
+    return fstat(directory, &found) == 0 && fstatat(parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           found.st_ino == there.st_ino && found.st_dev == there.st_dev;
+}
+
 /* ---- What dead helpers have left ---- */
 
 static bool remove_stale(int parent, const char *name, void *context)
@@ -156,8 +198,9 @@ static bool remove_stale(int parent, const char *name, void *context)
     const struct cgroup *cgroup = context;
     int fd = cgroup_directory(parent, name);
 
-    if (fd >= 0 && mark_of(fd) == MARK_PROGRAM && flock(fd, LOCK_EX | LOCK_NB) == 0 && empty(fd, cgroup->without))
-        (void)remove_below(parent, name, NULL);
+    if (fd >= 0 && mark_of(fd) == MARK_PROGRAM && flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, parent, name) &&
+        empty(fd, cgroup->without))
+        at_any_depth(remove_below, parent, name);
     io_close(&fd);
     return true;
 }
@@ -167,8 +210,8 @@ static bool remove_stale(int parent, const char *name, void *context)
 static bool bad_path(const char *path, const char *why_not, struct failure *why)
 {
     return failed(why, STAGE_CGROUP, EINVAL,
-                  "'%s' is no cgroup's path: %s; it is relative to where cgroup2 is mounted, as in mygroup/test", path,
-                  why_not);
+                  "'%.*s' is no cgroup's path: %s; it is relative to where cgroup2 is mounted, as in mygroup/test",
+                  SHOWN_MOST, path, why_not);
 }
 
 bool cgroup_check_path(const char *path, struct failure *why)
@@ -194,7 +237,7 @@ bool cgroup_check_path(const char *path, struct failure *why)
     }
 }
 
-static bool cannot_make(const struct cgroup *cgroup, size_t size, int error, struct failure *why)
+static bool cannot(const char *what, const struct cgroup *cgroup, size_t size, int error, struct failure *why)
 {
     const char *remedy;
 
@@ -216,7 +259,7 @@ static bool cannot_make(const struct cgroup *cgroup, size_t size, int error, str
     default:
         remedy = "";
     }
-    return failed(why, STAGE_CGROUP, error, "cannot make the cgroup %s/%.*s: %s%s", cgroup->mount, (int)size,
+    return failed(why, STAGE_CGROUP, error, "cannot %s the cgroup %s/%.*s: %s%s", what, cgroup->mount, (int)size,
                   cgroup->path, strerror(error), remedy);
 }
 
@@ -279,6 +322,16 @@ static void remove_parents(const struct cgroup *cgroup)
     }
 }
 
+static bool not_bare(int directory, const char *name, void *context)
+{
+    bool *bare = context;
+
+    (void)directory;
+    (void)name;
+    *bare = false;
+    return false;
+}
+
 /* A helper that is about to start or has just ended holds the lock of an empty one for a moment. */
 static bool lock(const struct cgroup *cgroup, struct failure *why)
 {
@@ -306,20 +359,27 @@ static bool use(const struct cgroup *cgroup, struct failure *why)
                       "the cgroup %s/%s holds processes already, which are left alone: give a path of its own, or end "
                       "them first (echo 1 >%s/%s/cgroup.kill)",
                       cgroup->mount, cgroup->path, cgroup->mount, cgroup->path);
+    /* A process can be made in it all the same, but not be killed with it. */
+    if (faccessat(cgroup->directory, "cgroup.procs", W_OK, 0) < 0 && errno == EROFS)
+        return cannot("use", cgroup, strlen(cgroup->path), errno, why);
     return true;
 }
 
-/* Makes it and locks it before it is marked, so that nobody takes it for a dead helper's. */
+/* Makes it, marks it and locks it. Until it is locked others take it for a dead helper's and may remove it. */
 static bool make(struct cgroup *cgroup, int parent, const char *name)
 {
     if (mkdirat(parent, name, 0755) < 0)
         return false;
     cgroup->directory = cgroup_directory(parent, name);
-    if (cgroup->directory < 0 || flock(cgroup->directory, LOCK_EX) < 0)
-        return false;
-    set_mark(cgroup->directory, MARK_PROGRAM);
-    cgroup->made = true;
-    return true;
+    if (cgroup->directory >= 0)
+        set_mark(cgroup->directory, MARK_PROGRAM);
+    cgroup->made = cgroup->directory >= 0 && flock(cgroup->directory, LOCK_EX | LOCK_NB) == 0 &&
+                   is_still(cgroup->directory, parent, name);
+    if (!cgroup->made) {
+        io_close(&cgroup->directory);
+        errno = EEXIST;
+    }
+    return cgroup->made;
 }
 
 /* Whether such an error may be somebody else's doing, who removes what was found here, or makes what was not. */
@@ -347,7 +407,7 @@ static bool find_or_make(struct cgroup *cgroup, struct controllers *controllers,
         int error;
 
         if (parent < 0 && !worth_another_try(errno))
-            return cannot_make(cgroup, reached, errno, why);
+            return cannot("make", cgroup, reached, errno, why);
         if (parent < 0)
             continue;
         cgroup_children(parent, remove_stale, cgroup);
@@ -359,17 +419,24 @@ static bool find_or_make(struct cgroup *cgroup, struct controllers *controllers,
         if (made)
             return true;
         if (cgroup->directory < 0 && !worth_another_try(error))
-            return cannot_make(cgroup, reached, error, why);
+            return cannot("make", cgroup, reached, error, why);
         if (cgroup->directory < 0)
             continue;
         if (!use(cgroup, why))
             return false;
-        if (mark_of(cgroup->directory) != MARK_PROGRAM)
+        if (!is_still(cgroup->directory, cgroup->root, cgroup->path)) {
+            io_close(&cgroup->directory);
+            continue;
+        }
+        if (mark_of(cgroup->directory) != MARK_PROGRAM) {
+            cgroup->bare = true;
+            cgroup_children(cgroup->directory, not_bare, &cgroup->bare);
             return true;
+        }
         /* A dead helper's. */
         if (!empty(cgroup->directory, cgroup->without))
             return cannot_empty(cgroup, why);
-        (void)remove_below(cgroup->root, cgroup->path, NULL);
+        at_any_depth(remove_below, cgroup->root, cgroup->path);
         io_close(&cgroup->directory);
     }
     return failed(why, STAGE_CGROUP, EBUSY, "the cgroup %s/%s is removed by others as often as it is made",
@@ -408,6 +475,17 @@ static bool apply(const struct cgroup *cgroup, const struct settings *settings, 
         if (!cgroup_write(cgroup->directory, settings->list[i].key, settings->list[i].value))
             return cannot_set(cgroup, &settings->list[i], errno, why);
     return true;
+}
+
+/* A process that is made in one that is frozen doesn't run, not even as far as execve(2), and whoever waits for that
+ * waits for ever. */
+static bool check_frozen(const struct cgroup *cgroup, struct failure *why)
+{
+    if (!says(cgroup->events, "frozen"))
+        return true;
+    return failed(why, STAGE_CGROUP, EBUSY,
+                  "the cgroup %s/%s is frozen, and nothing would run in it: echo 0 >cgroup.freeze, there or above",
+                  cgroup->mount, cgroup->path);
 }
 
 static void note_figures(struct cgroup *cgroup)
@@ -450,7 +528,8 @@ bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct fa
         return false;
     }
     cgroup->events = open_events(cgroup->directory);
-    if (controllers_check(&controllers, cgroup->directory, cgroup->mount, cgroup->path, why) &&
+    if (check_frozen(cgroup, why) &&
+        controllers_check(&controllers, cgroup->directory, cgroup->mount, cgroup->path, why) &&
         apply(cgroup, &settings, why)) {
         note_figures(cgroup);
         return true;
@@ -565,9 +644,13 @@ bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
     bool there;
     int fd;
 
+    if (cgroup && cgroup->bare) {
+        cgroup_children(cgroup->directory, remove_at_any_depth, NULL);
+        return true;
+    }
     if (!cgroup || !cgroup->made)
         return true;
-    (void)remove_below(cgroup->root, cgroup->path, NULL);
+    at_any_depth(remove_below, cgroup->root, cgroup->path);
     fd = cgroup_directory(cgroup->root, cgroup->path);
     there = fd >= 0;
     io_close(&fd);

@@ -26,6 +26,7 @@ struct cgroup {
     int directory;      /* the cgroup's own, locked */
     int events;         /* its cgroup.events, which poll(2) tells of with POLLPRI */
     bool made;          /* by us, and so removed by us */
+    bool bare;          /* there before, with nothing nested: what is nested later is the program's */
     unsigned without;   /* of enum without */
     uint64_t oom_kills; /* these three as they were before */
     uint64_t user_us;
@@ -65,7 +66,8 @@ const char *cgroup_path(const struct cgroup *cgroup);
 /* What the program used in it, and whether the kernel's OOM killer struck: to be asked before it is removed. */
 void cgroup_figures(const struct cgroup *cgroup, struct ending *ending);
 
-/* Removes it, if it was made here, with what is nested in it. */
+/* Removes it, if it was made here, with what is nested in it. Of one that was there what the program has nested in it,
+ * if nothing was before. */
 bool cgroup_remove(const struct cgroup *cgroup, struct failure *why);
 
 /* Kills what a dead helper has left in the cgroup that the options name, and removes it, if a helper had made it. */

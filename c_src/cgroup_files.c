@@ -13,63 +13,6 @@
 
 #include "io.h"
 
-/* What comes behind so many spaces. */
-static const char *field(const char *line, unsigned number)
-{
-    while (line && number-- > 0) {
-        line = strchr(line, ' ');
-        if (line)
-            line++;
-    }
-    return line;
-}
-
-/* proc(5): space, tab, newline and backslash are written as three octal digits behind a backslash. */
-static char unescaped(const char **at)
-{
-    const char *digits = *at + 1;
-
-    if (**at != '\\' || digits[0] < '0' || digits[0] > '7' || digits[1] < '0' || digits[1] > '7' || digits[2] < '0' ||
-        digits[2] > '7')
-        return *(*at)++;
-    *at += 4;
-    return (char)((digits[0] - '0') * 64 + (digits[1] - '0') * 8 + (digits[2] - '0'));
-}
-
-/* proc(5), /proc/pid/mountinfo: the fifth field is the mount point. */
-static bool mount_point(const char *line, char mount[CGROUP_MOUNT_MOST])
-{
-    const char *at = field(line, 4);
-    size_t size = 0;
-
-    if (!at)
-        return false;
-    while (*at != ' ' && *at != '\0' && size < CGROUP_MOUNT_MOST - 1)
-        mount[size++] = unescaped(&at);
-    mount[size] = '\0';
-    return *at == ' ';
-}
-
-/* Behind a lone hyphen is the type. */
-bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST])
-{
-    return strstr(line, " - cgroup2 ") && mount_point(line, mount);
-}
-
-/* And behind that the source and the options, of which each controller is one. */
-bool cgroup_v1_mount_of(const char *line, const char *controller, char mount[CGROUP_MOUNT_MOST])
-{
-    const char *options = strstr(line, " - cgroup ");
-    size_t size = strlen(controller);
-
-    for (options = options ? field(options, 4) : NULL; options; options = strchr(options, ',')) {
-        options += *options == ',';
-        if (strncmp(options, controller, size) == 0 && (options[size] == ',' || options[size] == '\0'))
-            return mount_point(line, mount);
-    }
-    return false;
-}
-
 bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
 {
     static char text[4096]; /* the kernel's limit for a path is the longest part of a line */
@@ -147,23 +90,8 @@ bool cgroup_write(int directory, const char *file, const char *value)
 bool cgroup_number_in(int fd, const char *key, uint64_t *number)
 {
     char text[1024];
-    const char *at = text;
-    size_t size = strlen(key);
 
-    if (lseek(fd, 0, SEEK_SET) < 0 || !read_all(fd, text, sizeof text))
-        return false;
-    while (size > 0 && (strncmp(at, key, size) != 0 || at[size] != ' ')) {
-        at = strchr(at, '\n');
-        if (!at)
-            return false;
-        at++;
-    }
-    at += size > 0 ? size + 1 : 0;
-    if (*at < '0' || *at > '9')
-        return false;
-    for (*number = 0; *at >= '0' && *at <= '9'; at++)
-        *number = *number * 10 + (uint64_t)(*at - '0');
-    return true;
+    return lseek(fd, 0, SEEK_SET) == 0 && read_all(fd, text, sizeof text) && cgroup_number_of(text, key, number);
 }
 
 bool cgroup_number(int directory, const char *file, const char *key, uint64_t *number)
@@ -173,16 +101,6 @@ bool cgroup_number(int directory, const char *file, const char *key, uint64_t *n
 
     io_close(&fd);
     return there;
-}
-
-bool cgroup_has_word(const char *text, const char *word)
-{
-    size_t size = strlen(word);
-
-    for (const char *at = text; (at = strstr(at, word)); at += size)
-        if ((at == text || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\n' || at[size] == '\0'))
-            return true;
-    return false;
 }
 
 /* The kernel's struct linux_dirent64 (getdents64(2)). opendir(3) would need memory of malloc(3), which else nothing in

@@ -11,15 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CGROUP_MOUNT_MOST 256u /* bytes of a mount point's name */
+#include "cgroup_text.h"
 
-/* Whether that line of /proc/self/mountinfo (proc(5)) is of a cgroup2 file system; its mount point then. Pure. */
-bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST]);
-
-/* Whether it is of a cgroup v1 hierarchy with that controller; its mount point then. Pure. */
-bool cgroup_v1_mount_of(const char *line, const char *controller, char mount[CGROUP_MOUNT_MOST]);
-
-/* The first cgroup2 mount. ENODEV when there is none. */
+/* The first mount of a cgroup2 file system. ENODEV when there is none. */
 bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST]);
 
 /* A directory, closed on exec; -1 when it can't be opened. */
@@ -31,15 +25,11 @@ bool cgroup_read(int directory, const char *file, char *text, size_t size);
 /* Writes the value with one write(2), as the kernel wants it. */
 bool cgroup_write(int directory, const char *file, const char *value);
 
-/* The number behind that key of a flat keyed file (cgroup-v2.rst, "Format"), or the file's only value when the key is
- * empty. False where there is no such number. */
+/* cgroup_number_of() what such a file says. */
 bool cgroup_number(int directory, const char *file, const char *key, uint64_t *number);
 
 /* The same of an open file. With a file that poll(2) watches it has to be this: what was read is no news any more. */
 bool cgroup_number_in(int fd, const char *key, uint64_t *number);
-
-/* Whether one of the words in the text, which are separated by spaces or line ends, is that one. Pure. */
-bool cgroup_has_word(const char *text, const char *word);
 
 /* Calls `visit` for each directory in that one, until it returns false. It may remove the one that it is called for. */
 void cgroup_children(int directory, bool (*visit)(int directory, const char *name, void *context), void *context);

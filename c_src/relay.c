@@ -79,9 +79,11 @@ static void report(struct relay *relay, const struct failure *why)
         report_words("%s", why->words);
 }
 
-/* SIGCONT, because a stopped program would not notice the SIGTERM (as timeout(1) does). */
+/* SIGCONT, because a stopped program would not notice the SIGTERM (as timeout(1) does). In a hurry, because a program
+ * that forks without end would go on for seconds after its time is up, before our turn came. */
 static enum state terminate(struct relay *relay)
 {
+    platform_hurry();
     continue_keeper(relay);
     (void)kill(relay->tree.program, SIGTERM);
     (void)kill(relay->tree.program, SIGCONT);

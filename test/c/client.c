@@ -87,6 +87,13 @@ bool client_frame(struct client *client, struct frame *frame)
     return true;
 }
 
+static void take_started(struct client *client, const struct frame *frame)
+{
+    assert_true(frame->size >= 4 && frame->size - 4 < sizeof client->cgroup);
+    client->program = (pid_t)get_u32(frame->payload);
+    memcpy(client->cgroup, frame->payload + 4, frame->size - 4); /* the rest is zero */
+}
+
 static void take_data(struct client *client, int stream, const struct frame *frame)
 {
     size_t size = client->sizes[stream];
@@ -124,6 +131,7 @@ static void take_exited(struct client *client, const struct frame *frame)
     client->exited = true;
     client->signalled = frame->payload[0] == 1;
     client->code = get_u32(frame->payload + 1);
+    client->oom_killed = frame->payload[6] == 1;
     client->user_us = get_u64(frame->payload + 7);
     client->peak_bytes = get_u64(frame->payload + 23);
     client->stragglers = get_u32(frame->payload + 31);
@@ -143,8 +151,7 @@ bool client_step(struct client *client)
     switch (frame.tag) {
     case 'P':
         assert_int_equal(client->program, 0);
-        assert_int_equal(frame.size, 4);
-        client->program = (pid_t)get_u32(frame.payload);
+        take_started(client, &frame);
         break;
     case 'O':
     case 'E':

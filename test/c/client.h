@@ -24,6 +24,7 @@ struct client {
     int in;    /* to its standard input; -1 once closed */
     int out;
     pid_t program;
+    char cgroup[256]; /* its path; empty without one */
 
     /* What client_follow() has seen. */
     uint8_t *streams[2]; /* stdout and stderr */
@@ -39,6 +40,7 @@ struct client {
     bool exited; /* and then: */
     bool signalled;
     uint32_t code;
+    bool oom_killed;
     uint64_t user_us;
     uint64_t peak_bytes;
     uint32_t stragglers;

@@ -13,7 +13,7 @@ TEST_WARNINGS := $(filter-out -Werror,$(WARNINGS)) -Werror
 TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG) \
     $(if $(PORTABLE),-DPORTABLE=1 -DMUONTRAP_PORTABLE)
 
-PURE_MODULES := options protocol window failure format legacy
+PURE_MODULES := options protocol window failure format legacy cgroup_text
 PURE_TESTS := $(PURE_MODULES:%=test_%)
 TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_relay
 

@@ -12,6 +12,7 @@ defmodule MuonTrap do
 
     * `cmd/3` runs a program and collects its output, like `System.cmd/3`
     * `MuonTrap.Daemon` puts a long-running program into a supervision tree
+    * `check/1` says whether programs can be run in cgroups on this machine, and what is to be done if they can't
 
   From Erlang:
 
@@ -48,6 +49,24 @@ defmodule MuonTrap do
 
   `:uid`, `:gid` and `:groups` take root (or the capabilities CAP_SETUID and CAP_SETGID), and never root's own id 0.
 
+  These run the program in a cgroup of its own, where Linux has cgroups of version 2 (see `check/1`). Paths are relative to
+  where they are mounted, usually /sys/fs/cgroup.
+
+    * `:cgroup_base` - the cgroup below which a new one is made for the program, and removed at the end. It is made too if
+      it doesn't exist. `:auto` finds one: that which `config :muontrap, cgroup_base: "mycgroup"` names, else one below the
+      VM's own cgroup, if that was delegated to it (systemd's `Delegate=yes`). The VM, with all other processes in its
+      cgroup, moves to `muontrap.vm` in it first, because cgroups that have processes can't limit those below
+    * `:cgroup_path` - the cgroup to use, instead. If it exists it must hold no process, keeps the settings that it has,
+      and is left in place. Everything in it is killed when the program ends
+    * `:cgroup` - a map of settings such as `%{memory_max: 268_435_456, cpu_max: {50_000, 100_000}}`. The keys are listed
+      at `MuonTrap.Daemon.cgroup_config/1`
+    * `:cgroup_controllers` - list of controllers to enable, such as `["memory"]`. Those of the settings are anyway
+    * `:cgroup_sets` - list of settings `{controller, name, value}`, with the names of the files of version 2 or 1, such as
+      `{"memory", "memory.max", 268_435_456}` or `{"memory", "memory.limit_in_bytes", "268435456"}`
+
+  A program whose memory is used up is killed by the kernel's OOM killer: the status is 137 then, as of every program that
+  was ended by SIGKILL.
+
   ## Return values
 
     * `{collected, exit_status}` - the status is 0 to 255, 128 plus the signal's number when a signal ended the program
@@ -58,8 +77,8 @@ defmodule MuonTrap do
     * `ArgumentError` - an argument or option of the wrong type, an unknown option, or a null byte in a string
     * `ErlangError` with `original: :enoent` - there is no such program; `:eacces` - it may not be executed; another
       errno such as `:eloop` - its path can't be followed
-    * `MuonTrap.Error` - what only the helper can find out: a bad `:cd`, a user that may not be changed to, a file that
-      the kernel can't execute, or that the helper itself was killed
+    * `MuonTrap.Error` - what only the helper can find out: a bad `:cd`, a user that may not be changed to, a cgroup that
+      can't be made or limited so, a file that the kernel can't execute, or that the helper itself was killed
 
   ## Examples
 
@@ -84,6 +103,38 @@ defmodule MuonTrap do
     :cmd
     |> MuonTrap.Options.validate(command, args, opts)
     |> MuonTrap.Command.run()
+  end
+
+  @typedoc """
+  Something that running a program in a cgroup takes
+
+    * `:ok?` - whether it is there
+    * `:text` - what it is, in words
+    * `:remedy` - the commands for a shell that would mend it, where it isn't there and they would
+  """
+  @type point :: %{ok?: boolean(), text: String.t(), remedy: [String.t()]}
+
+  @doc """
+  Say whether a program could be run with these cgroup options, and if it couldn't, what would have to be done
+
+  The options are `:cgroup_base`, `:cgroup_path`, `:cgroup`, `:cgroup_controllers` and `:cgroup_sets` as for `cmd/3`.
+  Without any, it says what this machine has. No program is run and no cgroup made; only with `cgroup_base: :auto` the VM
+  moves to where it would move for a program.
+
+  It returns `{:ok, points}` when a program could be started so, and `{:error, points}` when it couldn't. The commands
+  of the points that are missing mend them:
+
+      {:error, points} = MuonTrap.check(cgroup_base: "mycgroup", cgroup_controllers: ["memory"])
+      for point <- points, not point.ok?, do: IO.puts([point.text, "\n", Enum.map(point.remedy, &["    ", &1, "\n"])])
+
+  Raises `ArgumentError` for an option that is unknown or of the wrong type, and `MuonTrap.Error` when the helper can't be
+  run.
+  """
+  @spec check(keyword()) :: {:ok | :error, [point()]}
+  def check(opts \\ []) do
+    opts
+    |> MuonTrap.Options.validate_check()
+    |> MuonTrap.Check.run()
   end
 
   @doc """

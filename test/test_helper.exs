@@ -6,7 +6,11 @@ left_out =
   [
     {:root, MuonTrap.Test.OS.root?(), "needs root"},
     {:linux, MuonTrap.Test.OS.linux_helper?(), "needs the helper built for Linux, not PORTABLE=1"},
-    {:musl, MuonTrap.Test.OS.static_helper?(), "needs the static helper (musl-gcc)"}
+    {:musl, MuonTrap.Test.OS.static_helper?(), "needs the static helper (musl-gcc)"},
+    {:cgroup_core, MuonTrap.Test.Cgroups.core?(),
+     "needs cgroup2 mounted, and #{MuonTrap.Test.Cgroups.base()} writable"},
+    {:cgroup_controllers, MuonTrap.Test.Cgroups.controllers?(["cpu", "cpuset", "memory", "pids"]),
+     "needs cgroup2 with the controllers cpu, cpuset, memory and pids in #{MuonTrap.Test.Cgroups.base()}"}
   ]
   |> Enum.reject(fn {_tag, can, _why} -> can end)
 

@@ -43,10 +43,22 @@ defmodule MuonTrap.Daemon do
     * `:stderr_to_stdout` - `true` to treat stderr as output. Without it stderr goes to where the VM's own goes
     * `:capture_stderr_only` - `true` to treat stderr as the output and throw stdout away
     * `:exit_status_to_reason` - a function from the exit status (0 to 255, 128 plus the signal's number when a signal
-      ended the program) to the reason that the daemon stops with. By default that is `:normal` for 0 and
-      `:error_exit_status` for all else
+      ended the program) to the reason that the daemon stops with. By default that is `:normal` for 0, `:oom_killed`
+      for another when the kernel's OOM killer struck in the program's cgroup, and `:error_exit_status` for all else
     * `:wait_for` - a function without arguments that is called before the program is started, in the daemon's `init`; the
       supervisor waits meanwhile. What it returns is ignored, and when it raises, the program isn't started
+
+  ## Cgroups
+
+  With `:cgroup_base` or `:cgroup_path` the program runs in a cgroup, see `MuonTrap.cmd/3` for these options and
+  `cgroup_path/1`, `cgroup_config/1`, `cgget/2`, `cgset/3` and `statistics/1` for what can be done with it while the
+  program runs:
+
+      {MuonTrap.Daemon,
+       ["long_running_command", ["arg1", "arg2"], [cgroup_base: "mycgroup", cgroup: %{memory_max: 268_435_456}]]}
+
+  When the kernel's OOM killer has struck in it, because memory as limited by `:memory_max` was used up, that is logged as
+  an error.
 
   ## Errors
 
@@ -57,7 +69,8 @@ defmodule MuonTrap.Daemon do
 
   use GenServer
 
-  alias MuonTrap.{Error, Lines, Options, Reaper}
+  alias MuonTrap.Cgroup.{Settings, Statistics}
+  alias MuonTrap.{Cgroup, Error, Lines, Options, Reaper}
 
   require Logger
 
@@ -140,10 +153,120 @@ defmodule MuonTrap.Daemon do
   def os_pid(server), do: GenServer.call(server, :os_pid)
 
   @doc """
+  Return the path of the program's cgroup
+
+  It is relative to where the cgroup2 file system is mounted, usually /sys/fs/cgroup: with `cgroup_base: "muontrap"` it is
+  one like `"muontrap/3f0c5a9be1d7"`. `nil` when the program runs in no cgroup of its own.
+
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"])
+      iex> MuonTrap.Daemon.cgroup_path(daemon)
+      nil
+      iex> GenServer.stop(daemon)
+      :ok
+  """
+  @spec cgroup_path(GenServer.server()) :: String.t() | nil
+  def cgroup_path(server), do: GenServer.call(server, :cgroup_path)
+
+  @doc """
+  Read a file of the program's cgroup, such as `"memory.current"` or `"cpu.stat"`
+
+  The kernel's Documentation/admin-guide/cgroup-v2.rst lists them; which of them are there depends on the controllers that
+  are enabled and on the kernel. The text is returned without the newline at its end:
+
+      {:ok, "268435456"} = MuonTrap.Daemon.cgget(daemon, "memory.max")
+
+  ## Errors
+
+    * `{:error, :no_cgroup}` - the program runs in no cgroup of its own
+    * `{:error, :enoent}` - there is no such file, or the cgroup has just been removed, because the program has ended
+    * `{:error, :einval}` - that can't be the name of such a file: it may have lower-case letters, digits, `_` and single
+      dots between them
+    * `{:error, posix}` - another error of open(2) or read(2), such as `:eacces`
+
+  ## Example
+
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"])
+      iex> MuonTrap.Daemon.cgget(daemon, "memory.max")
+      {:error, :no_cgroup}
+      iex> GenServer.stop(daemon)
+      :ok
+  """
+  @spec cgget(GenServer.server(), binary()) :: {:ok, String.t()} | {:error, File.posix() | :no_cgroup}
+  def cgget(server, variable_name) when is_binary(variable_name), do: GenServer.call(server, {:cgget, variable_name})
+
+  @doc """
+  Write to a file of the program's cgroup, while the program runs
+
+      :ok = MuonTrap.Daemon.cgset(daemon, "memory.max", "536870912")
+
+  ## Errors
+
+  Those of `cgget/2`, and what the kernel says of the value: `:einval` and `:erange` for one that the file doesn't take,
+  `:ebusy` for one that can't be had now.
+
+  ## Example
+
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"])
+      iex> MuonTrap.Daemon.cgset(daemon, "memory.max", "max")
+      {:error, :no_cgroup}
+      iex> GenServer.stop(daemon)
+      :ok
+  """
+  @spec cgset(GenServer.server(), binary(), binary()) :: :ok | {:error, File.posix() | :no_cgroup}
+  def cgset(server, variable_name, value) when is_binary(variable_name) and is_binary(value),
+    do: GenServer.call(server, {:cgset, variable_name, value})
+
+  @doc """
+  Return the settings of the program's cgroup, as the option `:cgroup` takes them
+
+  So one daemon's settings, also those that `cgset/3` has changed, can be given to another one:
+
+      config = MuonTrap.Daemon.cgroup_config(daemon)
+      MuonTrap.Daemon.start_link("another", [], cgroup_base: "mycgroup", cgroup: config)
+
+  The map is empty without a cgroup. The keys are the names of the cgroup's files with `_` for the dots; they are there as
+  far as the file is, and has a value that could be set:
+
+    * `:cpu_weight` - 1 to 10,000; the kernel's default is 100. Not there while `:cpu_idle` is `true`
+    * `:cpu_max` - `:max` or `{quota, period}` in microseconds
+    * `:cpu_idle` - `true` for the lowest priority of all
+    * `:memory_min`, `:memory_low` - bytes that are kept for it, or `:max`
+    * `:memory_high`, `:memory_max`, `:memory_swap_max` - bytes, which the kernel rounds down to pages, or `:max`
+    * `:memory_oom_group` - whether the OOM killer ends all processes of the cgroup or none
+    * `:pids_max` - number of processes and threads, or `:max`
+    * `:io_weight` - 1 to 10,000; the kernel's default is 100
+    * `:cpuset_cpus`, `:cpuset_mems` - numbers of CPUs and memory nodes as ranges such as `"0-3,5"`. Not there while they
+      are those of the cgroup above
+
+  ## Example
+
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"])
+      iex> MuonTrap.Daemon.cgroup_config(daemon)
+      %{}
+      iex> GenServer.stop(daemon)
+      :ok
+  """
+  @spec cgroup_config(GenServer.server()) :: %{optional(atom()) => term()}
+  def cgroup_config(server), do: GenServer.call(server, :cgroup_config)
+
+  @doc """
   Return statistics about the daemon
 
     * `:output_byte_count` - bytes of output that the program has written and that have been handled
-    * `:cgroup` - statistics of the cgroup, a map from file names to values; empty when there is no cgroup
+    * `:cgroup` - statistics of the program's cgroup, a map from names of files to values; empty when there is no cgroup
+
+  Of the cgroup there is, as far as its controllers are enabled and the kernel has it:
+
+    * `"memory.current"`, `"memory.peak"`, `"memory.swap.current"` - bytes
+    * `"memory.events"` - how often what happened: `"low"`, `"high"`, `"max"`, `"oom"`, `"oom_kill"`, ...
+    * `"memory.pressure"`, `"cpu.pressure"`, `"io.pressure"` - how long some or all of its processes waited, as
+      `%{"some" => %{"avg10" => 0.0, "avg60" => 0.0, "avg300" => 0.0, "total" => 0}, "full" => %{...}}`: percentages of
+      the last 10, 60 and 300 seconds, and microseconds in total
+    * `"cpu.stat"` - microseconds of CPU time: `"usage_usec"`, `"user_usec"`, `"system_usec"`; with the cpu controller also
+      the numbers of periods, `"nr_periods"` and `"nr_throttled"`, and `"throttled_usec"`
+    * `"pids.current"`, `"pids.peak"` - numbers of processes and threads
+    * `"pids.events"` - how often what happened: `"max"` for forks that failed
+    * `"cgroup.stat"` - `"nr_descendants"` and `"nr_dying_descendants"`, the cgroups in it
 
   ## Example
 
@@ -241,8 +364,31 @@ defmodule MuonTrap.Daemon do
   @impl GenServer
   def handle_call(:os_pid, _from, state), do: {:reply, MuonTrap.Port.os_pid(state.port) || :error, state}
 
+  def handle_call(:cgroup_path, _from, state), do: {:reply, MuonTrap.Port.cgroup(state.port), state}
+
+  def handle_call({:cgget, name}, _from, state),
+    do: {:reply, with_cgroup(state, {:error, :no_cgroup}, &Cgroup.read(&1, name)), state}
+
+  def handle_call({:cgset, name, value}, _from, state),
+    do: {:reply, with_cgroup(state, {:error, :no_cgroup}, &Cgroup.write(&1, name, value)), state}
+
+  def handle_call(:cgroup_config, _from, state), do: {:reply, with_cgroup(state, %{}, &Settings.read/1), state}
+
   def handle_call(:statistics, _from, state) do
-    {:reply, %{output_byte_count: MuonTrap.Port.received(state.port), cgroup: %{}}, state}
+    statistics = %{
+      output_byte_count: MuonTrap.Port.received(state.port),
+      cgroup: with_cgroup(state, %{}, &Statistics.read/1)
+    }
+
+    {:reply, statistics, state}
+  end
+
+  # In this process and not in the caller, which may be on another machine.
+  defp with_cgroup(state, without, fun) do
+    case MuonTrap.Port.cgroup(state.port) do
+      nil -> without
+      path -> fun.(path)
+    end
   end
 
   @impl GenServer
@@ -261,6 +407,7 @@ defmodule MuonTrap.Daemon do
   # What the user's functions do comes once the port has left the state: should one raise, terminate/2 is called with the
   # state from before, and must not wait for an end that has been told already.
   defp handle_event({:exited, ending}, state) do
+    if ending.oom_killed, do: log_oom(ending, state)
     MuonTrap.Port.close(state.port)
     {:noreply, %{state | port: nil}, {:continue, {:exited, ending}}}
   end
@@ -310,10 +457,19 @@ defmodule MuonTrap.Daemon do
 
   defp reason(%{status: status}, %{options: %{exit_status_to_reason: to_reason}}), do: to_reason.(status)
   defp reason(%{status: 0}, _state), do: :normal
+  defp reason(%{oom_killed: true}, _state), do: :oom_killed
 
   defp reason(ending, state) do
     Logger.error("#{state.options.cmd}: the process #{describe(ending)}")
     :error_exit_status
+  end
+
+  # Whatever reason is made of it, and even if the program has coped with the loss of a child.
+  defp log_oom(ending, state) do
+    Logger.error(
+      "#{state.options.cmd}: the kernel's OOM killer struck in the cgroup #{MuonTrap.Port.cgroup(state.port)}, because the " <>
+        "memory that it may use (memory_max) or that the machine has was used up; the process #{describe(ending)}"
+    )
   end
 
   defp describe(%{signal: nil, status: status}), do: "exited with status #{status}"

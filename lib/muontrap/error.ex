@@ -11,8 +11,8 @@ defmodule MuonTrap.Error do
 
   Fields:
 
-    * `:stage` - what was being done: `:options`, `:setup`, `:spawn`, `:cd`, `:groups`, `:gid`, `:uid`, `:exec`,
-      `:protocol`, `:relay` or `:sweep`
+    * `:stage` - what was being done: `:options`, `:setup`, `:cgroup`, `:spawn`, `:cd`, `:groups`, `:gid`, `:uid`,
+      `:exec`, `:protocol`, `:relay` or `:sweep`
     * `:reason` - the errno as an atom such as `:eperm`, or `:failed` where no system call failed. `:vanished` when the
       helper's processes were killed
     * `:message` - a sentence that says what was tried, on what, why it failed and what to do about it

@@ -3,7 +3,9 @@
 
 defmodule MuonTrap.Helper do
   @moduledoc false
-  # Where the helper program is.
+  # Where the helper program is, and what it says when it is run for a word of its own and not for a program.
+
+  alias MuonTrap.Error
 
   @doc """
   Its path as the VM has it, which a string need not be able to express (`file:native_name_encoding/0`)
@@ -13,6 +15,64 @@ defmodule MuonTrap.Helper do
     case :code.lib_dir(:muontrap) do
       {:error, :bad_name} -> raise "the application :muontrap is not in the code path"
       dir -> dir ++ ~c"/priv/muontrap"
+    end
+  end
+
+  @doc """
+  Open a port to it; raises `MuonTrap.Error` when it isn't there
+  """
+  @spec open(list()) :: port()
+  def open(port_options) do
+    Port.open({:spawn_executable, path()}, port_options)
+  rescue
+    # The program that it is to run has been looked for before.
+    error in ErlangError ->
+      if error.original in [:enoent, :eacces],
+        do: raise(missing(error.original)),
+        else: reraise(error, __STACKTRACE__)
+  end
+
+  defp missing(reason) do
+    %Error{
+      stage: :setup,
+      reason: reason,
+      message:
+        "MuonTrap's helper program is not at #{MuonTrap.muontrap_path()}, or may not be executed: compile muontrap again " <>
+          "(mix deps.compile muontrap --force)"
+    }
+  end
+
+  @doc """
+  Run it with these arguments to its end, and return what it wrote and its exit status
+  """
+  @spec run([String.t()]) :: {binary(), non_neg_integer()}
+  def run(args), do: args |> run_options() |> open() |> finish()
+
+  @doc """
+  The same with another program, of which the path is known
+
+  As `System.cmd/3`, but without the message that a process which traps exits gets from that.
+  """
+  @spec run(Path.t(), [String.t()]) :: {binary(), non_neg_integer()}
+  def run(program, args), do: {:spawn_executable, program} |> Port.open(run_options(args)) |> finish()
+
+  defp run_options(args), do: [:binary, :exit_status, :stderr_to_stdout, :hide, args: args]
+
+  defp finish(port) do
+    result = collect(port, [])
+    Process.unlink(port)
+
+    receive do
+      {:EXIT, ^port, _reason} -> result
+    after
+      0 -> result
+    end
+  end
+
+  defp collect(port, output) do
+    receive do
+      {^port, {:data, data}} -> collect(port, [output, data])
+      {^port, {:exit_status, status}} -> {IO.iodata_to_binary(output), status}
     end
   end
 end

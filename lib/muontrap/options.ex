@@ -8,9 +8,13 @@ defmodule MuonTrap.Options do
 
   require Logger
 
+  alias MuonTrap.Cgroup
+  alias MuonTrap.Cgroup.Settings
+
   # The helper's own bounds: WINDOW_FIXED_MOST and INT_MAX.
   @most 0x7FFFFFFF
 
+  @cgroup [:cgroup_base, :cgroup_path, :cgroup, :cgroup_controllers, :cgroup_sets]
   @common [
     :cd,
     :env,
@@ -23,8 +27,10 @@ defmodule MuonTrap.Options do
     :uid,
     :gid,
     :groups
+    | @cgroup
   ]
   @allowed %{
+    check: @cgroup,
     cmd: @common ++ [:into, :timeout],
     daemon:
       @common ++
@@ -80,20 +86,33 @@ defmodule MuonTrap.Options do
   def validate(context, command, args, opts) when context in [:cmd, :daemon] do
     check_command!(context, command)
     check_args!(context, args)
+    options = check_options!(context, opts)
+    Map.merge(options, %{cmd: find!(command, args, opts), args: args})
+  end
 
+  @doc """
+  Check the options of `MuonTrap.check/1`, and return them as a map
+
+  Raises `ArgumentError` as `validate/4` does.
+  """
+  @spec validate_check(keyword()) :: map()
+  def validate_check(opts), do: check_options!(:check, opts)
+
+  defp check_options!(context, opts) do
     unless Keyword.keyword?(opts),
       do: raise(ArgumentError, "options for #{operation(context)} must be a keyword list, got: #{inspect(opts)}")
 
     options = Enum.reduce(opts, defaults(context), &put!(context, &1, &2))
     check_combination!(context, options)
-    Map.merge(options, %{cmd: find!(command, args, opts), args: args})
+    options
   end
 
   defp defaults(:cmd), do: %{into: ""}
-  defp defaults(:daemon), do: %{}
+  defp defaults(_context), do: %{}
 
   defp operation(:cmd), do: "MuonTrap.cmd/3"
   defp operation(:daemon), do: "MuonTrap.Daemon.start_link/3"
+  defp operation(:check), do: "MuonTrap.check/1"
 
   defp check_command!(context, command) do
     unless text?(command) do
@@ -135,6 +154,21 @@ defmodule MuonTrap.Options do
       raise ArgumentError,
             "the options :stderr_to_stdout and :capture_stderr_only for #{operation(context)} exclude each other"
     end
+
+    if options[:cgroup_base] && options[:cgroup_path] do
+      raise ArgumentError,
+            "the options :cgroup_base and :cgroup_path for #{operation(context)} exclude each other: with the first a new " <>
+              "cgroup is made below it, with the second that very cgroup is used"
+    end
+
+    # An empty map is what MuonTrap.Daemon.cgroup_config/1 returns without a cgroup.
+    with false <- is_map_key(options, :cgroup_base) or is_map_key(options, :cgroup_path),
+         name when name != nil <-
+           Enum.find([:cgroup, :cgroup_controllers, :cgroup_sets], &(Map.get(options, &1, []) not in [[], %{}])) do
+      raise ArgumentError,
+            "the option #{inspect(name)} for #{operation(context)} needs :cgroup_base, below which a new cgroup is made, " <>
+              "or :cgroup_path, the cgroup to use"
+    end
   end
 
   defp check(:into, value),
@@ -168,6 +202,31 @@ defmodule MuonTrap.Options do
     do:
       expect(is_list(value) and proper?(value) and Enum.all?(value, &group?/1), "a list of positive numbers and names")
 
+  defp check(:cgroup, value), do: Settings.check(value)
+  defp check(:cgroup_base, :auto), do: :ok
+
+  defp check(name, value) when name in [:cgroup_base, :cgroup_path] do
+    expect(
+      Cgroup.path?(value),
+      "a path below the mount of cgroup2 as a string#{if name == :cgroup_base, do: ", or :auto"}, without leading or " <>
+        ~s(trailing slash, empty parts, parts "." or ".." and null bytes)
+    )
+  end
+
+  defp check(:cgroup_controllers, value),
+    do:
+      expect(
+        is_list(value) and proper?(value) and Enum.all?(value, &controller?/1),
+        ~s(a list of names such as "memory")
+      )
+
+  defp check(:cgroup_sets, value) do
+    expect(
+      is_list(value) and proper?(value) and Enum.all?(value, &cgroup_set?/1),
+      ~s(a list of {controller, name, value} such as {"memory", "memory.max", 268_435_456}, the value a string or integer)
+    )
+  end
+
   # nil is no name, for callers who pass on an option of their own.
   defp check(:name, value), do: expect(value == nil or name?(value), "an atom, {:global, term} or {:via, module, term}")
 
@@ -190,6 +249,12 @@ defmodule MuonTrap.Options do
   # (uid_t)-1 and (gid_t)-1 mean "leave it as it is" to the system calls, so they are no ids.
   defp id?(value), do: (is_integer(value) and value > 0 and value < 0xFFFFFFFF) or (text?(value) and value != "")
   defp group?(value), do: id?(value) and not (is_binary(value) and String.contains?(value, ","))
+  defp controller?(value), do: text?(value) and value != ""
+
+  defp cgroup_set?({controller, name, value}),
+    do: controller?(controller) and Cgroup.file_name?(name) and (is_integer(value) or text?(value))
+
+  defp cgroup_set?(_value), do: false
   defp log_level?(value), do: value in [:emergency, :alert, :critical, :error, :warning, :warn, :notice, :info, :debug]
   defp mfargs?({module, function, args}), do: is_atom(module) and is_atom(function) and is_list(args)
   defp mfargs?(_value), do: false

@@ -9,15 +9,18 @@ defmodule MuonTrap.Port do
   # The helper leaves after it has told all and the port is closed here, so no acknowledgement meets a closed pipe. When it
   # leaves before, the port has its exit status, which comes after all frames, and then closes by itself.
 
+  alias MuonTrap.Cgroup.Settings
   alias MuonTrap.{Error, Protocol, Reaper}
 
-  @enforce_keys [:port, :monitor, :keeper]
-  defstruct [:port, :monitor, :keeper, spoken: false, received: 0, acknowledged: 0, discarding: false]
+  @enforce_keys [:port, :monitor, :reaper, :keeper]
+  defstruct [:port, :monitor, :reaper, :keeper, :cgroup, spoken: false, received: 0, acknowledged: 0, discarding: false]
 
   @opaque t :: %__MODULE__{
             port: port(),
             monitor: reference(),
+            reaper: pid(),
             keeper: pos_integer() | nil,
+            cgroup: String.t() | nil,
             spoken: boolean(),
             received: non_neg_integer(),
             acknowledged: non_neg_integer(),
@@ -25,33 +28,35 @@ defmodule MuonTrap.Port do
           }
 
   @doc """
-  Start the helper with validated options
+  Start the helper with validated options, in which a `:cgroup_base` has become a `:cgroup_path`
 
   The next event is `{:started, pid, cgroup_path}` or `{:error, error}`. `key` is what a successor may wait for, see
   `MuonTrap.Reaper`.
   """
   @spec open(map(), term()) :: t()
   def open(options, key \\ nil) do
-    port = open_port(options)
+    port = MuonTrap.Helper.open(port_options(options))
     # At once, so that the number is there even when the helper has left since.
     keeper = Port.info(port, :os_pid)
     monitor = Port.monitor(port)
-    Reaper.start(port, key)
-    %__MODULE__{port: port, monitor: monitor, keeper: with({:os_pid, pid} <- keeper, do: pid)}
+    reaper = Reaper.start(port, key)
+    %__MODULE__{port: port, monitor: monitor, reaper: reaper, keeper: with({:os_pid, pid} <- keeper, do: pid)}
   end
 
   @doc """
-  Open the port and wait until the program runs
+  Choose the program's cgroup, open the port and wait until the program runs
   """
   @spec start(map(), term()) :: {:ok, t()} | {:error, Error.t()}
   def start(options, key \\ nil) do
-    case next(open(options, key), :infinity) do
-      {{:started, _pid, _cgroup_path}, port} ->
-        {:ok, port}
+    with {:ok, options} <- MuonTrap.Cgroup.choose(options) do
+      case next(open(options, key), :infinity) do
+        {{:started, _pid, _cgroup}, port} ->
+          {:ok, port}
 
-      {{:error, error}, port} ->
-        close(port)
-        {:error, error}
+        {{:error, error}, port} ->
+          close(port)
+          {:error, error}
+      end
     end
   end
 
@@ -65,7 +70,7 @@ defmodule MuonTrap.Port do
     receive do
       {^port, {:data, frame}} -> decoded(state, Protocol.decode(frame))
       {^port, {:exit_status, status}} -> {{:error, left(state, status)}, state}
-      {:DOWN, ^monitor, :port, _port, _reason} -> {{:error, vanished()}, state}
+      {:DOWN, ^monitor, :port, _port, _reason} -> {{:error, vanished(state)}, state}
     after
       timeout -> :timeout
     end
@@ -81,12 +86,23 @@ defmodule MuonTrap.Port do
     do: {{:error, left(state, status)}, state}
 
   def handle(%__MODULE__{monitor: monitor} = state, {:DOWN, monitor, :port, _port, _reason}),
-    do: {{:error, vanished()}, state}
+    do: {{:error, vanished(state)}, state}
 
   def handle(%__MODULE__{}, _message), do: :unknown
 
   defp decoded(state, {stream, data} = event) when stream in [:stdout, :stderr],
     do: {event, %{state | received: state.received + byte_size(data)}}
+
+  # The reaper kills and removes the cgroup should the helper vanish while the program is in it.
+  defp decoded(state, {:started, _pid, cgroup} = event) when cgroup != "" do
+    Reaper.entrust(state.reaper, cgroup)
+    {event, %{state | spoken: true, cgroup: cgroup}}
+  end
+
+  defp decoded(%{cgroup: cgroup} = state, {:exited, _ending} = event) when cgroup != nil do
+    Reaper.entrust(state.reaper, nil)
+    {event, state}
+  end
 
   defp decoded(state, event), do: {event, %{state | spoken: true}}
 
@@ -153,6 +169,12 @@ defmodule MuonTrap.Port do
   def os_pid(%__MODULE__{keeper: keeper}), do: keeper
 
   @doc """
+  The path of the cgroup that the program is in, relative to the mount; `nil` without one
+  """
+  @spec cgroup(t()) :: String.t() | nil
+  def cgroup(%__MODULE__{cgroup: cgroup}), do: cgroup
+
+  @doc """
   How many bytes the program has written, as far as they have come
   """
   @spec received(t()) :: non_neg_integer()
@@ -175,7 +197,7 @@ defmodule MuonTrap.Port do
   end
 
   # Before its first frame the helper can't have been started: the VM's child of that name leaves with the errno of exec.
-  defp left(%{spoken: true}, _status), do: vanished()
+  defp left(%{spoken: true} = state, _status), do: vanished(state)
 
   defp left(_state, status) do
     {reason, why} =
@@ -197,33 +219,16 @@ defmodule MuonTrap.Port do
     %Error{stage: :setup, reason: reason, message: "cannot execute the helper #{MuonTrap.muontrap_path()}: #{why}"}
   end
 
-  defp vanished() do
+  # What the keeper could not do any more is done when the reaper has ended.
+  defp vanished(state) do
+    Reaper.await_end(state.reaper)
+
     %Error{
       stage: :relay,
       reason: :vanished,
       message:
         "the helper was killed before it could tell how the program ended; the program and its descendants have been " <>
           "killed, and the last of their output may be missing (dmesg tells whether the kernel's OOM killer struck)"
-    }
-  end
-
-  defp open_port(options) do
-    Port.open({:spawn_executable, MuonTrap.Helper.path()}, port_options(options))
-  rescue
-    # The program's own have been looked for before.
-    error in ErlangError ->
-      if error.original in [:enoent, :eacces],
-        do: raise(no_helper(error.original)),
-        else: reraise(error, __STACKTRACE__)
-  end
-
-  defp no_helper(reason) do
-    %Error{
-      stage: :setup,
-      reason: reason,
-      message:
-        "MuonTrap's helper program is not at #{MuonTrap.muontrap_path()}, or may not be executed: compile muontrap again " <>
-          "(mix deps.compile muontrap --force)"
     }
   end
 
@@ -256,7 +261,21 @@ defmodule MuonTrap.Port do
   defp helper_arg({:uid, user}), do: ["--uid", "#{user}"]
   defp helper_arg({:gid, group}), do: ["--gid", "#{group}"]
   defp helper_arg({:groups, groups}), do: ["--groups", Enum.map_join(groups, ",", &to_string/1)]
+  defp helper_arg({:cgroup_path, path}), do: ["--group", path]
+  defp helper_arg({:cgroup_controllers, names}), do: Enum.flat_map(names, &["--controller", &1])
+  defp helper_arg({:cgroup, settings}), do: settings |> Settings.render() |> Enum.flat_map(&setting/1)
+
+  # The controllers, too, that the user has named, although the helper would know them by the settings.
+  defp helper_arg({:cgroup_sets, sets}) do
+    controllers = sets |> Enum.map(fn {controller, _name, _value} -> controller end) |> Enum.uniq()
+
+    Enum.flat_map(controllers, &["--controller", &1]) ++
+      Enum.flat_map(sets, fn {_controller, name, value} -> setting({name, value}) end)
+  end
+
   defp helper_arg(_other), do: []
+
+  defp setting({name, value}), do: ["--set", "#{name}=#{value}"]
 
   defp empty_variable({name, ""}), do: ["--setenv", name <> "="]
   defp empty_variable(_other), do: []

@@ -11,8 +11,13 @@ defmodule MuonTrap.Reaper do
   # Whoever is about to start a successor waits for that with `await/1`.
   #
   # The owner is spared the port's exit signals, too: it learns of the port's end by a monitor.
+  #
+  # When both processes of the helper were killed, nobody else is left who could kill what is in the program's cgroup. So
+  # the owner entrusts that to the reaper while the program runs, and it is done when the reaper has ended.
 
-  alias MuonTrap.Protocol
+  alias MuonTrap.{Helper, Protocol}
+
+  require Logger
 
   @registry MuonTrap.Reaper.Registry
 
@@ -26,7 +31,7 @@ defmodule MuonTrap.Reaper do
   The caller stays its owner and gets its messages. With `{key, parent}` instead of `nil`, `await/1` finds the reaper by
   the key. An owner whose parent has died is about to die, even if it takes its time.
   """
-  @spec start(port(), term()) :: :ok
+  @spec start(port(), term()) :: pid()
   def start(port, key) do
     owner = self()
     {reaper, monitor} = spawn_monitor(fn -> init(port, owner, key) end)
@@ -37,7 +42,28 @@ defmodule MuonTrap.Reaper do
     end
 
     Process.demonitor(monitor, [:flush])
+    reaper
+  end
+
+  @doc """
+  Have the cgroup killed and removed when the port has ended, or no longer, with `nil`
+  """
+  @spec entrust(pid(), String.t() | nil) :: :ok
+  def entrust(reaper, cgroup) do
+    send(reaper, {:cgroup, cgroup})
     :ok
+  end
+
+  @doc """
+  Wait until the port has ended, and what was entrusted is done
+  """
+  @spec await_end(pid()) :: :ok
+  def await_end(reaper) do
+    monitor = Process.monitor(reaper)
+
+    receive do
+      {:DOWN, ^monitor, :process, _reaper, _reason} -> :ok
+    end
   end
 
   @doc """
@@ -48,13 +74,9 @@ defmodule MuonTrap.Reaper do
     # For a script that has the library in its path, but has not started it as an application.
     unless Process.whereis(@registry), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
 
-    for {reaper, {owner, parent}} <- Registry.lookup(@registry, key), dead?(owner) or dead?(parent) do
-      monitor = Process.monitor(reaper)
-
-      receive do
-        {:DOWN, ^monitor, :process, _reaper, _reason} -> :ok
-      end
-    end
+    for {reaper, {owner, parent}} <- Registry.lookup(@registry, key),
+        dead?(owner) or dead?(parent),
+        do: await_end(reaper)
 
     :ok
   end
@@ -67,29 +89,72 @@ defmodule MuonTrap.Reaper do
     monitor = Process.monitor(owner)
     with {key, parent} <- key, do: {:ok, _registry} = Registry.register(@registry, key, {owner, parent})
     send(owner, {self(), :linked})
+    port |> watch(monitor, nil) |> clean()
+  end
 
+  # Returns the cgroup that nobody has seen to.
+  defp watch(port, monitor, cgroup) do
     receive do
-      {:EXIT, ^port, _reason} -> :ok
-      {:DOWN, ^monitor, :process, _owner, _reason} -> stop(port)
+      {:cgroup, cgroup} -> watch(port, monitor, cgroup)
+      {:EXIT, ^port, _reason} -> last_word(cgroup)
+      {:DOWN, ^monitor, :process, _owner, _reason} -> stop(port, cgroup)
     end
   end
 
-  defp stop(port) do
+  # Owner and port are two senders, so the order of what they send is not sure.
+  defp last_word(cgroup) do
+    receive do
+      {:cgroup, cgroup} -> last_word(cgroup)
+    after
+      0 -> cgroup
+    end
+  end
+
+  defp stop(port, cgroup) do
     Port.connect(port, self())
     Port.command(port, Protocol.encode(:stop))
 
     # The last that is ever written: the helper doesn't wait for the port to be closed then, but leaves when all is dead.
     Port.command(port, Protocol.encode(:discard))
-    await_end(port)
+    drain(port, cgroup)
   rescue
     # The port has closed in the meantime.
-    ArgumentError -> :ok
+    ArgumentError -> cgroup
   end
 
-  defp await_end(port) do
+  defp drain(port, cgroup) do
     receive do
-      {^port, _message} -> await_end(port)
-      {:EXIT, ^port, _reason} -> :ok
+      {^port, {:data, frame}} -> drain(port, after_frame(Protocol.decode(frame), cgroup))
+      {^port, _message} -> drain(port, cgroup)
+      {:EXIT, ^port, _reason} -> cgroup
+    end
+  end
+
+  defp after_frame({:started, _pid, cgroup}, nil) when cgroup != "", do: cgroup
+  defp after_frame({:exited, _ending}, _cgroup), do: nil
+  defp after_frame(_event, cgroup), do: cgroup
+
+  # A process that is being killed closes its output before it lets go of the cgroup, so that this may have to be tried
+  # again.
+  @tries 100
+  @between_tries 10
+
+  defp clean(cgroup, tries \\ @tries)
+  defp clean(nil, _tries), do: :ok
+
+  defp clean(cgroup, tries) do
+    case Helper.run(["--clean", "--group", cgroup]) do
+      {_said, 0} ->
+        :ok
+
+      {said, _status} when tries == 0 ->
+        Logger.error("a helper was killed, and what it ran in the cgroup #{cgroup} is left: #{String.trim(said)}")
+
+      _refused ->
+        receive do
+        after
+          @between_tries -> clean(cgroup, tries - 1)
+        end
     end
   end
 end

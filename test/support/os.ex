@@ -16,6 +16,12 @@ defmodule MuonTrap.Test.OS do
   # An ELF file with a program interpreter is dynamically linked (elf(5), PT_INTERP).
   def static_helper?(), do: not String.contains?(File.read!(MuonTrap.muontrap_path()), ["/lib64/ld-linux", "/lib/ld-"])
 
+  @doc "Whether the helper's usage has that option"
+  def helper_says?(option) do
+    {usage, 0} = System.cmd(MuonTrap.muontrap_path(), ["--help"])
+    usage =~ option
+  end
+
   @doc "A new mark"
   def mark(), do: "m#{System.unique_integer([:positive])}-#{System.pid()}-#{:rand.uniform(1_000_000_000)}"
 

@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Cgroup do
+  @moduledoc false
+  # A program's cgroup as the library sees it: its path, and the files in its directory. Making, limiting, killing and
+  # removing it is the helper's.
+  #
+  # Paths are relative to the mount of the cgroup2 file system, as the helper's are.
+
+  alias MuonTrap.Cgroup.{Delegation, Mount}
+  alias MuonTrap.Error
+
+  @doc """
+  Whether it is the path of a cgroup: names with single slashes between them, none of which leads upwards
+  """
+  @spec path?(term()) :: boolean()
+  def path?(path) do
+    is_binary(path) and not String.contains?(path, <<0>>) and
+      path |> String.split("/") |> Enum.all?(&(&1 not in ["", ".", ".."]))
+  end
+
+  @doc """
+  Whether it is the name of a file that a cgroup's directory may have, which never leads out of it
+  """
+  @spec file_name?(term()) :: boolean()
+  def file_name?(name), do: is_binary(name) and name =~ ~r/\A[a-z0-9_]+(\.[a-z0-9_]+)*\z/
+
+  @doc """
+  Turn the option `:cgroup_base`, if it is there, into a `:cgroup_path` that nobody else has
+
+  With `:auto` the VM may move to another cgroup first, see `MuonTrap.Cgroup.Delegation`.
+  """
+  @spec choose(map()) :: {:ok, map()} | {:error, Error.t()}
+  def choose(%{cgroup_base: :auto} = options) do
+    with {:ok, base} <- Delegation.base(), do: choose(%{options | cgroup_base: base})
+  end
+
+  def choose(%{cgroup_base: base} = options),
+    do: {:ok, options |> Map.delete(:cgroup_base) |> Map.put(:cgroup_path, "#{base}/#{fresh_name()}")}
+
+  def choose(options), do: {:ok, options}
+
+  # Neither of the process's random numbers, which its user may have seeded, nor of the application :crypto, which a
+  # release need not have. The rest is for a system without /dev/urandom.
+  defp fresh_name() do
+    noise = File.open("/dev/urandom", [:read, :raw], &:file.read(&1, 16))
+
+    {noise, System.pid(), System.os_time(), make_ref()}
+    |> :erlang.term_to_binary()
+    |> :erlang.md5()
+    |> binary_part(0, 6)
+    |> Base.encode16(case: :lower)
+  end
+
+  @doc """
+  What is in a file of the cgroup, without the newline at its end
+  """
+  @spec read(String.t(), String.t()) :: {:ok, String.t()} | {:error, File.posix()}
+  def read(path, name) do
+    with {:ok, file} <- file(path, name),
+         {:ok, text} <- File.read(file),
+         do: {:ok, String.trim_trailing(text, "\n")}
+  end
+
+  @doc """
+  Write to a file of the cgroup, in one write(2) as the kernel wants it
+  """
+  @spec write(String.t(), String.t(), String.t()) :: :ok | {:error, File.posix()}
+  def write(path, name, value) do
+    # Opened for writing, a file that is missing would be one that may not be made: :eacces.
+    with {:ok, file} <- file(path, name),
+         {:ok, _stat} <- File.stat(file),
+         do: File.write(file, value)
+  end
+
+  @doc """
+  What the function makes of each of these files' texts, without the files that can't be read
+  """
+  @spec read_all(String.t(), [{key, String.t(), kind}], (kind, String.t() -> {:ok, term()} | :error)) :: %{
+          key => term()
+        }
+        when key: term(), kind: term()
+  def read_all(path, files, parse) do
+    for {key, name, kind} <- files,
+        {:ok, text} <- [read(path, name)],
+        {:ok, value} <- [parse.(kind, text)],
+        into: %{} do
+      {key, value}
+    end
+  end
+
+  defp file(path, name) do
+    with true <- file_name?(name),
+         {:ok, mount} <- Mount.find() do
+      {:ok, Path.join([mount.point, path, name])}
+    else
+      false -> {:error, :einval}
+      {:error, reason} -> {:error, reason}
+    end
+  end
+end

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Cgroup.MountTest do
+  use ExUnit.Case, async: true
+
+  alias MuonTrap.Cgroup.Mount
+
+  @pure """
+  22 28 0:20 / /sys rw,nosuid,nodev,noexec,relatime shared:7 - sysfs sysfs rw
+  28 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,errors=remount-ro
+  29 22 0:25 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot
+  """
+
+  @hybrid """
+  31 23 0:28 / /sys/fs/cgroup ro,nosuid,nodev,noexec shared:8 - tmpfs tmpfs ro,mode=755
+  32 31 0:29 / /sys/fs/cgroup/unified rw,nosuid,nodev,noexec,relatime shared:9 master:2 - cgroup2 cgroup2 rw,nsdelegate
+  33 31 0:30 / /sys/fs/cgroup/systemd rw,nosuid,nodev,noexec,relatime shared:10 - cgroup cgroup rw,xattr,name=systemd
+  39 31 0:36 / /sys/fs/cgroup/memory rw,nosuid,nodev,noexec,relatime shared:16 - cgroup cgroup rw,memory
+  """
+
+  @first_version """
+  31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+  35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+  """
+
+  test "is found wherever it is" do
+    assert Mount.parse(@pure) == {:ok, %{point: "/sys/fs/cgroup", root: "/"}}
+    assert Mount.parse(@hybrid) == {:ok, %{point: "/sys/fs/cgroup/unified", root: "/"}}
+  end
+
+  test "is the first of several, as the helper has it" do
+    assert Mount.parse(@hybrid <> @pure) == {:ok, %{point: "/sys/fs/cgroup/unified", root: "/"}}
+  end
+
+  test "is not there where only the first version is mounted, or nothing, or something of that name" do
+    assert Mount.parse(@first_version) == {:error, :enodev}
+    assert Mount.parse("") == {:error, :enodev}
+    assert Mount.parse("29 22 0:25 / /mnt/cgroup2 rw - ext4 cgroup2 rw\n") == {:error, :enodev}
+    assert Mount.parse("no mountinfo\n - cgroup2\n") == {:error, :enodev}
+  end
+
+  test "may have blanks and backslashes in its name, and be a part of the tree" do
+    line = ~S(29 22 0:25 /docker/4\0402 /mnt/a\040b\011c\134d\012 rw - cgroup2 none rw)
+    assert Mount.parse(line) == {:ok, %{point: "/mnt/a b\tc\\d\n", root: "/docker/4 2"}}
+  end
+
+  test "gives the path of a cgroup below it" do
+    all = %{point: "/sys/fs/cgroup", root: "/"}
+    assert Mount.relative(all, "/") == {:ok, ""}
+    assert Mount.relative(all, "/user.slice/a b.scope") == {:ok, "user.slice/a b.scope"}
+    assert Mount.relative(all, "/../x") == :error
+
+    part = %{point: "/sys/fs/cgroup", root: "/docker/42"}
+    assert Mount.relative(part, "/docker/42") == {:ok, ""}
+    assert Mount.relative(part, "/docker/42/x/y") == {:ok, "x/y"}
+    assert Mount.relative(part, "/docker/421") == :error
+    assert Mount.relative(part, "/") == :error
+  end
+end

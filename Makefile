@@ -50,7 +50,7 @@ COLD := $(if $(STATIC),$(call supported,-Wl$(comma)-T$(comma)c_src/cold.ld))
 ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(COLD) $(LDFLAGS)
 
 USERS := $(if $(STATIC),users_files,users_nss)
-CGROUPS := cgroup cgroup_files check controllers
+CGROUPS := cgroup cgroup_files check claim controllers
 CHOSEN := $(PLATFORM) $(USERS) $(if $(filter linux,$(PLATFORM)),$(CGROUPS),no_cgroup)
 ALTERNATIVES := linux portable users_files users_nss $(CGROUPS) no_cgroup
 MODULES := $(filter-out main $(ALTERNATIVES),$(basename $(notdir $(wildcard c_src/*.c)))) $(CHOSEN)

@@ -9,39 +9,20 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "claim.h"
 #include "controllers.h"
 #include "format.h"
 #include "io.h"
 #include "number.h"
 
-#define PATH_LONGEST 1024u /* bytes */
-#define SHOWN_MOST 300     /* bytes of a wrong one, so that there is room for the words */
-
-/* Extended attributes of cgroup2's directories are for everybody's use since Linux 5.7. Before, nothing is marked, and
- * what a dead helper left is found by no one but a start in the same place. */
-#define MARK "user.muontrap"
-enum mark { MARK_NONE = 0, MARK_PROGRAM = 'p', MARK_PARENT = 'd' };
-
-static enum mark mark_of(int directory)
-{
-    char value = MARK_NONE;
-
-    return fgetxattr(directory, MARK, &value, 1) == 1 ? (enum mark)value : MARK_NONE;
-}
-
-static void set_mark(int directory, enum mark mark)
-{
-    const char value = (char)mark;
-
-    (void)fsetxattr(directory, MARK, &value, 1, 0);
-}
+#define PATH_LONGEST 1024u      /* bytes */
+#define STALE_MOST_US 10000000u /* for killing what dead helpers have left */
+#define SHOWN_MOST 300          /* bytes of a wrong one, so that there is room for the words */
 
 /* ---- Killing and removing what is in a directory ---- */
 
@@ -138,24 +119,28 @@ static void freeze_and_kill(int directory)
     io_close(&events);
 }
 
-static void kill_all(int directory, unsigned without)
+/* Whether the kernel has killed all that is there, whoever's it is. */
+static bool kill_all(int directory, unsigned without)
 {
     if ((without & WITHOUT_CGROUP_KILL) == 0 && cgroup_write(directory, "cgroup.kill", "1"))
-        return;
+        return true;
     freeze_and_kill(directory);
+    return false;
 }
 
-/* Those who are killed are gone as soon as the kernel has run them. What isn't within ten seconds hangs in the
- * kernel. */
-static bool empty(int directory, unsigned without)
+/* Those who are killed are gone as soon as the kernel has run them. What isn't in time hangs in the kernel, or is not ours
+ * to kill. */
+static bool empty(int directory, const struct cgroup *cgroup)
 {
     int events = open_events(directory);
     bool populated;
 
-    for (int tries = 0; (populated = says(events, "populated")) && tries < 1000; tries++) {
-        kill_all(directory, without);
-        wait_for_news(events, 10);
-    }
+    do {
+        (void)kill_all(directory, cgroup->without);
+        populated = says(events, "populated");
+        if (populated)
+            wait_for_news(events, 10);
+    } while (populated && io_now_us() < cgroup->deadline);
     io_close(&events);
     return !populated;
 }
@@ -164,6 +149,8 @@ static bool remove_below(int directory, const char *name, void *context)
 {
     int fd = cgroup_directory(directory, name);
 
+    if (fd < 0 && errno == EACCES && fchmodat(directory, name, 0755, 0) == 0)
+        fd = cgroup_directory(directory, name); /* its maker had closed it to himself */
     (void)context;
     if (fd >= 0) {
         cgroup_children(fd, remove_below, NULL);
@@ -180,27 +167,21 @@ static bool remove_at_any_depth(int directory, const char *name, void *context)
     return true;
 }
 
-/* Whether that is still the one of this name. A lock on one that has been removed protects nothing: another may have
- * been made in its place. */
-static bool is_still(int directory, int parent, const char *name)
-{
-    struct stat found;
-    struct stat there;
-
-    return fstat(directory, &found) == 0 && fstatat(parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-           found.st_ino == there.st_ino && found.st_dev == there.st_dev;
-}
-
 /* ---- What dead helpers have left ---- */
 
+/* What nobody holds any more is killed; and removed, where it was made. */
 static bool remove_stale(int parent, const char *name, void *context)
 {
     const struct cgroup *cgroup = context;
     int fd = cgroup_directory(parent, name);
+    enum claim claim = fd >= 0 ? claim_of(fd) : CLAIM_NONE;
 
-    if (fd >= 0 && mark_of(fd) == MARK_PROGRAM && flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, parent, name) &&
-        empty(fd, cgroup->without))
-        at_any_depth(remove_below, parent, name);
+    if (claim != CLAIM_NONE && claim_lock(fd, false, parent, name) && empty(fd, cgroup)) {
+        if (claim == CLAIM_MADE)
+            at_any_depth(remove_below, parent, name);
+        else
+            claim_used(fd, false);
+    }
     io_close(&fd);
     return true;
 }
@@ -216,6 +197,8 @@ static bool bad_path(const char *path, const char *why_not, struct failure *why)
 
 bool cgroup_check_path(const char *path, struct failure *why)
 {
+    unsigned parts = 0;
+
     if (path[0] == '\0')
         return bad_path(path, "it is empty", why);
     if (path[0] == '/')
@@ -225,6 +208,8 @@ bool cgroup_check_path(const char *path, struct failure *why)
     for (const char *at = path;; at++) {
         size_t size = strcspn(at, "/");
 
+        if (++parts > PARTS_MOST)
+            return bad_path(path, "it has more than 32 parts", why);
         if (size == 0)
             return bad_path(path, "a part of it is empty", why);
         if (size > 255)
@@ -273,9 +258,30 @@ static const char *next_part(const char **at, char part[256])
     return part;
 }
 
+/* A directory on the way, made where it isn't there. One that was made by a helper is held until our end; another
+ * helper's program may live in it, if we are one of its, and then it is that helper's. */
+static int open_part(struct cgroup *cgroup, int parent, const char *name)
+{
+    int fd = cgroup_directory(parent, name);
+
+    if (fd < 0 && errno == ENOENT && claim_make(parent, name))
+        fd = cgroup_directory(parent, name);
+    if (fd < 0 || claim_of(fd) != CLAIM_MADE)
+        return fd;
+    if (!claim_lock_soon(fd, true, parent, name)) {
+        if (errno == EWOULDBLOCK)
+            return fd;
+        io_close(&fd);
+        errno = ENOENT;
+        return -1;
+    }
+    cgroup->held[cgroup->held_count++] = fd;
+    return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
 /* The directory above the cgroup's own, made where it isn't there, with the controllers enabled all the way down. -1
- * with errno, and how far it came in *made_of. */
-static int open_parent(const struct cgroup *cgroup, struct controllers *controllers, char name[256], size_t *reached)
+ * with errno, and how far it came in *reached. */
+static int open_parent(struct cgroup *cgroup, struct controllers *controllers, char name[256], size_t *reached)
 {
     const char *at = cgroup->path;
     int directory = cgroup_directory(cgroup->root, ".");
@@ -291,18 +297,13 @@ static int open_parent(const struct cgroup *cgroup, struct controllers *controll
         if (*at == '\0')
             return directory;
         --*reached;
-        next = cgroup_directory(directory, name);
-        if (next < 0 && errno == ENOENT && mkdirat(directory, name, 0755) == 0) {
-            next = cgroup_directory(directory, name);
-            if (next >= 0)
-                set_mark(next, MARK_PARENT);
-        }
+        next = open_part(cgroup, directory, name);
         (void)close(directory);
         directory = next;
     }
 }
 
-/* Removes the directories above that were made on the way, unless somebody uses them. */
+/* Removes the directories above that were made and that nobody needs. */
 static void remove_parents(const struct cgroup *cgroup)
 {
     char above[PATH_LONGEST + 1];
@@ -311,15 +312,27 @@ static void remove_parents(const struct cgroup *cgroup)
     format(above, sizeof above, "%s", cgroup->path);
     while ((slash = strrchr(above, '/'))) {
         int fd;
-        bool ours;
 
         *slash = '\0';
         fd = cgroup_directory(cgroup->root, above);
-        ours = fd >= 0 && mark_of(fd) == MARK_PARENT;
+        if (fd >= 0 && claim_of(fd) == CLAIM_MADE && claim_lock(fd, false, cgroup->root, above))
+            (void)unlinkat(cgroup->root, above, AT_REMOVEDIR);
         io_close(&fd);
-        if (!ours || unlinkat(cgroup->root, above, AT_REMOVEDIR) < 0)
-            return;
     }
+}
+
+static void let_go(const struct cgroup *cgroup)
+{
+    for (unsigned i = 0; i < cgroup->held_count; i++)
+        claim_unlock(cgroup->held[i]);
+    remove_parents(cgroup);
+}
+
+static void drop_held(struct cgroup *cgroup)
+{
+    let_go(cgroup);
+    while (cgroup->held_count > 0)
+        io_close(&cgroup->held[--cgroup->held_count]);
 }
 
 static bool not_bare(int directory, const char *name, void *context)
@@ -332,60 +345,19 @@ static bool not_bare(int directory, const char *name, void *context)
     return false;
 }
 
-/* A helper that is about to start or has just ended holds the lock of an empty one for a moment. */
-static bool lock(const struct cgroup *cgroup, struct failure *why)
+static bool in_use(const struct cgroup *cgroup, struct failure *why)
 {
-    int tries = 0;
-
-    while (flock(cgroup->directory, LOCK_EX | LOCK_NB) < 0) {
-        if (is_populated(cgroup->directory) || tries++ == 200)
-            return failed(
-                why, STAGE_CGROUP, EBUSY,
-                "the cgroup %s/%s is in use by another muontrap, which lives: give each program a path of its "
-                "own",
-                cgroup->mount, cgroup->path);
-        wait_for_news(-1, 10);
-    }
-    return true;
+    return failed(why, STAGE_CGROUP, EBUSY,
+                  "the cgroup %s/%s is in use by another muontrap, which lives: give each program a path of its own",
+                  cgroup->mount, cgroup->path);
 }
 
-/* One that is there already: to be used when nobody is in it, and a dead helper's is not even that. */
-static bool use(const struct cgroup *cgroup, struct failure *why)
+static bool populated_by_others(const struct cgroup *cgroup, struct failure *why)
 {
-    if (!lock(cgroup, why))
-        return false;
-    if (mark_of(cgroup->directory) != MARK_PROGRAM && is_populated(cgroup->directory))
-        return failed(why, STAGE_CGROUP, EBUSY,
-                      "the cgroup %s/%s holds processes already, which are left alone: give a path of its own, or end "
-                      "them first (echo 1 >%s/%s/cgroup.kill)",
-                      cgroup->mount, cgroup->path, cgroup->mount, cgroup->path);
-    /* A process can be made in it all the same, but not be killed with it. */
-    if (faccessat(cgroup->directory, "cgroup.procs", W_OK, 0) < 0 && errno == EROFS)
-        return cannot("use", cgroup, strlen(cgroup->path), errno, why);
-    return true;
-}
-
-/* Makes it, marks it and locks it. Until it is locked others take it for a dead helper's and may remove it. */
-static bool make(struct cgroup *cgroup, int parent, const char *name)
-{
-    if (mkdirat(parent, name, 0755) < 0)
-        return false;
-    cgroup->directory = cgroup_directory(parent, name);
-    if (cgroup->directory >= 0)
-        set_mark(cgroup->directory, MARK_PROGRAM);
-    cgroup->made = cgroup->directory >= 0 && flock(cgroup->directory, LOCK_EX | LOCK_NB) == 0 &&
-                   is_still(cgroup->directory, parent, name);
-    if (!cgroup->made) {
-        io_close(&cgroup->directory);
-        errno = EEXIST;
-    }
-    return cgroup->made;
-}
-
-/* Whether such an error may be somebody else's doing, who removes what was found here, or makes what was not. */
-static bool worth_another_try(int error)
-{
-    return error == ENOENT || error == ENODEV || error == EEXIST;
+    return failed(why, STAGE_CGROUP, EBUSY,
+                  "the cgroup %s/%s holds processes already, which are left alone: give a path of its own, or end them "
+                  "first (echo 1 >%s/%s/cgroup.kill)",
+                  cgroup->mount, cgroup->path, cgroup->mount, cgroup->path);
 }
 
 static bool cannot_empty(const struct cgroup *cgroup, struct failure *why)
@@ -395,7 +367,71 @@ static bool cannot_empty(const struct cgroup *cgroup, struct failure *why)
                   cgroup->mount, cgroup->path);
 }
 
-/* Finds or makes the directory, and locks it. */
+/* One that was there before us, locked: to be used when nobody is in it but who was left by a dead helper. */
+static bool use(struct cgroup *cgroup, enum claim claim, struct failure *why)
+{
+    if (claim == CLAIM_USED && !empty(cgroup->directory, cgroup))
+        return cannot_empty(cgroup, why);
+    if (is_populated(cgroup->directory))
+        return populated_by_others(cgroup, why);
+    /* A process can be made in it all the same, but not be killed with it. */
+    if (faccessat(cgroup->directory, "cgroup.procs", W_OK, 0) < 0 && errno == EROFS)
+        return cannot("use", cgroup, strlen(cgroup->path), errno, why);
+    cgroup->bare = true;
+    cgroup_children(cgroup->directory, not_bare, &cgroup->bare);
+    claim_used(cgroup->directory, true);
+    return true;
+}
+
+/* Whether such an error may be somebody else's doing, who removes what was found here, or makes what was not. */
+static bool worth_another_try(int error)
+{
+    return error == ENOENT || error == ENODEV || error == EEXIST;
+}
+
+enum found { FOUND, FAILED, AGAIN };
+
+/* The directory, found or made, and locked. */
+static enum found take(struct cgroup *cgroup, int parent, const char *name, struct failure *why)
+{
+    bool made = claim_make(parent, name);
+    enum claim claim;
+
+    if (!made && errno != EEXIST)
+        return AGAIN;
+    cgroup->directory = cgroup_directory(parent, name);
+    if (cgroup->directory < 0) {
+        int error = errno;
+
+        if (made)
+            (void)unlinkat(parent, name, AT_REMOVEDIR);
+        errno = error;
+        return AGAIN;
+    }
+    if (!claim_lock_soon(cgroup->directory, false, parent, name)) {
+        if (errno != EWOULDBLOCK)
+            return AGAIN;
+        (void)in_use(cgroup, why);
+        return FAILED;
+    }
+    if (made) {
+        cgroup->made = true;
+        return FOUND;
+    }
+    claim = claim_of(cgroup->directory);
+    if (claim != CLAIM_MADE)
+        return use(cgroup, claim, why) ? FOUND : FAILED;
+    /* A dead helper's, or one that its maker is about to lock, who will have to try again, too. */
+    if (!empty(cgroup->directory, cgroup)) {
+        (void)cannot_empty(cgroup, why);
+        return FAILED;
+    }
+    at_any_depth(remove_below, parent, name);
+    errno = EEXIST;
+    return AGAIN;
+}
+
+/* Until there is a directory that is ours. */
 static bool find_or_make(struct cgroup *cgroup, struct controllers *controllers, struct failure *why)
 {
     char name[256];
@@ -403,41 +439,23 @@ static bool find_or_make(struct cgroup *cgroup, struct controllers *controllers,
     for (int tries = 0; tries < 1000; tries++) {
         size_t reached = 0;
         int parent = open_parent(cgroup, controllers, name, &reached);
-        bool made = false;
-        int error;
+        enum found found = AGAIN;
+        int error = errno;
 
-        if (parent < 0 && !worth_another_try(errno))
-            return cannot("make", cgroup, reached, errno, why);
-        if (parent < 0)
-            continue;
-        cgroup_children(parent, remove_stale, cgroup);
-        cgroup->directory = cgroup_directory(parent, name);
-        if (cgroup->directory < 0 && errno == ENOENT)
-            made = make(cgroup, parent, name);
-        error = errno;
-        (void)close(parent);
-        if (made)
-            return true;
-        if (cgroup->directory < 0 && !worth_another_try(error))
-            return cannot("make", cgroup, reached, error, why);
-        if (cgroup->directory < 0)
-            continue;
-        if (!use(cgroup, why))
-            return false;
-        if (!is_still(cgroup->directory, cgroup->root, cgroup->path)) {
-            io_close(&cgroup->directory);
-            continue;
+        if (parent >= 0) {
+            cgroup_children(parent, remove_stale, cgroup);
+            found = take(cgroup, parent, name, why);
+            error = errno;
+            (void)close(parent);
         }
-        if (mark_of(cgroup->directory) != MARK_PROGRAM) {
-            cgroup->bare = true;
-            cgroup_children(cgroup->directory, not_bare, &cgroup->bare);
+        if (found == FOUND)
             return true;
-        }
-        /* A dead helper's. */
-        if (!empty(cgroup->directory, cgroup->without))
-            return cannot_empty(cgroup, why);
-        at_any_depth(remove_below, cgroup->root, cgroup->path);
         io_close(&cgroup->directory);
+        drop_held(cgroup);
+        if (found == FAILED)
+            return false;
+        if (!worth_another_try(error))
+            return cannot("make", cgroup, reached, error, why);
     }
     return failed(why, STAGE_CGROUP, EBUSY, "the cgroup %s/%s is removed by others as often as it is made",
                   cgroup->mount, cgroup->path);
@@ -500,6 +518,7 @@ static bool find_root(struct cgroup *cgroup, const struct options *options, stru
     cgroup->path = options->group;
     cgroup->root = cgroup->directory = cgroup->events = -1;
     cgroup->without = options->without;
+    cgroup->deadline = io_now_us() + STALE_MOST_US;
     if (!cgroup_check_path(options->group, why))
         return false;
     if (!cgroup_mount_find(cgroup->mount))
@@ -522,11 +541,8 @@ bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct fa
     if (!find_root(cgroup, options, why) || !legacy_translate(&settings, options->sets, options->set_count, why) ||
         !controllers_gather(&controllers, options, &settings, why))
         return false;
-    if (!find_or_make(cgroup, &controllers, why)) {
-        io_close(&cgroup->directory);
-        remove_parents(cgroup);
+    if (!find_or_make(cgroup, &controllers, why))
         return false;
-    }
     cgroup->events = open_events(cgroup->directory);
     if (check_frozen(cgroup, why) &&
         controllers_check(&controllers, cgroup->directory, cgroup->mount, cgroup->path, why) &&
@@ -601,10 +617,9 @@ bool cgroup_explain(const struct cgroup *cgroup, int error, struct failure *why)
 
 /* ---- Its end ---- */
 
-void cgroup_kill(const struct cgroup *cgroup)
+bool cgroup_kill(const struct cgroup *cgroup)
 {
-    if (cgroup_populated(cgroup))
-        kill_all(cgroup->directory, cgroup->without);
+    return !cgroup_populated(cgroup) || kill_all(cgroup->directory, cgroup->without);
 }
 
 bool cgroup_populated(const struct cgroup *cgroup)
@@ -641,31 +656,33 @@ void cgroup_figures(const struct cgroup *cgroup, struct ending *ending)
 
 bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
 {
-    bool there;
-    int fd;
+    bool there = true;
 
-    if (cgroup && cgroup->bare) {
-        cgroup_children(cgroup->directory, remove_at_any_depth, NULL);
+    if (!cgroup)
         return true;
+    if (cgroup->made) {
+        /* Unless somebody has removed it, and perhaps made another one in its place. */
+        if (claim_lock(cgroup->directory, false, cgroup->root, cgroup->path))
+            at_any_depth(remove_below, cgroup->root, cgroup->path);
+        there = claim_lock(cgroup->directory, false, cgroup->root, cgroup->path);
+    } else {
+        if (cgroup->bare)
+            cgroup_children(cgroup->directory, remove_at_any_depth, NULL);
+        claim_used(cgroup->directory, false);
     }
-    if (!cgroup || !cgroup->made)
-        return true;
-    at_any_depth(remove_below, cgroup->root, cgroup->path);
-    fd = cgroup_directory(cgroup->root, cgroup->path);
-    there = fd >= 0;
-    io_close(&fd);
-    if (there)
+    let_go(cgroup);
+    if (cgroup->made && there)
         return failed(why, STAGE_CGROUP, EBUSY,
                       "the cgroup %s/%s could not be removed: somebody has put a process into it, or made another one "
                       "below it",
                       cgroup->mount, cgroup->path);
-    remove_parents(cgroup);
     return true;
 }
 
 bool cgroup_clean(const struct options *options, struct failure *why)
 {
     static struct cgroup cgroup;
+    enum claim claim;
 
     if (!find_root(&cgroup, options, why))
         return false;
@@ -676,10 +693,13 @@ bool cgroup_clean(const struct options *options, struct failure *why)
         return failed(why, STAGE_CGROUP, errno, "cannot open the cgroup %s/%s: %s", cgroup.mount, cgroup.path,
                       strerror(errno));
     }
-    if (!lock(&cgroup, why))
-        return false;
-    if (!empty(cgroup.directory, cgroup.without))
+    if (!claim_lock_soon(cgroup.directory, false, cgroup.root, cgroup.path))
+        return errno == ENOENT || in_use(&cgroup, why);
+    claim = claim_of(cgroup.directory);
+    if (claim == CLAIM_NONE)
+        return !is_populated(cgroup.directory) || populated_by_others(&cgroup, why);
+    if (!empty(cgroup.directory, &cgroup))
         return cannot_empty(&cgroup, why);
-    cgroup.made = mark_of(cgroup.directory) == MARK_PROGRAM;
+    cgroup.made = claim == CLAIM_MADE;
     return cgroup_remove(&cgroup, why);
 }

@@ -3,10 +3,6 @@
  *
  * The program's cgroup: found or made, limited, entered, killed and removed. A pointer to one is NULL where none was
  * asked for, and everything here takes that and does nothing.
- *
- * A helper holds an exclusive flock(2) on its cgroup's directory for as long as one of its two processes lives, and
- * marks the directories that it has made by an extended attribute. So a marked one without a lock belongs to a dead
- * helper.
  */
 #ifndef MUONTRAP_CGROUP_H
 #define MUONTRAP_CGROUP_H
@@ -19,13 +15,18 @@
 #include "options.h"
 #include "protocol.h"
 
+#define PARTS_MOST 32u /* of a path */
+
 struct cgroup {
     char mount[CGROUP_MOUNT_MOST];
-    const char *path;   /* relative to the mount */
-    int root;           /* the mount's directory */
-    int directory;      /* the cgroup's own, locked */
-    int events;         /* its cgroup.events, which poll(2) tells of with POLLPRI */
-    bool made;          /* by us, and so removed by us */
+    const char *path;    /* relative to the mount */
+    int root;            /* the mount's directory */
+    int directory;       /* the cgroup's own, locked */
+    int events;          /* its cgroup.events, which poll(2) tells of with POLLPRI */
+    bool made;           /* by us, and so removed by us */
+    unsigned held_count; /* directories above it that helpers have made, which none may remove meanwhile */
+    int held[PARTS_MOST];
+    uint64_t deadline;  /* for what dead helpers have left, in microseconds as of io_now_us() */
     bool bare;          /* there before, with nothing nested: what is nested later is the program's */
     unsigned without;   /* of enum without */
     uint64_t oom_kills; /* these three as they were before */
@@ -51,8 +52,8 @@ bool cgroup_enter(const struct cgroup *cgroup);
 /* What went wrong when a child could not enter it. */
 bool cgroup_explain(const struct cgroup *cgroup, int error, struct failure *why);
 
-/* Kills all that is in it and below. */
-void cgroup_kill(const struct cgroup *cgroup);
+/* Kills all that is in it and below. True when the kernel has done so, whoever's they are: they are as good as dead. */
+bool cgroup_kill(const struct cgroup *cgroup);
 
 /* Whether a live process is in it or below. */
 bool cgroup_populated(const struct cgroup *cgroup);

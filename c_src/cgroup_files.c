@@ -8,10 +8,38 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io.h"
+
+#define CGROUP2_MAGIC 0x63677270ul /* linux/magic.h */
+
+/* What is listed may be hidden by a later mount on the same place. */
+static bool is_cgroup2(const char *mount, bool *writable)
+{
+    struct statfs found;
+
+    if (statfs(mount, &found) < 0 || (unsigned long)found.f_type != CGROUP2_MAGIC)
+        return false;
+    *writable = (found.f_flags & ST_RDONLY) == 0;
+    return true;
+}
+
+/* Looks at one of the lines. True when no better mount can come. */
+static bool consider(const char *line, char mount[CGROUP_MOUNT_MOST])
+{
+    char candidate[CGROUP_MOUNT_MOST];
+    bool writable;
+
+    if (!cgroup_mount_of(line, candidate) || !is_cgroup2(candidate, &writable))
+        return false;
+    if (writable || mount[0] == '\0')
+        memcpy(mount, candidate, sizeof candidate);
+    return writable;
+}
 
 bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
 {
@@ -21,6 +49,7 @@ bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
     int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     ssize_t size;
 
+    mount[0] = '\0';
     if (fd < 0)
         return false;
     while (!found && (size = read(fd, text + have, sizeof text - 1 - have)) > 0) {
@@ -30,7 +59,7 @@ bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
         text[have + (size_t)size] = '\0';
         while (!found && (end = strchr(line, '\n'))) {
             *end = '\0';
-            found = cgroup_mount_of(line, mount);
+            found = consider(line, mount);
             line = end + 1;
         }
         have = strlen(line);
@@ -40,7 +69,7 @@ bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
     }
     (void)close(fd);
     errno = ENODEV;
-    return found;
+    return mount[0] != '\0';
 }
 
 int cgroup_directory(int at, const char *name)

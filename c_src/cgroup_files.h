@@ -13,7 +13,7 @@
 
 #include "cgroup_text.h"
 
-/* The first mount of a cgroup2 file system. ENODEV when there is none. */
+/* Where a cgroup2 file system is mounted, best where it can be written. ENODEV when there is none. */
 bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST]);
 
 /* A directory, closed on exec; -1 when it can't be opened. */

@@ -47,13 +47,42 @@ __attribute__((format(printf, 2, 3))) static void line(const char *start, const 
 
 /* ---- The mount ---- */
 
+/* The mount point of a v1 hierarchy with that controller. */
+static bool mounted_as_v1(const char *controller, char mount[CGROUP_MOUNT_MOST])
+{
+    char text[8192]; /* such mounts are among the first */
+    char *end;
+
+    if (!cgroup_read(AT_FDCWD, "/proc/self/mountinfo", text, sizeof text))
+        return false;
+    for (char *at = text; (end = strchr(at, '\n')); at = end + 1) {
+        *end = '\0';
+        if (cgroup_v1_mount_of(at, controller, mount))
+            return true;
+    }
+    return false;
+}
+
+/* Its mounts mostly lie below a file system of their own on /sys/fs/cgroup, which another one there would hide. */
+static bool v1_is_there(void)
+{
+    char text[8192];
+
+    return cgroup_read(AT_FDCWD, "/proc/self/mountinfo", text, sizeof text) && strstr(text, " - cgroup ");
+}
+
 static bool check_mount(struct check *check)
 {
     struct statvfs found;
 
     if (!cgroup_mount_find(check->mount)) {
         line(MISSING, "no cgroup2 file system is mounted");
-        line(COMMAND, "%smount -t cgroup2 cgroup2 /sys/fs/cgroup", check->sudo);
+        if (v1_is_there())
+            line(COMMAND,
+                 "%ssh -c 'mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified'",
+                 check->sudo);
+        else
+            line(COMMAND, "%smount -t cgroup2 cgroup2 /sys/fs/cgroup", check->sudo);
         return false;
     }
     if (statvfs(check->mount, &found) == 0 && (found.f_flag & ST_RDONLY) != 0) {
@@ -85,22 +114,6 @@ static void find_own(struct check *check)
 }
 
 /* ---- What the kernel offers at the root ---- */
-
-/* The mount point of a v1 hierarchy with that controller. */
-static bool mounted_as_v1(const char *controller, char mount[CGROUP_MOUNT_MOST])
-{
-    char text[8192]; /* such mounts are among the first */
-    char *end;
-
-    if (!cgroup_read(AT_FDCWD, "/proc/self/mountinfo", text, sizeof text))
-        return false;
-    for (char *at = text; (end = strchr(at, '\n')); at = end + 1) {
-        *end = '\0';
-        if (cgroup_v1_mount_of(at, controller, mount))
-            return true;
-    }
-    return false;
-}
 
 static bool check_kernel(struct check *check, int root)
 {
@@ -213,13 +226,12 @@ static bool check_level(const struct check *check, int directory, size_t level)
 {
     const char *slash = level > 0 ? "/" : "";
     char enabled[256];
-    char pids[64];
     bool fine = true;
     bool inhabited;
 
     if (!cgroup_read(directory, "cgroup.subtree_control", enabled, sizeof enabled))
         enabled[0] = '\0';
-    inhabited = level > 0 && cgroup_read(directory, "cgroup.procs", pids, sizeof pids) && pids[0] != '\0';
+    inhabited = controllers_inhabited(directory);
     for (unsigned i = 0; i < check->controllers.count; i++) {
         const char *name = check->controllers.list[i].name;
 
@@ -229,9 +241,9 @@ static bool check_level(const struct check *check, int directory, size_t level)
             line(MISSING, "the controller %s can't be enabled below %s%s%.*s while processes are in that cgroup itself",
                  name, check->mount, slash, (int)level, check->path);
             line(COMMAND,
-                 "%ssh -c 'cd %s/%.*s && mkdir -p inhabitants && while read p; do echo $p >inhabitants/cgroup.procs; "
+                 "%ssh -c 'cd %s%s%.*s && mkdir -p inhabitants && while read p; do echo $p >inhabitants/cgroup.procs; "
                  "done <cgroup.procs'",
-                 check->sudo, check->mount, (int)level, check->path);
+                 check->sudo, check->mount, slash, (int)level, check->path);
             return false;
         }
         if (may_write(directory, "cgroup.subtree_control"))
@@ -290,6 +302,14 @@ static bool check_moving(const struct check *check, int root)
     if (may_write(root, place)) {
         line(OK, "processes may be moved from %s/%s to %s/%s", check->mount, check->own, check->mount, check->path);
         return true;
+    }
+    if (!strchr(check->path, '/')) {
+        line(
+            MISSING,
+            "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: for who is not root it takes a "
+            "path with a part more, as %s/program",
+            check->mount, check->own, check->mount, check->path, check->mount, place, check->path);
+        return false;
     }
     line(MISSING,
          "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: what starts muontrap "

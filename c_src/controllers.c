@@ -40,22 +40,46 @@ bool controllers_gather(struct controllers *controllers, const struct options *o
     return true;
 }
 
+/* cgroup-v2.rst, "No Internal Process Constraint": but for the root of the whole tree, which alone has no cgroup.events,
+ * a cgroup with processes of its own has no controllers for what is below it. With some controllers (cpu, pids) the
+ * kernel would take the request for the beginning of a threaded subtree ("Threads"), which nobody means here. */
+bool controllers_inhabited(int directory)
+{
+    char text[64];
+
+    return cgroup_read(directory, "cgroup.events", text, sizeof text) &&
+           cgroup_read(directory, "cgroup.procs", text, sizeof text) && text[0] != '\0';
+}
+
+static int enable(int directory, const char *offered, const char *name)
+{
+    char change[64];
+
+    if (!cgroup_has_word(offered, name))
+        return ENOENT;
+    if (controllers_inhabited(directory))
+        return EBUSY;
+    format(change, sizeof change, "+%s", name);
+    return cgroup_write(directory, "cgroup.subtree_control", change) ? 0 : errno;
+}
+
 /* One at a time: of several in one write the kernel enables all or none (cgroup-v2.rst, "Enabling and Disabling"). */
 void controllers_enable(struct controllers *controllers, int directory, size_t level)
 {
     char enabled[256];
-    char change[64];
+    char offered[256];
 
     if (controllers->count == 0)
         return;
     (void)cgroup_read(directory, "cgroup.subtree_control", enabled, sizeof enabled);
+    (void)cgroup_read(directory, "cgroup.controllers", offered, sizeof offered);
     for (unsigned i = 0; i < controllers->count; i++) {
-        if (cgroup_has_word(enabled, controllers->list[i].name))
-            continue;
-        format(change, sizeof change, "+%s", controllers->list[i].name);
-        if (!cgroup_write(directory, "cgroup.subtree_control", change) && controllers->list[i].error == 0) {
-            controllers->list[i].error = errno;
-            controllers->list[i].level = level;
+        struct controller *controller = &controllers->list[i];
+        int error = cgroup_has_word(enabled, controller->name) ? 0 : enable(directory, offered, controller->name);
+
+        if (controller->error == 0 && error != 0) {
+            controller->error = error;
+            controller->level = level;
         }
     }
 }

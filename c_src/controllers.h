@@ -19,7 +19,7 @@
 
 struct controllers {
     unsigned count;
-    struct {
+    struct controller {
         const char *name; /* v2's */
         int error;        /* of the first level where it could not be enabled; 0: nowhere */
         size_t level;     /* that level: so many bytes of the cgroup's path */
@@ -32,6 +32,9 @@ bool controllers_gather(struct controllers *controllers, const struct options *o
 
 /* Enables them for the cgroups below that directory, which is so many bytes into the path. */
 void controllers_enable(struct controllers *controllers, int directory, size_t level);
+
+/* Whether processes in the cgroup itself keep controllers from being enabled for what is below it. */
+bool controllers_inhabited(int directory);
 
 /* Whether the cgroup has them all. */
 bool controllers_check(const struct controllers *controllers, int directory, const char *mount, const char *path,

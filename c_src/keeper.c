@@ -66,10 +66,11 @@ static void wait_for_events(struct keeper *keeper)
 static enum sweep sweep(struct keeper *keeper)
 {
     for (;;) {
-        enum sweep result;
+        bool killed = cgroup_kill(keeper->cgroup);
+        enum sweep result = tree_sweep(&keeper->tree);
 
-        cgroup_kill(keeper->cgroup);
-        result = tree_sweep(&keeper->tree);
+        if (result == SWEEP_REFUSED && !killed)
+            return result;
         if (result != SWEEP_GOES_ON && !cgroup_populated(keeper->cgroup))
             return result;
         wait_for_deaths(keeper);
@@ -143,7 +144,8 @@ static int watch(struct keeper *keeper)
     read_tether(keeper);
     if (!WIFEXITED(status))
         return bury(keeper, status);
-    (void)sweep(keeper); /* there is something only if the relay was refused it, and it has told so */
+    keeper->cgroup = NULL; /* who is in it now is no business of ours any more */
+    (void)sweep(keeper);   /* there is something only if the relay was refused it, and it has told so */
     return WEXITSTATUS(status);
 }
 

@@ -60,9 +60,10 @@ bool cgroup_explain(const struct cgroup *cgroup, int error, struct failure *why)
     return none(why);
 }
 
-void cgroup_kill(const struct cgroup *cgroup)
+bool cgroup_kill(const struct cgroup *cgroup)
 {
     (void)cgroup;
+    return true;
 }
 
 bool cgroup_populated(const struct cgroup *cgroup)

@@ -107,17 +107,18 @@ static void report_refused(struct relay *relay)
 static enum state sweep(struct relay *relay)
 {
     enum sweep result;
+    bool killed;
 
     relay->deadline = 0;
     relay->more_dead = false;
-    cgroup_kill(relay->cgroup);
+    killed = cgroup_kill(relay->cgroup);
     result = tree_sweep(&relay->tree);
-    if (result == SWEEP_GOES_ON || cgroup_populated(relay->cgroup))
+    if (result == SWEEP_GOES_ON || (killed && cgroup_populated(relay->cgroup)))
         return KILLING;
-    /* What isn't ours to kill has been killed by the kernel with the cgroup, and only been found before it was dead. */
-    if (result == SWEEP_REFUSED && relay->cgroup)
+    /* What isn't ours to kill the kernel has killed with the cgroup, and it has only been found before it was dead. */
+    if (result == SWEEP_REFUSED && killed && relay->cgroup)
         result = tree_sweep(&relay->tree);
-    if (result == SWEEP_GOES_ON)
+    if (result == SWEEP_GOES_ON || (result == SWEEP_DONE && cgroup_populated(relay->cgroup)))
         return KILLING;
     if (result == SWEEP_REFUSED)
         report_refused(relay);

@@ -404,7 +404,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     both_killed dead
     run -0 muontrap -g "$own/next" -- true
     run -125 muontrap --clean -g "$own/live"
-    output_has "$own/live" "in use by a muontrap that lives"
+    output_has "$own/live" "in use by another muontrap, which lives"
     [ "$(cgroups_left)" = live ]
     keeper=$first alive=$first_alive
     echo >"$dir/fifo"

@@ -128,8 +128,8 @@ static bool kill_all(int directory, unsigned without)
     return false;
 }
 
-/* Those who are killed are gone as soon as the kernel has run them. What isn't in time hangs in the kernel, or is not ours
- * to kill. */
+/* Those who are killed are gone as soon as the kernel has run them. What isn't in time hangs in the kernel, or is
+ * not ours to kill. */
 static bool empty(int directory, const struct cgroup *cgroup)
 {
     int events = open_events(directory);

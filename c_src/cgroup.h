@@ -42,10 +42,10 @@ bool cgroup_check_path(const char *path, struct failure *why);
  * then. */
 bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct failure *why);
 
-/* fork(2). With `*inside` the child is born in the cgroup, where the kernel can do that; `*inside` says then whether it
- * was. Else the child has to call cgroup_enter() first. Some kernels (6.18 is one) kill a child that is born inside at
- * once when the cgroup, or that of the caller, was killed some time before: cgroup.kill counts how often it was written,
- * and they compare the count of the one with that of the other. */
+/* fork(2). With `*inside` the child is born in the cgroup, where the kernel can do that; `*inside` says then whether
+ * it was. Else the child has to call cgroup_enter() first. Some kernels (6.18 is one) kill a child that is born
+ * inside at once when the cgroup, or that of the caller, was killed some time before: cgroup.kill counts how often
+ * it was written, and they compare the count of the one with that of the other. */
 pid_t cgroup_fork(const struct cgroup *cgroup, bool *inside);
 bool cgroup_enter(const struct cgroup *cgroup);
 

@@ -304,11 +304,10 @@ static bool check_moving(const struct check *check, int root)
         return true;
     }
     if (!strchr(check->path, '/')) {
-        line(
-            MISSING,
-            "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: for who is not root it takes a "
-            "path with a part more, as %s/program",
-            check->mount, check->own, check->mount, check->path, check->mount, place, check->path);
+        line(MISSING,
+             "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: for who is not root it "
+             "takes a path with a part more, as %s/program",
+             check->mount, check->own, check->mount, check->path, check->mount, place, check->path);
         return false;
     }
     line(MISSING,

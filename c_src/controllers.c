@@ -40,9 +40,10 @@ bool controllers_gather(struct controllers *controllers, const struct options *o
     return true;
 }
 
-/* cgroup-v2.rst, "No Internal Process Constraint": but for the root of the whole tree, which alone has no cgroup.events,
- * a cgroup with processes of its own has no controllers for what is below it. With some controllers (cpu, pids) the
- * kernel would take the request for the beginning of a threaded subtree ("Threads"), which nobody means here. */
+/* cgroup-v2.rst, "No Internal Process Constraint": but for the root of the whole tree, which alone has no
+ * cgroup.events, a cgroup with processes of its own has no controllers for what is below it. With some controllers
+ * (cpu, pids) the kernel would take the request for the beginning of a threaded subtree ("Threads"), which nobody
+ * means here. */
 bool controllers_inhabited(int directory)
 {
     char text[64];

@@ -145,7 +145,7 @@ bomb='
     run -5 muontrap -g "$own/given" -- perl -e "$daemon" exit
     nothing_survives
     [ "$(cgroups_left)" = given ]
-    ! populated "$own/given"
+    run ! populated "$own/given"
 }
 
 @test "a directory made on the way stays as long as another uses it" {

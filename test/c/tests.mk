@@ -15,15 +15,18 @@ TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG)
 
 PURE_MODULES := options protocol window failure format legacy cgroup_text
 PURE_TESTS := $(PURE_MODULES:%=test_%)
-TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_relay
+TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_relay \
+    test_cgroup
 
 # The system calls that a test program can make fail.
 WRAP_test_platform := syscall
 WRAP_test_identity := platform_setgroups platform_setgid platform_setuid
 WRAP_test_child := fork vfork pipe setsid dup2 prctl platform_setgroups platform_setgid platform_setuid open
 WRAP_test_tree := prctl open
+WRAP_test_cgroup := syscall
 WRAP_test_keeper := fork socketpair prctl open pipe
 
+TEST_SHARED := support client cgroups
 TEST_MODULES := $(MODULES:%=$(TEST_BUILD)/c_src/%.o)
 TEST_RUN := TROUBLE='$(CURDIR)/$(TEST_BUILD)/trouble'
 
@@ -50,7 +53,7 @@ $(TEST_BUILD)/%.o: test/c/%.c
 	@mkdir -p $(@D)
 	$(TEST_CC) -D_GNU_SOURCE $(TEST_CFLAGS) $(TEST_SANITIZE) -MMD -MP -c -o $@ $<
 
-$(TEST_BUILD)/test_%: $(TEST_BUILD)/test_%.o $(TEST_BUILD)/support.o $(TEST_BUILD)/client.o $(TEST_MODULES)
+$(TEST_BUILD)/test_%: $(TEST_BUILD)/test_%.o $(TEST_SHARED:%=$(TEST_BUILD)/%.o) $(TEST_MODULES)
 	@$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^ $(WRAP_$(@F):%=-Wl,--wrap=%) -lcmocka
 
 $(TEST_BUILD)/muontrap: $(TEST_BUILD)/c_src/main.o $(TEST_MODULES)

@@ -1,0 +1,199 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "cgroups.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support.h"
+
+#define PATH_SIZE 1024
+
+static char mount[PATH_SIZE / 4];
+static char own[PATH_SIZE / 4];
+
+static bool find_mount(void)
+{
+    FILE *mounts = setmntent("/proc/self/mounts", "re");
+    const struct mntent *entry;
+
+    assert_non_null(mounts);
+    mount[0] = '\0';
+    while (!mount[0] && (entry = getmntent(mounts)))
+        if (strcmp(entry->mnt_type, "cgroup2") == 0)
+            (void)snprintf(mount, sizeof mount, "%s", entry->mnt_dir);
+    (void)endmntent(mounts);
+    return mount[0] != '\0';
+}
+
+bool begin_cgroups(void)
+{
+    static unsigned tests;
+    const char *base = getenv("CGROUP_BASE");
+    bool made;
+
+    (void)snprintf(own, sizeof own, "%s%smuontrap-test-%ld-%u", base ? base : "", base && *base ? "/" : "",
+                   (long)getpid(), tests++);
+    made = find_mount() && mkdir(path_of(own, ""), 0755) == 0;
+    if (!made) {
+        own[0] = '\0';
+        if (getenv("CGROUPS_NEEDED"))
+            fail_msg("no cgroup can be made: %s", strerror(errno));
+    }
+    return made;
+}
+
+static int remove_directory(const char *path, const struct stat *found, int kind, struct FTW *where)
+{
+    (void)found;
+    if (kind != FTW_DP)
+        return 0;
+    if (where->level > 0)
+        print_message("left behind: %s\n", path);
+    (void)rmdir(path);
+    return 0;
+}
+
+/* Those who are killed leave in their own time. */
+static void wait_until_empty(void)
+{
+    for (int tries = 0; tries < 1000 && number_in(own, "cgroup.events", "populated") > 0; tries++) {
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            continue;
+        (void)usleep(10000);
+    }
+}
+
+int end_cgroups(void **state)
+{
+    struct stat found;
+    bool clean = true;
+
+    if (own[0]) {
+        assert_int_equal(stat(path_of(own, ""), &found), 0);
+        clean = found.st_nlink == 2 && number_in(own, "cgroup.events", "populated") == 0;
+        if (number_in(own, "cgroup.events", "populated") > 0)
+            print_message("left behind: processes in %s\n", own);
+        write_file(own, "cgroup.kill", "1");
+        wait_until_empty();
+        (void)nftw(path_of(own, ""), remove_directory, 32, FTW_DEPTH | FTW_PHYS);
+        own[0] = '\0';
+    }
+    (void)end_test(state);
+    return clean ? 0 : -1;
+}
+
+const char *in_own(const char *name)
+{
+    static char paths[8][PATH_SIZE / 2];
+    static unsigned turn;
+    char *path = paths[turn++ % COUNT(paths)];
+
+    (void)snprintf(path, sizeof paths[0], "%s/%s", own, name);
+    return path;
+}
+
+const char *path_of(const char *cgroup, const char *file)
+{
+    static char paths[4][PATH_SIZE];
+    static unsigned turn;
+    char *path = paths[turn++ % COUNT(paths)];
+
+    (void)snprintf(path, sizeof paths[0], "%s/%s%s%s", mount, cgroup, *file ? "/" : "", file);
+    return path;
+}
+
+void make_cgroup(const char *cgroup)
+{
+    if (mkdir(path_of(cgroup, ""), 0755) < 0)
+        fail_msg("cannot make %s: %s", cgroup, strerror(errno));
+}
+
+bool there_is(const char *cgroup)
+{
+    return access(path_of(cgroup, ""), F_OK) == 0;
+}
+
+static const char *content_of(const char *path)
+{
+    static char text[4096];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size;
+
+    if (fd < 0)
+        fail_msg("cannot open %s: %s", path, strerror(errno));
+    size = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    assert_true(size >= 0);
+    text[size] = '\0';
+    return text;
+}
+
+void assert_file(const char *cgroup, const char *file, const char *expected)
+{
+    char with_end[256];
+
+    (void)snprintf(with_end, sizeof with_end, "%s\n", expected);
+    assert_string_equal(content_of(path_of(cgroup, file)), with_end);
+}
+
+void write_file(const char *cgroup, const char *file, const char *value)
+{
+    int fd = open(path_of(cgroup, file), O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, value, strlen(value)) < 0)
+        fail_msg("cannot write '%s' to %s of %s: %s", value, file, cgroup, strerror(errno));
+    (void)close(fd);
+}
+
+unsigned long long number_in(const char *cgroup, const char *file, const char *key)
+{
+    char wanted[64];
+    char text[4097] = "\n";
+    const char *at;
+
+    (void)snprintf(wanted, sizeof wanted, "\n%s ", key);
+    (void)snprintf(text + 1, sizeof text - 1, "%s", content_of(path_of(cgroup, file)));
+    at = strstr(text, wanted);
+    if (!at)
+        fail_msg("there is no %s in %s of %s", key, file, cgroup);
+    return strtoull(at + strlen(wanted), NULL, 10);
+}
+
+const char *cgroup_of(pid_t pid)
+{
+    static char found[PATH_SIZE];
+    char path[64];
+    const char *at;
+
+    (void)snprintf(path, sizeof path, "/proc/%ld/cgroup", (long)pid);
+    at = strstr(content_of(path), "0::/");
+    assert_non_null(at);
+    (void)snprintf(found, sizeof found, "%.*s", (int)strcspn(at, "\n") - 4, at + 4);
+    return found;
+}
+
+pid_t stay_in(const char *cgroup)
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        write_file(cgroup, "cgroup.procs", "0");
+        for (;;)
+            (void)pause();
+    }
+    for (int tries = 0; tries < 1000 && strcmp(cgroup_of(pid), cgroup) != 0; tries++)
+        (void)usleep(1000);
+    assert_string_equal(cgroup_of(pid), cgroup);
+    return pid;
+}

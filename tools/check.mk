@@ -10,7 +10,7 @@
 
 export LC_ALL := C.UTF-8
 
-CHECKS := lint test-c coverage-c fuzz test-cli test-elixir test-portable test-newer
+CHECKS := lint test-c coverage-c fuzz test-cli test-elixir test-portable test-newer test-vm test-cgroups
 
 # Mix builds the helper by a make of its own, which is not part of this one.
 MIX := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL mix

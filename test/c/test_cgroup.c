@@ -61,6 +61,8 @@ static void open_at(struct cgroup *cgroup, const char *path)
 
 static void let_go(struct cgroup *cgroup)
 {
+    while (cgroup->held_count > 0)
+        (void)close(cgroup->held[--cgroup->held_count]);
     (void)close(cgroup->directory);
     (void)close(cgroup->events);
     (void)close(cgroup->root);
@@ -84,7 +86,7 @@ static void assert_refused(int error, const char *words)
 /* A child in it that stays. */
 static pid_t program_in(const struct cgroup *cgroup)
 {
-    bool entered;
+    bool entered = true;
     pid_t pid = cgroup_fork(cgroup, &entered);
 
     assert_true(pid >= 0);
@@ -335,7 +337,7 @@ static void what_clone3_fails_with_otherwise_is_the_failure(void **state)
     OWN_CGROUP();
     for (size_t i = 0; i < COUNT(errors); i++) {
         struct cgroup cgroup;
-        bool entered;
+        bool entered = true;
 
         open_at(&cgroup, in_own("a"));
         clone3_error = errors[i];
@@ -451,7 +453,7 @@ static void time_is_counted_from_its_opening(void **state)
     path = in_own("given");
     make_cgroup(path);
     for (int round = 0; round < 2; round++) {
-        bool entered;
+        bool entered = true;
         pid_t pid;
 
         open_at(&cgroup, path);
@@ -556,7 +558,7 @@ static void cleaning_leaves_a_live_one_alone(void **state)
     OWN_CGROUP();
     open_at(&cgroup, in_own("a"));
     assert_false(cgroup_clean(&options, &why));
-    assert_refused(EBUSY, "a muontrap that lives");
+    assert_refused(EBUSY, "another muontrap, which lives");
     remove_and_let_go(&cgroup);
 }
 

@@ -26,6 +26,10 @@ WRAP_test_tree := prctl open
 WRAP_test_cgroup := syscall
 WRAP_test_keeper := fork socketpair prctl open pipe
 
+# With libcgroup, and so not in TESTS: make test-cgroups runs it, where there are controllers.
+LIBS_test_controllers := -lcgroup
+$(TEST_BUILD)/test_controllers: $(TEST_BUILD)/witness.o
+
 TEST_SHARED := support client cgroups
 TEST_MODULES := $(MODULES:%=$(TEST_BUILD)/c_src/%.o)
 TEST_RUN := TROUBLE='$(CURDIR)/$(TEST_BUILD)/trouble'
@@ -54,7 +58,7 @@ $(TEST_BUILD)/%.o: test/c/%.c
 	$(TEST_CC) -D_GNU_SOURCE $(TEST_CFLAGS) $(TEST_SANITIZE) -MMD -MP -c -o $@ $<
 
 $(TEST_BUILD)/test_%: $(TEST_BUILD)/test_%.o $(TEST_SHARED:%=$(TEST_BUILD)/%.o) $(TEST_MODULES)
-	@$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^ $(WRAP_$(@F):%=-Wl,--wrap=%) -lcmocka
+	@$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^ $(WRAP_$(@F):%=-Wl,--wrap=%) -lcmocka $(LIBS_$(@F))
 
 $(TEST_BUILD)/muontrap: $(TEST_BUILD)/c_src/main.o $(TEST_MODULES)
 	@$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^

@@ -92,7 +92,9 @@ put_stranger_into() {
     echo "$stranger" >"$mount/$1/cgroup.procs"
 }
 
+# The dead have no program any more, even where nobody has waited for them yet.
 is_alive() { [ -e "/proc/$1/exe" ]; }
+is_dead() { ! is_alive "$1"; }
 
 # Until the condition holds: for what tells of itself by no event that a shell could wait for.
 eventually() {

@@ -1,0 +1,255 @@
+#!/usr/bin/env bats
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Limits: what takes the controllers cpu, cpuset, memory and pids of cgroup2. make test-cgroups runs this where they
+# are.
+
+load cgroups
+
+# Without CGROUP_BASE the controllers are enabled from the root down, and cgcreate has to be root's.
+administrator() { [ -z "${CGROUP_BASE:-}" ] || skip "needs root"; }
+
+# Takes so many megabytes and says so.
+hog='my $m = "x" x ($ARGV[0] << 20); print "took $ARGV[0]\n"'
+
+# A value as cgget sees it.
+witnessed() { cgget -n -v -r "$2" "$own/$1"; }
+
+# ---- As the documents have it ----
+
+# The command lines of MuonTrap 0.1's README, letter by letter. A muontrap and a myprogram are in the PATH.
+printed() {
+    local bin=$dir/bin
+    mkdir "$bin"
+    ln -s "$MUONTRAP" "$bin/muontrap"
+    printf '#!/bin/sh\necho "$@"\nsed -n s/^0:://p /proc/self/cgroup\ncd "%s/mycgroup/test" && cat %s\n' \
+        "$mount" "$2" >"$bin/myprogram"
+    chmod 755 "$bin/myprogram"
+    run -0 env "$mark" PATH="$bin:$PATH" bash -c "$1"
+    [ ! -d "$mount/mycgroup/test" ]
+}
+
+# As it is printed there, but for the user.
+mycgroup() {
+    if [ "${CGROUP_BASE:-}" != mycgroup ]; then
+        administrator
+        run -0 cgcreate -a "$(id -un)" -g memory,cpu:mycgroup
+    fi
+}
+
+done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,cpu:mycgroup; }
+
+@test "a cgroup of cgcreate's is used as MuonTrap 0.1's README has it" {
+    mycgroup
+    printed 'muontrap -p mycgroup/test -c cpu -c memory -- myprogram myargs' cgroup.controllers
+    done_with_mycgroup
+    [ "${lines[0]}" = myargs ]
+    [ "${lines[1]}" = /mycgroup/test ]
+    for controller in cpu memory; do [[ " ${lines[2]} " == *" $controller "* ]]; done
+}
+
+@test "the processor is limited as MuonTrap 0.1's README has it" {
+    mycgroup
+    line='muontrap -p mycgroup/test -c cpu -s cpu.cfs_period_us=100000 -s cpu.cfs_quota_us=50000 -- myprogram myargs'
+    printed "$line" cpu.max
+    done_with_mycgroup
+    output_is $'myargs\n/mycgroup/test\n50000 100000'
+}
+
+# ---- Settings ----
+
+@test "cgget and lscgroup see what was made, as long as it is there" {
+    start -g "$own/a/b" -c cpu -s memory.max=64M -s pids.max=7 -- sh -c 'echo ready; exec sleep 100'
+    await ready
+    [ "$(witnessed a/b memory.max)" = 67108864 ]
+    [ "$(witnessed a/b pids.max)" = 7 ]
+    [ "$(witnessed a/b cpu.max)" = "max 100000" ]
+    lscgroup | grep -F ":/$own/a/b"
+    kill -TERM "$keeper"
+    everything_is_gone
+    run -1 grep -F ":/$own/a" <(lscgroup)
+    no_cgroup_is_left
+}
+
+@test "names of v1 set what v2 has" {
+    run -0 muontrap -g "$own/a" -c cpuacct -s memory.limit_in_bytes=256M -s memory.soft_limit_in_bytes=128M \
+        -s memory.memsw.limit_in_bytes=256M -s cpu.shares=512 -s cpu.cfs_quota_us=20000 -- \
+        sh -c 'cd "$0" && cat memory.max memory.high memory.swap.max cpu.weight cpu.max' "$top/a"
+    output_is $'268435456\n134217728\n0\n50\n20000 100000'
+}
+
+@test "a controller is enabled at every level on the way, and at no other" {
+    start -g "$own/a/b/c" -c pids -- sh -c 'echo ready; exec sleep 100'
+    await ready
+    for level in . a a/b; do [ "$(<"$top/$level/cgroup.subtree_control")" = pids ]; done
+    [ -z "$(<"$top/a/b/c/cgroup.subtree_control")" ]
+    kill -TERM "$keeper"
+    everything_is_gone
+    no_cgroup_is_left
+}
+
+@test "a cgroup of cgcreate's with settings of cgset's is used with them, and stays" {
+    echo +memory >"$top/cgroup.subtree_control"
+    user=$(id -un)
+    run -0 cgcreate -a "$user" -t "$user" -g "memory:$own/given"
+    run -0 cgset -r memory.max=30M "$own/given"
+    run -0 muontrap -g "$own/given" -- cat "$top/given/memory.max"
+    output_is 31457280
+    run -137 muontrap -g "$own/given" -s memory.swap.max=0 -- perl -e "$hog" 60
+    [ "$(witnessed given memory.max)" = 31457280 ]
+    [ "$(cgroups_left)" = given ]
+    run -0 cgdelete -g "memory:$own/given"
+    no_cgroup_is_left
+}
+
+@test "a program may enable controllers for what it makes in its own cgroup" {
+    run -0 muontrap -g "$own/a" -c memory -c pids -- sh -ec 'cd "$0"; mkdir leaf limited; echo 0 >leaf/cgroup.procs
+        echo "+memory +pids" >cgroup.subtree_control; echo 5 >limited/pids.max; sleep 100 & echo $! >limited/cgroup.procs
+        cat limited/pids.current' "$top/a"
+    output_is 1
+    nothing_survives
+    no_cgroup_is_left
+}
+
+# ---- Limits bite ----
+
+@test "a program that takes twice its memory is killed" {
+    run -137 muontrap -g "$own/a" -s memory.max=20M -s memory.swap.max=0 -- perl -e "$hog" 40
+    output_is ""
+    run -0 muontrap -g "$own/a" -s memory.max=60M -- perl -e "$hog" 20
+    output_is "took 20"
+    no_cgroup_is_left
+}
+
+@test "with memory.oom.group its siblings are killed, too" {
+    run -0 muontrap -g "$own/a" -s memory.max=20M -s memory.swap.max=0 -- \
+        sh -c 'perl -e "$0" 40; echo survived' "$hog"
+    output_is $'Killed\nsurvived'
+    run -137 muontrap -g "$own/a" -s memory.max=20M -s memory.swap.max=0 -s memory.oom.group=1 -- \
+        sh -c 'perl -e "$0" 40; echo survived' "$hog"
+    output_is ""
+}
+
+@test "half a processor is half a processor" {
+    # by the kernel's clock, so that the emulation's speed doesn't matter
+    run -0 muontrap -g "$own/a" -s "cpu.max=50000 100000" -- perl -MTime::HiRes=clock_gettime,CLOCK_MONOTONIC -e '
+        sub used { open my $file, "<", "$ARGV[0]/cpu.stat"; (map /^usage_usec (\d+)/, <$file>)[0] / 1e6 }
+        my ($begin, $used) = (clock_gettime(CLOCK_MONOTONIC), used());
+        1 while clock_gettime(CLOCK_MONOTONIC) < $begin + 5;
+        printf "%d\n", 100 * (used() - $used) / (clock_gettime(CLOCK_MONOTONIC) - $begin)' "$top/a"
+    echo "used $output %"
+    [ "$output" -ge 40 ]
+    [ "$output" -le 60 ]
+}
+
+@test "fifty processes are fifty, and a bomb of them is dead within 1 s of a stop" {
+    start -k 100 -g "$own/a" -s pids.max=50 -- perl -e '
+        $SIG{$_} = "IGNORE" for qw(TERM HUP INT QUIT CHLD); $| = 1; print "ready\n";
+        while (1) { defined fork or select undef, undef, undef, 0.05 }'
+    await ready
+    eventually grep -q '^max [1-9]' "$top/a/pids.events"
+    [ "$(<"$top/a/pids.current")" = 50 ]
+    begin=$EPOCHREALTIME
+    kill -TERM "$keeper"
+    everything_is_gone
+    end=$EPOCHREALTIME
+    [ $((${end/./} - ${begin/./})) -lt $((1000000 * slowness)) ]
+    no_cgroup_is_left
+}
+
+@test "a processor that was chosen is all that the program sees" {
+    [ "$(nproc)" -gt 1 ] || skip "needs two processors"
+    run -0 muontrap -g "$own/a" -s cpuset.cpus=1 -- nproc
+    output_is 1
+    run -0 muontrap -g "$own/a" -c cpuset -- nproc
+    output_is "$(nproc)"
+}
+
+# ---- Said in words, and nothing left behind ----
+
+@test "values that the kernel refuses are told with key, path, value and the errno" {
+    refused "$top/a/memory.max" "'lots'" "Invalid argument" --- -g "$own/a" -s memory.max=lots
+    refused "$top/a/cpu.max" "'1'" "Invalid argument" --- -g "$own/a" -s cpu.max=1
+    refused "$top/a/cpu.weight" "'0'" --- -g "$own/a" -s cpu.weight=0
+    refused "$top/a/cpu.weight" "'10001'" --- -g "$own/a" -s cpu.weight=10001
+    refused "$top/a/cpuset.cpus" "'1000'" --- -g "$own/a" -s cpuset.cpus=1000
+    refused "$top/a/pids.max" "'-1'" --- -g "$own/a" -s pids.max=5 -s pids.max=-1
+    no_cgroup_is_left
+}
+
+@test "a file that the controller doesn't have is told" {
+    refused "$top/a/b/memory.nosuch" "No such file" "this kernel doesn't have that file" --- \
+        -g "$own/a/b" -s memory.nosuch=1
+    no_cgroup_is_left
+}
+
+@test "a controller below processes is told, with what mends it" {
+    mkdir "$top/given"
+    put_stranger_into "$own/given"
+    # The kernel would enable pids, which makes all below a place where no process can be.
+    for controller in memory pids; do
+        refused "controller $controller" "$top/given," "processes are in that cgroup itself" --- \
+            -g "$own/given/a" -c "$controller"
+        [ -z "$(<"$top/given/cgroup.subtree_control")" ]
+    done
+    is_alive "$stranger"
+    [ "$(cgroups_left)" = given ]
+}
+
+@test "a program where controllers are enabled for what is below is told" {
+    mkdir "$top/given"
+    echo +memory >"$top/cgroup.subtree_control"
+    echo +memory >"$top/given/cgroup.subtree_control"
+    for way in "" "--without clone-into-cgroup"; do
+        # shellcheck disable=SC2086 # words are wanted
+        refused "$top/given" "cgroup.subtree_control enables controllers" --- $way -g "$own/given"
+    done
+    [ "$(cgroups_left)" = given ]
+}
+
+# ---- Another user ----
+
+@test "a user to whom nothing was given is told what an administrator can do" {
+    administrator
+    as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups "$MUONTRAP")
+    run -125 "${as_nobody[@]}" -g muontrap-test-nobody -- echo ran
+    output_has "cannot make the cgroup $mount/muontrap-test-nobody" "Permission denied" "sudo cgcreate -a"
+    run -125 "${as_nobody[@]}" -g "$own/a" -c memory -- echo ran
+    output_has "cannot make the cgroup $top/a" "Permission denied"
+    no_cgroup_is_left
+}
+
+@test "a user with a cgroup of his own who is outside of it is told to be moved there" {
+    administrator
+    run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given"
+    as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups "$MUONTRAP")
+    for way in "" "--without clone-into-cgroup"; do
+        # shellcheck disable=SC2086 # words are wanted
+        run -125 "${as_nobody[@]}" $way -g "$own/given/a" -- echo ran
+        output_has "cannot start a process in the cgroup $top/given/a" "Permission denied" cgroup.procs
+    done
+    run -125 "${as_nobody[@]}" -g "$own/given/a" -c io -- echo ran
+    output_has "the controller io is not enabled" "echo +io >$mount"
+    [ "$(cgroups_left)" = given ]
+}
+
+@test "a user with a cgroup of his own who is in a leaf of it has all of it" {
+    administrator
+    run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given"
+    run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given/leaf"
+    run -0 bash -c 'echo $$ >"$0/leaf/cgroup.procs" && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"' \
+        "$top/given" "$MUONTRAP" -g "$own/given/a/b" -s memory.max=30M -s pids.max=5 -- \
+        sh -c 'cat "$0/memory.max"; id -u' "$top/given/a/b"
+    output_is $'31457280\n65534'
+    [ "$(cgroups_left | sort)" = $'given\ngiven/leaf' ]
+}
+
+@test "what limits the user may not raise are told as his to ask for" {
+    administrator
+    mkdir "$top/given"
+    echo +memory >"$top/cgroup.subtree_control"
+    chown 65534 "$top/given" "$top/given/cgroup.procs"
+    run -125 setpriv --reuid 65534 --regid 65534 --clear-groups "$MUONTRAP" -g "$own/given" -s memory.max=9M -- echo ran
+    output_has "cannot set $top/given/memory.max to '9M'" "Permission denied" "chown"
+}

@@ -16,6 +16,10 @@ left_out =
 
 for {tag, _can, why} <- left_out, do: IO.puts("LEFT OUT: tests tagged #{inspect(tag)}: #{why}")
 
+# Where they are run for the sake of cgroups (test/vm/cgroups), there is no leaving that out.
+if System.get_env("CGROUPS_NEEDED") && List.keymember?(left_out, :cgroup_controllers, 0),
+  do: raise("cgroups are needed, and can't be had: see above")
+
 ExUnit.start(
   exclude: Enum.map(left_out, fn {tag, _can, _why} -> tag end),
   timeout: 180_000,

@@ -75,7 +75,7 @@ int __wrap_pipe(int ends[2])
 /* ---- */
 
 /* Starts trouble.c's act, and waits until so many of its processes have said that they are there. */
-static void act(const char *name, const char *number, size_t processes)
+static void act_within(const char *delay, const char *name, const char *number, size_t processes)
 {
     char fifo[256];
     char script[800];
@@ -85,9 +85,14 @@ static void act(const char *name, const char *number, size_t processes)
     witness = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     assert_true(witness >= 0);
     (void)snprintf(script, sizeof script, "exec 9>%s; exec %s %s %s", fifo, trouble_path(), name, number);
-    START(&client, "-k", "100", "--", "sh", "-c", script);
+    START(&client, "-k", delay, "--", "sh", "-c", script);
     client_await_bytes(&client, processes);
     assert_false(readable_now(witness));
+}
+
+static void act(const char *name, const char *number, size_t processes)
+{
+    act_within("100", name, number, processes);
 }
 
 static void assert_all_dead_now(void)
@@ -176,7 +181,7 @@ static void a_killed_keeper_takes_a_deaf_program_with_it(void **state)
 static void a_killed_keeper_leaves_a_polite_program_its_time(void **state)
 {
     (void)state;
-    act("polite", "0", 1);
+    act_within("60000", "polite", "0", 1);
     kill_keeper_and_follow();
     assert_int_equal(client.code, 7);
 }

@@ -21,6 +21,8 @@
 static struct client client;
 
 #define ACT(...) START(&client, "--", trouble_path(), __VA_ARGS__)
+/* However long the machine takes to let it end by itself. */
+#define POLITE() START(&client, "-k", "60000", "--", trouble_path(), "polite")
 
 static void assert_left_with(int exit_status)
 {
@@ -135,7 +137,7 @@ static void who_has_discarded_need_not_close(void **state)
 static void stop_ends_the_program_with_sigterm(void **state)
 {
     (void)state;
-    ACT("polite");
+    POLITE();
     client_await_bytes(&client, 1);
     client_stop(&client);
     client_follow(&client);
@@ -147,7 +149,7 @@ static void stop_ends_the_program_with_sigterm(void **state)
 static void a_stopped_program_notices_stop(void **state)
 {
     (void)state;
-    ACT("polite");
+    POLITE();
     client_await_bytes(&client, 1);
     assert_int_equal(kill(client.program, SIGSTOP), 0);
     client_stop(&client);
@@ -201,7 +203,7 @@ static void a_signal_to_the_helper_means_stop(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(signals); i++) {
-        ACT("polite");
+        POLITE();
         client_await_bytes(&client, 1);
         assert_int_equal(kill(client.pid, signals[i]), 0);
         client_follow(&client);
@@ -213,7 +215,7 @@ static void a_signal_to_the_helper_means_stop(void **state)
 static void the_end_of_standard_input_means_stop_and_everything_still_arrives(void **state)
 {
     (void)state;
-    START(&client, "-k", "100", "--stdio-window", "16", "--", trouble_path(), "polite");
+    START(&client, "-k", "60000", "--stdio-window", "16", "--", trouble_path(), "polite");
     client_await_bytes(&client, 1);
     client_half_close(&client);
     client_follow(&client);
@@ -404,7 +406,7 @@ static void stderr_can_go_where_stdout_goes(void **state)
 
 static void is_answered_with_an_error_and_a_stop(const void *bytes, size_t size, const char *words)
 {
-    ACT("polite");
+    POLITE();
     client.acknowledge = false;
     client_await_bytes(&client, 1);
     client_send(&client, bytes, size);
@@ -452,7 +454,7 @@ static void what_follows_a_malformed_frame_is_not_read_as_frames(void **state)
 static void a_truncated_frame_is_answered_with_an_error_and_a_stop(void **state)
 {
     (void)state;
-    ACT("polite");
+    POLITE();
     client_await_bytes(&client, 1);
     client_send(&client, "\0\0\0\5a", 5);
     client_half_close(&client);
@@ -469,7 +471,7 @@ static void frames_can_come_byte_by_byte(void **state)
     static const char frames[] = "\0\0\0\5a\0\0\0\1\0\0\0\1s";
 
     (void)state;
-    ACT("polite");
+    POLITE();
     client.acknowledge = false;
     client_await_bytes(&client, 1);
     for (size_t i = 0; i < sizeof frames - 1; i++)

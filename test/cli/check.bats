@@ -8,7 +8,8 @@ load helper
 
 mounts() { awk '$3 == "cgroup2" { print $2 }' /proc/mounts; }
 
-setup_file() {
+setup() {
+    common_setup
     linux_only
     root_only
     [ -n "$(mounts)" ] || {

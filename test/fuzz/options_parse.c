@@ -25,7 +25,10 @@ static void check(const struct options *options)
 {
     if (options->help || options->version)
         return;
-    expect(options->program[0] && options->file && options->file[0] != '\0');
+    expect(options->check || options->clean || (options->program[0] && options->file && options->file[0] != '\0'));
+    expect(options->group ||
+           (!options->clean && (options->check || options->set_count + options->controller_count == 0)));
+    expect(options->controller_count <= CONTROLLER_MOST && options->set_count <= SETTINGS_MOST);
     expect(options->delay_to_sigkill <= INT_MAX);
     expect(options->stdio_window <= WINDOW_FIXED_MOST);
     expect(options->stdio_window == 0 || options->port);

@@ -627,16 +627,6 @@ bool cgroup_populated(const struct cgroup *cgroup)
     return cgroup && says(cgroup->events, "populated");
 }
 
-int cgroup_events(const struct cgroup *cgroup)
-{
-    return cgroup ? cgroup->events : -1;
-}
-
-const char *cgroup_path(const struct cgroup *cgroup)
-{
-    return cgroup ? cgroup->path : "";
-}
-
 void cgroup_figures(const struct cgroup *cgroup, struct ending *ending)
 {
     uint64_t now;

@@ -58,11 +58,18 @@ bool cgroup_kill(const struct cgroup *cgroup);
 /* Whether a live process is in it or below. */
 bool cgroup_populated(const struct cgroup *cgroup);
 
-/* Descriptor by which poll(2) tells with POLLPRI when that may have changed; -1 without a cgroup. */
-int cgroup_events(const struct cgroup *cgroup);
+/* Descriptor by which poll(2) tells with POLLPRI when that may have changed; -1 without a cgroup. Here, as is the next,
+ * because every launch asks, and the rest is what most launches never run (cold.ld). */
+static inline int cgroup_events(const struct cgroup *cgroup)
+{
+    return cgroup ? cgroup->events : -1;
+}
 
 /* "" without a cgroup. */
-const char *cgroup_path(const struct cgroup *cgroup);
+static inline const char *cgroup_path(const struct cgroup *cgroup)
+{
+    return cgroup ? cgroup->path : "";
+}
 
 /* What the program used in it, and whether the kernel's OOM killer struck: to be asked before it is removed. */
 void cgroup_figures(const struct cgroup *cgroup, struct ending *ending);

@@ -72,18 +72,6 @@ bool cgroup_populated(const struct cgroup *cgroup)
     return false;
 }
 
-int cgroup_events(const struct cgroup *cgroup)
-{
-    (void)cgroup;
-    return -1;
-}
-
-const char *cgroup_path(const struct cgroup *cgroup)
-{
-    (void)cgroup;
-    return "";
-}
-
 void cgroup_figures(const struct cgroup *cgroup, struct ending *ending)
 {
     (void)cgroup;

@@ -43,9 +43,10 @@ defmodule MuonTrap.CgroupTest do
     {keeper, relay}
   end
 
-  # By one kill(1), so that neither has time to see the other's death.
+  # Stopped before, so that none sees another's death. One that was about to leave may be gone by then.
   defp kill_together(pids) do
-    {_output, 0} = System.cmd("kill", ["-KILL" | Enum.map(pids, &"#{&1}")], stderr_to_stdout: true)
+    for signal <- ["-STOP", "-KILL"],
+        do: System.cmd("kill", [signal | Enum.map(pids, &"#{&1}")], stderr_to_stdout: true)
   end
 
   defp refused(opts, stage \\ :cgroup) do

@@ -18,7 +18,7 @@
 #include "controllers.h"
 #include "format.h"
 #include "io.h"
-#include "number.h"
+#include "platform.h"
 
 #define PATH_LONGEST 1024u      /* bytes */
 #define STALE_MOST_US 10000000u /* for killing what dead helpers have left */
@@ -57,24 +57,20 @@ static void wait_for_news(int events, int ms)
     (void)poll(&changed, 1, ms);
 }
 
+static void kill_member(pid_t pid, void *context)
+{
+    (void)context;
+    if (pid > 1)
+        (void)kill(pid, SIGKILL);
+}
+
 /* All of them, however many: who is passed over forks again when the others are dead. */
 static void kill_members(int directory)
 {
-    char text[4096];
     int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-    ssize_t size;
-    pid_t pid = 0;
 
-    while (fd >= 0 && (size = read(fd, text, sizeof text)) > 0)
-        for (ssize_t i = 0; i < size; i++) {
-            if (text[i] >= '0' && text[i] <= '9') {
-                pid = pid * 10 + (text[i] - '0');
-                continue;
-            }
-            if (pid > 1) /* 0 is one of another pid namespace */
-                (void)kill(pid, SIGKILL);
-            pid = 0;
-        }
+    if (fd >= 0)
+        platform_pids(fd, kill_member, NULL);
     io_close(&fd);
 }
 
@@ -249,13 +245,12 @@ static bool cannot(const char *what, const struct cgroup *cgroup, size_t size, i
 }
 
 /* The next part of the path as text of its own; `at` moves behind it. */
-static const char *next_part(const char **at, char part[256])
+static void next_part(const char **at, char part[256])
 {
     size_t size = strcspn(*at, "/");
 
     format(part, 256, "%.*s", (int)size, *at);
     *at += size + ((*at)[size] == '/');
-    return part;
 }
 
 /* A directory on the way, made where it isn't there. One that was made by a helper is held until our end; another

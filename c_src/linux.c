@@ -89,7 +89,7 @@ int platform_children_open(struct failure *why)
     return fd;
 }
 
-void platform_children(int fd, void (*visit)(pid_t child, void *context), void *context)
+void platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)
 {
     char text[4096];
     pid_t pid = 0;

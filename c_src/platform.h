@@ -39,8 +39,9 @@ extern const bool platform_has_children;
 /* Prepares the list of children. Must be called by the process whose children they are. Returns a descriptor. */
 int platform_children_open(struct failure *why);
 
-/* Calls `visit` with the pid of each child, dead or alive. A child that comes or goes meanwhile may be left out. */
-void platform_children(int fd, void (*visit)(pid_t child, void *context), void *context);
+/* Calls `visit` with each pid in a list of the kernel's, such as that of the children, dead or alive. Of children, one
+ * that comes or goes meanwhile may be left out. */
+void platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context);
 
 /* setgroups(2), setgid(2), setuid(2) of this process, which has one thread. The C library's do it for all threads, with
  * machinery that a process made by platform_fork_to_exec() had better not set in motion. */

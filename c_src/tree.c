@@ -130,7 +130,7 @@ enum sweep tree_sweep(struct tree *tree)
                 kill_child(tree->program, &pass);
         } else {
             tree->refused = 0;
-            platform_children(tree->children, kill_child, &pass);
+            platform_pids(tree->children, kill_child, &pass);
         }
         if (pass.killed > 0)
             return SWEEP_GOES_ON;

@@ -134,27 +134,16 @@ defmodule MuonTrap.Reaper do
   defp after_frame({:exited, _ending}, _cgroup), do: nil
   defp after_frame(_event, cgroup), do: cgroup
 
-  # A process that is being killed closes its output before it lets go of the cgroup, so that this may have to be tried
-  # again.
-  @tries 100
-  @between_tries 10
+  # The helper waits for a process that is being killed, which closes its output before it lets go of the cgroup.
+  defp clean(nil), do: :ok
 
-  defp clean(cgroup, tries \\ @tries)
-  defp clean(nil, _tries), do: :ok
-
-  defp clean(cgroup, tries) do
+  defp clean(cgroup) do
     case Helper.run(["--clean", "--group", cgroup]) do
       {_said, 0} ->
         :ok
 
-      {said, _status} when tries == 0 ->
+      {said, _status} ->
         Logger.error("a helper was killed, and what it ran in the cgroup #{cgroup} is left: #{String.trim(said)}")
-
-      _refused ->
-        receive do
-        after
-          @between_tries -> clean(cgroup, tries - 1)
-        end
     end
   end
 end

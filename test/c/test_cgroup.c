@@ -562,6 +562,16 @@ static void cleaning_leaves_a_live_one_alone(void **state)
     remove_and_let_go(&cgroup);
 }
 
+static void assert_end_well(const pid_t pids[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int status;
+
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, 0);
+    }
+}
+
 /* Each makes its own twenty times in the same place, beside many others and what they have left. */
 static void many_at_once_get_each_its_own(void **state)
 {
@@ -589,12 +599,7 @@ static void many_at_once_get_each_its_own(void **state)
             _exit(0);
         }
     }
-    for (size_t i = 0; i < COUNT(pids); i++) {
-        int status;
-
-        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
-        assert_int_equal(status, 0);
-    }
+    assert_end_well(pids, COUNT(pids));
     assert_false(there_is(in_own("base")));
 }
 
@@ -624,12 +629,7 @@ static void many_at_once_in_the_same_place_get_it_one_by_one(void **state)
             _exit(0);
         }
     }
-    for (size_t i = 0; i < COUNT(pids); i++) {
-        int status;
-
-        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
-        assert_int_equal(status, 0);
-    }
+    assert_end_well(pids, COUNT(pids));
     assert_false(there_is(in_own("a")));
 }
 

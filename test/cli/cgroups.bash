@@ -109,18 +109,5 @@ eventually() {
     done
 }
 
-# Refused with one line of these words, and the program has not run.
-refused() {
-    local words=()
-
-    while [ "$1" != --- ]; do
-        words+=("$1")
-        shift
-    done
-    shift
-    run -125 --separate-stderr muontrap "$@" -- echo ran
-    output_is ""
-    output=$stderr
-    output_has "muontrap: " "${words[@]}"
-    [ "${#stderr_lines[@]}" = 1 ]
-}
+# Refused with these words, and the program has not run.
+start_refused() { refused "$@" -- echo ran; }

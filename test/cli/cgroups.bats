@@ -99,8 +99,7 @@ bomb='
         kill -TERM "$keeper"
         everything_is_gone
         ends_with 143
-        exec {alive}<&-
-        rm "$dir/alive"
+        make_room
     done
 }
 
@@ -347,8 +346,7 @@ both_killed() {
     # its end, not its burial, which whoever adopted it sees to in his own time
     eventually is_dead "$relay"
     eventually has_lines "$top/$1/cgroup.procs" 1
-    exec {alive}<&-
-    rm "$dir/alive"
+    make_room
 }
 
 has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
@@ -420,7 +418,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
 @test "a cgroup that holds processes is refused, and they live on" {
     mkdir "$top/given"
     put_stranger_into "$own/given"
-    refused "$top/given" "holds processes already" "$top/given/cgroup.kill" --- -g "$own/given"
+    start_refused "$top/given" "holds processes already" "$top/given/cgroup.kill" --- -g "$own/given"
     is_alive "$stranger"
     [ "$(members "$own/given")" = "$stranger" ]
 }
@@ -428,7 +426,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
 @test "a cgroup that holds processes below it only is refused, and they live on" {
     mkdir -p "$top/given/below"
     put_stranger_into "$own/given/below"
-    refused "$top/given" "holds processes already" --- -g "$own/given"
+    start_refused "$top/given" "holds processes already" --- -g "$own/given"
     is_alive "$stranger"
     [ "$(cgroups_left)" = $'given\ngiven/below' ]
 }
@@ -438,20 +436,19 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
         [ -z "$given" ] || mkdir "$top/given"
         start -g "$own/${given:-made}" -- sh -c "$plain"
         await ready
-        refused "$top/${given:-made}" "in use by another muontrap" --- -g "$own/${given:-made}"
+        start_refused "$top/${given:-made}" "in use by another muontrap" --- -g "$own/${given:-made}"
         populated "$own/${given:-made}"
         kill -TERM "$keeper"
         everything_is_gone
         ends_with 143
-        exec {alive}<&-
-        rm "$dir/alive"
+        make_room
     done
 }
 
 @test "a cgroup that is frozen is refused" {
     mkdir "$top/given"
     echo 1 >"$top/given/cgroup.freeze"
-    refused "$top/given" frozen --- -g "$own/given"
+    start_refused "$top/given" frozen --- -g "$own/given"
 }
 
 @test "a cgroup that is no place for processes is refused" {
@@ -459,24 +456,24 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     echo threaded >"$top/given/below/cgroup.type"
     mkdir "$top/given/other"
     # the kernel calls it "domain invalid" now
-    refused "$top/given/other" "cannot start a process in the cgroup" --- -g "$own/given/other"
+    start_refused "$top/given/other" "cannot start a process in the cgroup" --- -g "$own/given/other"
 }
 
 # ---- Said in words, and nothing left behind ----
 
 # bats test_tags=words
 @test "a path that is none is refused" {
-    refused "'' is no cgroup's path" empty --- -g ""
-    refused "'../x' is no cgroup's path" ".." --- -g ../x
-    refused "'$own/../../b'" ".." --- -g "$own/../../b"
-    refused "'$own/..'" ".." --- -g "$own/.."
-    refused "'.'" --- -p .
-    refused "'./x'" --- -p ./x
-    refused "'/$own'" slash --- -g "/$own"
-    refused "'$own/'" empty --- -g "$own/"
-    refused "'$own//x'" empty --- --path "$own//x"
-    refused "255 bytes" --- -g "$own/$(printf '%0256d' 0)"
-    refused "too long" --- -g "$own$(printf '/%0200d' 1 2 3 4 5 6)"
+    start_refused "'' is no cgroup's path" empty --- -g ""
+    start_refused "'../x' is no cgroup's path" ".." --- -g ../x
+    start_refused "'$own/../../b'" ".." --- -g "$own/../../b"
+    start_refused "'$own/..'" ".." --- -g "$own/.."
+    start_refused "'.'" --- -p .
+    start_refused "'./x'" --- -p ./x
+    start_refused "'/$own'" slash --- -g "/$own"
+    start_refused "'$own/'" empty --- -g "$own/"
+    start_refused "'$own//x'" empty --- --path "$own//x"
+    start_refused "255 bytes" --- -g "$own/$(printf '%0256d' 0)"
+    start_refused "too long" --- -g "$own$(printf '/%0200d' 1 2 3 4 5 6)"
     no_cgroup_is_left
 }
 
@@ -497,62 +494,62 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
 }
 
 @test "a path through a file is refused" {
-    refused "$top/cgroup.procs" "Not a directory" --- -g "$own/cgroup.procs"
-    refused "$top/cgroup.procs" "Not a directory" --- -g "$own/cgroup.procs/x"
-    refused "$top/a/cgroup.procs" "Not a directory" --- -g "$own/a/cgroup.procs"
+    start_refused "$top/cgroup.procs" "Not a directory" --- -g "$own/cgroup.procs"
+    start_refused "$top/cgroup.procs" "Not a directory" --- -g "$own/cgroup.procs/x"
+    start_refused "$top/a/cgroup.procs" "Not a directory" --- -g "$own/a/cgroup.procs"
     no_cgroup_is_left
 }
 
 # bats test_tags=words
 @test "a key that is none is refused" {
     for key in ../../y=1 y/z=1 "a b.c=1" =1 memory.max memory.max= memory=1 .max=1 Memory.max=1; do
-        refused "--set takes KEY=VALUE" "'$key'" --- -g "$own/a" -s "$key"
+        start_refused "--set takes KEY=VALUE" "'$key'" --- -g "$own/a" -s "$key"
     done
-    refused "--set takes KEY=VALUE" --- -g "$own/a" -s ""
+    start_refused "--set takes KEY=VALUE" --- -g "$own/a" -s ""
     no_cgroup_is_left
 }
 
 # bats test_tags=words
 @test "a key with which the program is contained is refused" {
     for key in cgroup.procs cgroup.threads cgroup.kill cgroup.freeze cgroup.type cgroup.subtree_control; do
-        refused "$key can't be set" --- -g "$own/a" -s "$key=1"
+        start_refused "$key can't be set" --- -g "$own/a" -s "$key=1"
     done
     no_cgroup_is_left
 }
 
 # bats test_tags=words
 @test "a key of v1 that v2 has nothing for is refused" {
-    refused "no counterpart to memory.swappiness" memory.swap.max --- -g "$own/a" -s memory.swappiness=1
-    refused "no counterpart to cpu.rt_runtime_us" --- -g "$own/a" -s cpu.rt_runtime_us=1
-    refused "no controller net_cls" --- -g "$own/a" -c net_cls
+    start_refused "no counterpart to memory.swappiness" memory.swap.max --- -g "$own/a" -s memory.swappiness=1
+    start_refused "no counterpart to cpu.rt_runtime_us" --- -g "$own/a" -s cpu.rt_runtime_us=1
+    start_refused "no controller net_cls" --- -g "$own/a" -c net_cls
     no_cgroup_is_left
 }
 
 @test "a value that the kernel refuses is told with key, path, value and the errno" {
-    refused "$top/a/cgroup.max.depth" "'deep'" "Invalid argument" --- -g "$own/a" -s cgroup.max.depth=deep
-    refused "$top/a/b/cgroup.max.depth" "'-1'" "(the kernel doesn't take that value" --- \
+    start_refused "$top/a/cgroup.max.depth" "'deep'" "Invalid argument" --- -g "$own/a" -s cgroup.max.depth=deep
+    start_refused "$top/a/b/cgroup.max.depth" "'-1'" "(the kernel doesn't take that value" --- \
         -g "$own/a/b" -s cgroup.max.descendants=3 -s cgroup.max.depth=-1
     no_cgroup_is_left
 }
 
 @test "a setting that fails leaves a cgroup that was there where it is" {
     mkdir "$top/given"
-    refused "$top/given/cgroup.max.depth" --- -g "$own/given" -s cgroup.max.depth=deep
+    start_refused "$top/given/cgroup.max.depth" --- -g "$own/given" -s cgroup.max.depth=deep
     [ "$(cgroups_left)" = given ]
 }
 
 @test "a controller that isn't there is named, with the place where it should be" {
-    refused "no controller nosuch in $mount" cgroup.controllers --- -g "$own/a/b" -c nosuch
-    refused "no controller nosuch in $mount" --- -g "$own/a/b" -s nosuch.max=1
-    refused "'../x' is no controller's name" --- -g "$own/a" -c ../x
+    start_refused "no controller nosuch in $mount" cgroup.controllers --- -g "$own/a/b" -c nosuch
+    start_refused "no controller nosuch in $mount" --- -g "$own/a/b" -s nosuch.max=1
+    start_refused "'../x' is no controller's name" --- -g "$own/a" -c ../x
     no_cgroup_is_left
 }
 
 @test "a limit on how many cgroups there may be is told" {
     echo 0 >"$top/cgroup.max.descendants"
-    refused "$top/a" "cgroup.max.descendants" --- -g "$own/a"
+    start_refused "$top/a" "cgroup.max.descendants" --- -g "$own/a"
     echo 2 >"$top/cgroup.max.descendants"
-    refused "$top/a/b/c" "cgroup.max.descendants" --- -g "$own/a/b/c"
+    start_refused "$top/a/b/c" "cgroup.max.descendants" --- -g "$own/a/b/c"
     no_cgroup_is_left
 }
 

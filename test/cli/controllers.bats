@@ -169,17 +169,17 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
 # ---- Said in words, and nothing left behind ----
 
 @test "values that the kernel refuses are told with key, path, value and the errno" {
-    refused "$top/a/memory.max" "'lots'" "Invalid argument" --- -g "$own/a" -s memory.max=lots
-    refused "$top/a/cpu.max" "'1'" "Invalid argument" --- -g "$own/a" -s cpu.max=1
-    refused "$top/a/cpu.weight" "'0'" --- -g "$own/a" -s cpu.weight=0
-    refused "$top/a/cpu.weight" "'10001'" --- -g "$own/a" -s cpu.weight=10001
-    refused "$top/a/cpuset.cpus" "'1000'" --- -g "$own/a" -s cpuset.cpus=1000
-    refused "$top/a/pids.max" "'-1'" --- -g "$own/a" -s pids.max=5 -s pids.max=-1
+    start_refused "$top/a/memory.max" "'lots'" "Invalid argument" --- -g "$own/a" -s memory.max=lots
+    start_refused "$top/a/cpu.max" "'1'" "Invalid argument" --- -g "$own/a" -s cpu.max=1
+    start_refused "$top/a/cpu.weight" "'0'" --- -g "$own/a" -s cpu.weight=0
+    start_refused "$top/a/cpu.weight" "'10001'" --- -g "$own/a" -s cpu.weight=10001
+    start_refused "$top/a/cpuset.cpus" "'1000'" --- -g "$own/a" -s cpuset.cpus=1000
+    start_refused "$top/a/pids.max" "'-1'" --- -g "$own/a" -s pids.max=5 -s pids.max=-1
     no_cgroup_is_left
 }
 
 @test "a file that the controller doesn't have is told" {
-    refused "$top/a/b/memory.nosuch" "No such file" "this kernel doesn't have that file" --- \
+    start_refused "$top/a/b/memory.nosuch" "No such file" "this kernel doesn't have that file" --- \
         -g "$own/a/b" -s memory.nosuch=1
     no_cgroup_is_left
 }
@@ -189,7 +189,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     put_stranger_into "$own/given"
     # The kernel would enable pids, which makes all below a place where no process can be.
     for controller in memory pids; do
-        refused "controller $controller" "$top/given," "processes are in that cgroup itself" --- \
+        start_refused "controller $controller" "$top/given," "processes are in that cgroup itself" --- \
             -g "$own/given/a" -c "$controller"
         [ -z "$(<"$top/given/cgroup.subtree_control")" ]
     done
@@ -203,7 +203,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     echo +memory >"$top/given/cgroup.subtree_control"
     for way in "" "--without clone-into-cgroup"; do
         # shellcheck disable=SC2086 # words are wanted
-        refused "$top/given" "cgroup.subtree_control enables controllers" --- $way -g "$own/given"
+        start_refused "$top/given" "cgroup.subtree_control enables controllers" --- $way -g "$own/given"
     done
     [ "$(cgroups_left)" = given ]
 }

@@ -65,6 +65,12 @@ start_as() {
     exec {alive}<"$dir/alive"
 }
 
+# For the next start in the same test.
+make_room() {
+    exec {alive}<&-
+    rm "$dir/alive"
+}
+
 # A lifeline: 7 is what muontrap is to read, 8 the writing end that keeps it alive. The FIFO is first opened for both, so
 # that neither open waits for the other.
 lifeline() {
@@ -190,4 +196,21 @@ output_has() {
             return 1
         }
     done
+}
+
+# Refused with status 125, one line, and the words given; the program has not run.
+refused() {
+    local words=()
+
+    while [ "$1" != --- ]; do
+        words+=("$1")
+        shift
+    done
+    shift
+    run -125 --separate-stderr muontrap "$@"
+    output_is ""
+    # shellcheck disable=SC2154 # bats sets it
+    output=$stderr
+    output_has "muontrap: " "${words[@]}"
+    [ "${#stderr_lines[@]}" = 1 ]
 }

@@ -6,23 +6,6 @@
 
 load helper
 
-# Refused with status 125, one line, and the words given; the program has not run.
-refused() {
-    local words=()
-
-    while [ "$1" != --- ]; do
-        words+=("$1")
-        shift
-    done
-    shift
-    run -125 --separate-stderr muontrap "$@"
-    output_is ""
-    # shellcheck disable=SC2154 # bats sets it
-    output=$stderr
-    output_has "muontrap: " "${words[@]}"
-    [ "${#stderr_lines[@]}" = 1 ]
-}
-
 @test "--help and -h print the usage to standard output" {
     for option in --help -h; do
         run -0 --separate-stderr muontrap "$option"

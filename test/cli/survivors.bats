@@ -169,8 +169,7 @@ stopped_by() {
         kill "-$signal" "$keeper"
         everything_is_gone
         ends_with 143
-        exec {alive}<&-
-        rm "$dir/alive"
+        make_room
     done
 }
 

@@ -12,6 +12,17 @@ setup() {
     sudo='echo "ALL ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/everybody'
 }
 
+# With a machine of those options, that command is what mends it.
+mends() { # COMMAND OPTION...
+    local command=$1
+    shift
+    run "$vm" --timeout 200 "$@" test/vm/mend -g given/x -c memory
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"run $command"* ]]
+    [ "${lines[-1]}" = started ]
+}
+
 @test "root has all that a program in a cgroup needs" {
     run "$vm" --timeout 200 test/vm/mend -g given/x -c memory -c cpu -c pids
     echo "$output"
@@ -50,25 +61,13 @@ setup() {
 }
 
 @test "a controller that cgroup v1 has is taken from it" {
-    run "$vm" --timeout 200 --cgroups hybrid test/vm/mend -g given/x -c memory
-    echo "$output"
-    [ "$status" -eq 0 ]
-    [[ $output == *"run umount /sys/fs/cgroup/memory && sleep 1"* ]]
-    [ "${lines[-1]}" = started ]
+    mends "umount /sys/fs/cgroup/memory && sleep 1" --cgroups hybrid
 }
 
 @test "without any cgroup file system, the second version's is mounted" {
-    run "$vm" --timeout 200 --cgroups none test/vm/mend -g given/x -c memory
-    echo "$output"
-    [ "$status" -eq 0 ]
-    [[ $output == *"run mount -t cgroup2 cgroup2 /sys/fs/cgroup"* ]]
-    [ "${lines[-1]}" = started ]
+    mends "mount -t cgroup2 cgroup2 /sys/fs/cgroup" --cgroups none
 }
 
 @test "one that is mounted read-only is made writable" {
-    run "$vm" --timeout 200 --setup 'mount -o remount,ro /sys/fs/cgroup' test/vm/mend -g given/x -c memory
-    echo "$output"
-    [ "$status" -eq 0 ]
-    [[ $output == *"run mount -o remount,rw /sys/fs/cgroup"* ]]
-    [ "${lines[-1]}" = started ]
+    mends "mount -o remount,rw /sys/fs/cgroup" --setup 'mount -o remount,ro /sys/fs/cgroup'
 }

@@ -622,6 +622,25 @@ bool cgroup_populated(const struct cgroup *cgroup)
     return cgroup && says(cgroup->events, "populated");
 }
 
+static void count(pid_t pid, void *context)
+{
+    unsigned *members = context;
+
+    (void)pid;
+    (*members)++;
+}
+
+unsigned cgroup_members(const struct cgroup *cgroup)
+{
+    unsigned members = 0;
+    int fd = cgroup ? openat(cgroup->directory, "cgroup.procs", O_RDONLY | O_CLOEXEC) : -1;
+
+    if (fd >= 0)
+        platform_pids(fd, count, &members);
+    io_close(&fd);
+    return members;
+}
+
 void cgroup_figures(const struct cgroup *cgroup, struct ending *ending)
 {
     uint64_t now;

@@ -58,6 +58,9 @@ bool cgroup_kill(const struct cgroup *cgroup);
 /* Whether a live process is in it or below. */
 bool cgroup_populated(const struct cgroup *cgroup);
 
+/* How many processes are in it, those below it not among them. */
+unsigned cgroup_members(const struct cgroup *cgroup);
+
 /* Descriptor by which poll(2) tells with POLLPRI when that may have changed; -1 without a cgroup. Here, as is the next,
  * because every launch asks, and the rest is what most launches never run (cold.ld). */
 static inline int cgroup_events(const struct cgroup *cgroup)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,4 +81,15 @@ uint64_t io_now_us(void)
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+int io_left_ms(uint64_t deadline_us)
+{
+    uint64_t now = io_now_us();
+
+    if (deadline_us == 0)
+        return -1;
+    if (now >= deadline_us)
+        return 0;
+    return deadline_us - now > (uint64_t)INT_MAX * 1000u ? INT_MAX : (int)((deadline_us - now + 999u) / 1000u);
 }

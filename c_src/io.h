@@ -28,4 +28,7 @@ size_t io_read_some(int fd, void *buffer, size_t size);
 /* The monotonic clock in microseconds. */
 uint64_t io_now_us(void);
 
+/* How long poll(2) has to wait until that time, in milliseconds; for ever, -1, when it is 0. */
+int io_left_ms(uint64_t deadline_us);
+
 #endif

@@ -20,7 +20,7 @@
 #include "platform.h"
 #include "report.h"
 #include "signals.h"
-#include "tree.h"
+#include "sweep.h"
 
 struct keeper {
     const struct options *options;
@@ -45,12 +45,12 @@ bool tether_take(int fd, struct tether_message *message)
     return recv(fd, message, sizeof *message, MSG_DONTWAIT) == (ssize_t)sizeof *message;
 }
 
-static void wait_for_deaths(const struct keeper *keeper)
+static void wait_for_deaths(const struct keeper *keeper, uint64_t rest_until)
 {
     struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
                            {.fd = cgroup_events(keeper->cgroup), .events = POLLPRI}};
 
-    (void)poll(fds, 2, -1);
+    (void)poll(fds, 2, io_left_ms(rest_until));
 }
 
 /* The tether hangs up when the relay ends, which the signal of its end will tell. */
@@ -65,17 +65,14 @@ static void wait_for_events(struct keeper *keeper)
 /* Until nothing is left that descends from us or is in the cgroup, or nothing that we may kill. */
 static enum sweep sweep(struct keeper *keeper)
 {
-    for (;;) {
-        bool killed = cgroup_kill(keeper->cgroup);
-        enum sweep result = tree_sweep(&keeper->tree);
+    uint64_t rest_until;
+    enum sweep result;
 
-        if (result == SWEEP_REFUSED && !killed)
-            return result;
-        if (result != SWEEP_GOES_ON && !cgroup_populated(keeper->cgroup))
-            return result;
-        wait_for_deaths(keeper);
+    while ((result = sweep_pass(&keeper->tree, keeper->cgroup, &rest_until)) == SWEEP_GOES_ON) {
+        wait_for_deaths(keeper, rest_until);
         (void)signals_take();
     }
+    return result;
 }
 
 /* A group whose leader was the killed relay's child. Without adopted orphans this is all that is known of it, and
@@ -94,7 +91,7 @@ static int bury(struct keeper *keeper, int status)
     struct failure why;
 
     kill_told_group(keeper);
-    platform_hurry();
+    platform_hurry(0);
     result = sweep(keeper);
     if (!cgroup_remove(keeper->cgroup, &why))
         report_words("%s", why.words);
@@ -149,10 +146,21 @@ static int watch(struct keeper *keeper)
     return WEXITSTATUS(status);
 }
 
+/* The relay gets its turn before it gets the signal: among thousands of a fork bomb it would wait for seconds. */
+static void pass_on_stop(const struct keeper *keeper)
+{
+    platform_hurry(keeper->relay);
+    (void)kill(keeper->relay, SIGTERM);
+}
+
+/* From a shell we share our session with the program, and so what its processes have of the processor (sched(7), The
+ * autogroup feature). We sleep until there is something to do for which no fork bomb may keep us waiting. */
 static _Noreturn void keep(struct keeper *keeper)
 {
     int exit_status = -1;
 
+    if (!keeper->options->port)
+        platform_hurry(0);
     while (exit_status < 0) {
         struct signals signals;
 
@@ -160,7 +168,7 @@ static _Noreturn void keep(struct keeper *keeper)
         read_tether(keeper);
         signals = signals_take();
         if (signals.stop)
-            (void)kill(keeper->relay, SIGTERM);
+            pass_on_stop(keeper);
         if (signals.child)
             exit_status = watch(keeper);
     }

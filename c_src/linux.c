@@ -171,10 +171,10 @@ bool platform_signal_from_terminal(const siginfo_t *info)
 /* sched(7): with autogroups, which setsid(2) makes, a nice value counts among the processes of one session only, and
  * each session gets the same share. So a hundred sessions leave us a hundredth whatever our nice value is, but a
  * real-time process comes before all of them. The system call, because musl's sched_setscheduler() is an ENOSYS. */
-void platform_hurry(void)
+void platform_hurry(pid_t pid)
 {
     const struct sched_param lowest = {.sched_priority = 1};
 
-    if (syscall(SYS_sched_setscheduler, 0, SCHED_RR, &lowest) < 0)
-        (void)setpriority(PRIO_PROCESS, 0, -20);
+    if (syscall(SYS_sched_setscheduler, pid, SCHED_RR, &lowest) < 0)
+        (void)setpriority(PRIO_PROCESS, (id_t)pid, -20);
 }

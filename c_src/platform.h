@@ -62,7 +62,8 @@ void platform_default_signal(int signal);
 /* Whether the kernel, and not a process, sent the signal that a handler was told of. */
 bool platform_signal_from_terminal(const siginfo_t *info);
 
-/* This process wants to run before others from now on, if it may: it has to be faster than a fork bomb. */
-void platform_hurry(void);
+/* That process, 0 for the calling one, is to run before others from now on, if we may have it so: it has to be faster
+ * than a fork bomb. */
+void platform_hurry(pid_t pid);
 
 #endif

@@ -103,6 +103,7 @@ bool platform_signal_from_terminal(const siginfo_t *info)
     return info->si_code != SI_USER && info->si_code != SI_QUEUE;
 }
 
-void platform_hurry(void)
+void platform_hurry(pid_t pid)
 {
+    (void)pid;
 }

@@ -5,7 +5,6 @@
 #include "relay.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,6 +21,7 @@
 #include "protocol.h"
 #include "report.h"
 #include "signals.h"
+#include "sweep.h"
 
 enum state {
     RUNNING,  /* the program runs */
@@ -36,7 +36,7 @@ enum state {
 enum event {
     STOP_ASKED, /* by the owner, a signal, the end of the lifeline, the keeper's death or an error */
     PROGRAM_ENDED,
-    TIME_UP,    /* the deadline of the state has passed */
+    TIME_UP,    /* the deadline of the state has passed: the program's time, or a rest of the sweep's */
     TREE_GONE,  /* no descendant is left */
     DRAINED,    /* nothing is left to send */
     OWNER_GONE, /* standard input has ended */
@@ -52,7 +52,10 @@ struct relay {
     struct decoder decoder;
     enum state state;
     uint64_t deadline; /* in microseconds as of io_now_us(); 0: none */
-    int tether;        /* -1 once it has hung up */
+    uint64_t patience; /* when the program's time to end is up; meanwhile the deadline is the next look at its cgroup */
+    uint64_t look_again; /* how long after the last look */
+    unsigned members;    /* that were in its cgroup when it was told to end */
+    int tether;          /* -1 once it has hung up */
     pid_t keeper;
     bool keeper_stopped; /* because the program is */
     bool more_dead;      /* orphans are still to be reaped, though their signals have been taken */
@@ -65,6 +68,7 @@ typedef enum state action(struct relay *relay);
 
 static enum state happened(struct relay *relay, enum event event);
 static void continue_keeper(struct relay *relay);
+static enum state begin_sweep(struct relay *relay);
 
 static void set_deadline(struct relay *relay)
 {
@@ -79,15 +83,40 @@ static void report(struct relay *relay, const struct failure *why)
         report_words("%s", why->words);
 }
 
+/* A program that has been told to end, and since then has become so many processes more, isn't about to. It is a fork
+ * bomb, and the longer it has the longer it takes the kernel to end it. */
+#define BOMB 1000u
+#define FIRST_LOOK_US 25000u
+
+static void look_later(struct relay *relay)
+{
+    uint64_t next = io_now_us() + relay->look_again;
+
+    relay->deadline = relay->cgroup && next < relay->patience ? next : relay->patience;
+    relay->look_again *= 2;
+}
+
+static enum state lose_patience(struct relay *relay)
+{
+    if (io_now_us() >= relay->patience || cgroup_members(relay->cgroup) >= relay->members + BOMB)
+        return begin_sweep(relay);
+    look_later(relay);
+    return STOPPING;
+}
+
 /* SIGCONT, because a stopped program would not notice the SIGTERM (as timeout(1) does). In a hurry, because a program
  * that forks without end would go on for seconds after its time is up, before our turn came. */
 static enum state terminate(struct relay *relay)
 {
-    platform_hurry();
+    platform_hurry(0);
     continue_keeper(relay);
     (void)kill(relay->tree.program, SIGTERM);
     (void)kill(relay->tree.program, SIGCONT);
     set_deadline(relay);
+    relay->patience = relay->deadline;
+    relay->look_again = FIRST_LOOK_US;
+    relay->members = relay->cgroup ? cgroup_members(relay->cgroup) : 0;
+    look_later(relay);
     return STOPPING;
 }
 
@@ -102,23 +131,13 @@ static void report_refused(struct relay *relay)
     report(relay, &why);
 }
 
-/* The cgroup first, whose members the kernel kills all at once, and then who has left it. When the tree is gone there
- * may still be somebody in it who doesn't descend from us, and of whose end its events tell. */
+/* Goes on until no descendant is left. The deadline, if there is one, is that of a rest. */
 static enum state sweep(struct relay *relay)
 {
-    enum sweep result;
-    bool killed;
+    enum sweep result = sweep_pass(&relay->tree, relay->cgroup, &relay->deadline);
 
-    relay->deadline = 0;
     relay->more_dead = false;
-    killed = cgroup_kill(relay->cgroup);
-    result = tree_sweep(&relay->tree);
-    if (result == SWEEP_GOES_ON || (killed && cgroup_populated(relay->cgroup)))
-        return KILLING;
-    /* What isn't ours to kill the kernel has killed with the cgroup, and it has only been found before it was dead. */
-    if (result == SWEEP_REFUSED && killed && relay->cgroup)
-        result = tree_sweep(&relay->tree);
-    if (result == SWEEP_GOES_ON || (result == SWEEP_DONE && cgroup_populated(relay->cgroup)))
+    if (result == SWEEP_GOES_ON)
         return KILLING;
     if (result == SWEEP_REFUSED)
         report_refused(relay);
@@ -128,7 +147,7 @@ static enum state sweep(struct relay *relay)
 static enum state begin_sweep(struct relay *relay)
 {
     relay->state = KILLING;
-    platform_hurry();
+    platform_hurry(0);
     return sweep(relay);
 }
 
@@ -214,8 +233,8 @@ static enum state leave(struct relay *relay)
 static action *const table[STATES][EVENTS] = {
     /*            STOP_ASKED  PROGRAM_ENDED  TIME_UP           TREE_GONE    DRAINED   OWNER_GONE */
     [RUNNING]  = {terminate,  begin_sweep,   stay,             stay,        stay,     terminate},
-    [STOPPING] = {stay,       begin_sweep,   begin_sweep,      stay,        stay,     stay},
-    [KILLING]  = {stay,       stay,          stay,             begin_drain, stay,     stay},
+    [STOPPING] = {stay,       begin_sweep,   lose_patience,    stay,        stay,     stay},
+    [KILLING]  = {stay,       stay,          sweep,            begin_drain, stay,     stay},
     [DRAINING] = {stay,       stay,          give_up_draining, stay,        tell_end, stay},
     [REPORTED] = {stay,       stay,          stay,             stay,        stay,     leave},
     [DONE]     = {stay,       stay,          stay,             stay,        stay,     stay},
@@ -338,10 +357,8 @@ static void read_tether(struct relay *relay, short events)
 
 static void children_changed(struct relay *relay)
 {
-    if (relay->state == KILLING) {
+    if (relay->state == KILLING)
         relay->state = sweep(relay);
-        return;
-    }
     if (relay->state != RUNNING && relay->state != STOPPING)
         return;
     relay->more_dead = tree_reap(&relay->tree);
@@ -390,20 +407,6 @@ static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
                             .events = POLLIN};
 }
 
-static int time_left_ms(const struct relay *relay)
-{
-    uint64_t now;
-
-    if (relay->more_dead)
-        return 0;
-    if (relay->deadline == 0)
-        return -1;
-    now = io_now_us();
-    if (now >= relay->deadline)
-        return 0;
-    return relay->deadline - now > (uint64_t)INT_MAX * 1000u ? INT_MAX : (int)((relay->deadline - now + 999u) / 1000u);
-}
-
 /* Two processes that take turns over a small window spend most of their time in being put to sleep and woken. So for a
  * reader that is fast the next acknowledgement is looked for a little while, before the relay goes to sleep. */
 #define LOOK_FOR_US 50u
@@ -424,7 +427,7 @@ static void wait_for_events(struct relay *relay)
     struct pollfd fds[WATCHED];
 
     watch(relay, fds);
-    if (look(relay, fds) == 0 && poll(fds, WATCHED, time_left_ms(relay)) < 0)
+    if (look(relay, fds) == 0 && poll(fds, WATCHED, relay->more_dead ? 0 : io_left_ms(relay->deadline)) < 0)
         return; /* EINTR: the signal has left its byte in the pipe; ENOMEM, EAGAIN: the next try may do better */
     for (int i = 0; i < OUTPUT_STREAMS; i++)
         if (fds[WATCH_STREAMS + i].revents)

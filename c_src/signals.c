@@ -130,6 +130,17 @@ struct signals signals_take(void)
     return taken;
 }
 
+void signals_hold_children(bool hold)
+{
+    sigset_t child;
+
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    (void)sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &child, NULL);
+    if (hold)
+        (void)signals_take();
+}
+
 void signals_stop(int signal)
 {
     if (signal != SIGSTOP)

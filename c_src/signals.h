@@ -30,6 +30,10 @@ struct signals {
 };
 struct signals signals_take(void);
 
+/* Holds the signals of children back, and drops what has come and not been taken; or lets them come again. For a time
+ * when thousands of them would tell nothing new. */
+void signals_hold_children(bool hold);
+
 /* Stops this process by the signal of job control that has stopped another, so that whoever waits for us sees the same
  * signal. Returns when it has been continued. */
 void signals_stop(int signal);

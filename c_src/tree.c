@@ -114,6 +114,20 @@ static bool reap_dead(struct tree *tree)
     return dead == 0;
 }
 
+static struct pass kill_children(struct tree *tree)
+{
+    struct pass pass = {.tree = tree};
+
+    if (!platform_has_children) {
+        if (tree->program > 0)
+            kill_child(tree->program, &pass);
+    } else {
+        tree->refused = 0;
+        platform_pids(tree->children, kill_child, &pass);
+    }
+    return pass;
+}
+
 /* Between two SIGCHLDs there is nothing to do: every child that was listed has been killed and will become a zombie,
  * and whoever is orphaned meanwhile is orphaned by one that dies, is our child before that one's SIGCHLD (the kernel
  * reparents first and notifies then), and so is listed by the pass that follows it. The list leaves out a child only
@@ -121,21 +135,20 @@ static bool reap_dead(struct tree *tree)
 enum sweep tree_sweep(struct tree *tree)
 {
     for (;;) {
-        struct pass pass = {.tree = tree};
+        struct pass pass;
 
         if (!reap_dead(tree))
             return SWEEP_DONE;
-        if (!platform_has_children) {
-            if (tree->program > 0)
-                kill_child(tree->program, &pass);
-        } else {
-            tree->refused = 0;
-            platform_pids(tree->children, kill_child, &pass);
-        }
+        pass = kill_children(tree);
         if (pass.killed > 0)
             return SWEEP_GOES_ON;
         if (pass.seen > 0 && tree->refused > 0)
             return SWEEP_REFUSED;
         (void)poll(NULL, 0, 1); /* sched_yield(2) wouldn't do: from a real-time priority it gives way to no other */
     }
+}
+
+void tree_kill(struct tree *tree)
+{
+    (void)kill_children(tree);
 }

@@ -40,4 +40,7 @@ enum sweep {
 /* One pass of the sweep: reaps the dead, kills the living. */
 enum sweep tree_sweep(struct tree *tree);
 
+/* Kills those that it would, and reaps nobody. */
+void tree_kill(struct tree *tree);
+
 #endif

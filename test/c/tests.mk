@@ -16,7 +16,7 @@ TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG)
 PURE_MODULES := options protocol window failure format legacy cgroup_text
 PURE_TESTS := $(PURE_MODULES:%=test_%)
 TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_relay \
-    test_cgroup
+    test_cgroup test_sweep
 
 # The system calls that a test program can make fail.
 WRAP_test_platform := syscall
@@ -24,6 +24,7 @@ WRAP_test_identity := platform_setgroups platform_setgid platform_setuid
 WRAP_test_child := fork vfork pipe setsid dup2 prctl platform_setgroups platform_setgid platform_setuid open
 WRAP_test_tree := prctl open
 WRAP_test_cgroup := syscall
+WRAP_test_sweep := io_now_us cgroup_populated
 WRAP_test_keeper := fork socketpair prctl open pipe
 
 # With libcgroup, and so not in TESTS: make test-cgroups runs it, where there are controllers.

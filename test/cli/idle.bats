@@ -67,3 +67,18 @@ switches() { grep -h '^voluntary_ctxt_switches' "/proc/$keeper/status" "/proc/$r
     relay=$(relay_of "$keeper")
     timeout "$PATIENCE" sh -c 'while [ "$(wc -w <"/proc/$1/task/$1/children")" != 1 ]; do :; done' sh "$relay"
 }
+
+# proc_pid_stat(5): priority, nice value and scheduling policy.
+how_it_runs() { awk '{ print $18, $19, $41 }' "$1"; }
+
+@test "only the keeper comes before others, where it may" {
+    linux_only
+    idle_program
+    ours=$(how_it_runs /proc/self/stat)
+    output=$(how_it_runs "/proc/$(children_of "$relay" | tr -d ' ')/stat")
+    output_is "$ours"
+    output=$(how_it_runs "/proc/$relay/stat")
+    output_is "$ours"
+    output=$(how_it_runs "/proc/$keeper/stat")
+    output_is "$(chrt --rr 1 awk '{ print $18, $19, $41 }' /proc/self/stat 2>/dev/null || echo "$ours")"
+}

@@ -11,7 +11,8 @@ test-vm:
 	BATS_TEST_TIMEOUT=300 env --default-signal bats --formatter '$(CURDIR)/test/cli/formatter' test/vm
 
 # What runs in the virtual machine is built outside, where it takes no time.
-test-cgroups: all $(TEST_BUILD)/test_controllers $(TEST_BUILD)/test_cgroup $(TEST_BUILD)/trouble
+test-cgroups: all $(TEST_BUILD)/test_controllers $(TEST_BUILD)/test_cgroup $(TEST_BUILD)/test_sweep \
+    $(TEST_BUILD)/trouble
 	test/vm/make-boot
 	MIX_ENV=test $(MIX) compile --warnings-as-errors
 	MUONTRAP='$(abspath $(BUILD)/muontrap)' test/vm/cgroups

@@ -28,38 +28,24 @@ static bool is_cgroup2(const char *mount, bool *writable)
     return true;
 }
 
-/* Looks at one of the lines. True when no better mount can come. */
-static bool consider(const char *line, char mount[CGROUP_MOUNT_MOST])
-{
-    char candidate[CGROUP_MOUNT_MOST];
-    bool writable;
-
-    if (!cgroup_mount_of(line, candidate) || !is_cgroup2(candidate, &writable))
-        return false;
-    if (writable || mount[0] == '\0')
-        memcpy(mount, candidate, sizeof candidate);
-    return writable;
-}
-
-bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
+bool cgroup_mounts(bool (*visit)(const char *line, void *context), void *context)
 {
     static char text[4096]; /* the kernel's limit for a path is the longest part of a line */
     size_t have = 0;
-    bool found = false;
+    bool goes_on = true;
     int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     ssize_t size;
 
-    mount[0] = '\0';
     if (fd < 0)
         return false;
-    while (!found && (size = read(fd, text + have, sizeof text - 1 - have)) > 0) {
+    while (goes_on && (size = read(fd, text + have, sizeof text - 1 - have)) > 0) {
         char *line = text;
         char *end;
 
         text[have + (size_t)size] = '\0';
-        while (!found && (end = strchr(line, '\n'))) {
+        while (goes_on && (end = strchr(line, '\n'))) {
             *end = '\0';
-            found = consider(line, mount);
+            goes_on = visit(line, context);
             line = end + 1;
         }
         have = strlen(line);
@@ -68,6 +54,28 @@ bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
             have = 0; /* of such a line the beginning is skipped, which leaves something that is no line of ours */
     }
     (void)close(fd);
+    return true;
+}
+
+/* Goes on as long as a better mount can come. */
+static bool consider(const char *line, void *context)
+{
+    char candidate[CGROUP_MOUNT_MOST];
+    char *mount = context;
+    bool writable;
+
+    if (!cgroup_mount_of(line, candidate) || !is_cgroup2(candidate, &writable))
+        return true;
+    if (writable || mount[0] == '\0')
+        memcpy(mount, candidate, sizeof candidate);
+    return !writable;
+}
+
+bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
+{
+    mount[0] = '\0';
+    if (!cgroup_mounts(consider, mount))
+        return false;
     errno = ENODEV;
     return mount[0] != '\0';
 }

@@ -13,6 +13,9 @@
 
 #include "cgroup_text.h"
 
+/* Calls `visit` for each line of /proc/self/mountinfo (proc(5)) until it returns false. False when it can't be read. */
+bool cgroup_mounts(bool (*visit)(const char *line, void *context), void *context);
+
 /* Where a cgroup2 file system is mounted, best where it can be written. ENODEV when there is none. */
 bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST]);
 

@@ -47,28 +47,34 @@ __attribute__((format(printf, 2, 3))) static void line(const char *start, const 
 
 /* ---- The mount ---- */
 
-/* The mount point of a v1 hierarchy with that controller. */
-static bool mounted_as_v1(const char *controller, char mount[CGROUP_MOUNT_MOST])
-{
-    char text[8192]; /* such mounts are among the first */
-    char *end;
+struct v1 {
+    const char *controller;
+    char mount[CGROUP_MOUNT_MOST];
+    bool found;
+};
 
-    if (!cgroup_read(AT_FDCWD, "/proc/self/mountinfo", text, sizeof text))
-        return false;
-    for (char *at = text; (end = strchr(at, '\n')); at = end + 1) {
-        *end = '\0';
-        if (cgroup_v1_mount_of(at, controller, mount))
-            return true;
-    }
-    return false;
+static bool is_v1_with_controller(const char *text, void *context)
+{
+    struct v1 *v1 = context;
+
+    v1->found = cgroup_v1_mount_of(text, v1->controller, v1->mount);
+    return !v1->found;
 }
 
-/* Its mounts mostly lie below a file system of their own on /sys/fs/cgroup, which another one there would hide. */
+static bool is_v1(const char *text, void *context)
+{
+    bool *found = context;
+
+    *found = strstr(text, " - cgroup ") != NULL;
+    return !*found;
+}
+
+/* They mostly lie below a file system of their own on /sys/fs/cgroup, which another one there would hide. */
 static bool v1_is_there(void)
 {
-    char text[8192];
+    bool found = false;
 
-    return cgroup_read(AT_FDCWD, "/proc/self/mountinfo", text, sizeof text) && strstr(text, " - cgroup ");
+    return cgroup_mounts(is_v1, &found) && found;
 }
 
 static bool check_mount(struct check *check)
@@ -117,7 +123,6 @@ static void find_own(struct check *check)
 
 static bool check_kernel(struct check *check, int root)
 {
-    char v1[CGROUP_MOUNT_MOST];
     bool all = true;
 
     (void)cgroup_read(root, "cgroup.controllers", check->offered, sizeof check->offered);
@@ -126,16 +131,17 @@ static bool check_kernel(struct check *check, int root)
          check->offered[0] ? check->offered : "none, so programs can be contained, but not limited");
     for (unsigned i = 0; i < check->controllers.count; i++) {
         const char *name = check->controllers.list[i].name;
+        struct v1 v1 = {.controller = name};
 
         if (cgroup_has_word(check->offered, name))
             continue;
         all = false;
-        if (mounted_as_v1(name, v1)) {
+        if (cgroup_mounts(is_v1_with_controller, &v1) && v1.found) {
             line(MISSING,
                  "the controller %s is in use by cgroup v1; unmounted there, it is v2's when nothing else uses it",
                  name);
             /* The kernel hands it over a moment after the last user of the hierarchy has let go. */
-            line(COMMAND, "%sumount %s && sleep 1", check->sudo, v1);
+            line(COMMAND, "%sumount %s && sleep 1", check->sudo, v1.mount);
         } else {
             line(MISSING,
                  "the kernel doesn't offer the controller %s (/proc/cgroups says whether it is built in; if it is, the "

@@ -12,35 +12,44 @@ defmodule MuonTrap.Cgroup.Mount do
   @type t :: %{point: String.t(), root: String.t()}
 
   @doc """
-  The first such mount, which is the helper's too
+  The first such mount that can be written, or else the first, which is the helper's too
 
   `{:error, :enodev}` when there is none.
   """
   @spec find() :: {:ok, t()} | {:error, File.posix()}
   def find() do
-    with {:ok, mountinfo} <- File.read("/proc/self/mountinfo"), do: parse(mountinfo)
+    with {:ok, mountinfo} <- File.read("/proc/self/mountinfo"), do: choose(mountinfo, &visible?/1)
   end
+
+  # What is listed may be hidden by a later mount on the same place, or on one above.
+  defp visible?(point), do: File.exists?(Path.join(point, "cgroup.controllers"))
 
   @doc """
-  The same in a text like that of /proc/self/mountinfo
+  The same in a text like that of /proc/self/mountinfo, of the mount points for which the function is true
   """
-  @spec parse(String.t()) :: {:ok, t()} | {:error, :enodev}
-  def parse(mountinfo) do
-    mountinfo
-    |> String.split("\n")
-    |> Enum.find_value({:error, :enodev}, &mount/1)
+  @spec choose(String.t(), (String.t() -> boolean())) :: {:ok, t()} | {:error, :enodev}
+  def choose(mountinfo, visible?) do
+    mounts = for line <- String.split(mountinfo, "\n"), mount = mount(line), visible?.(mount.point), do: mount
+
+    case Enum.find(mounts, List.first(mounts), & &1.writable) do
+      nil -> {:error, :enodev}
+      mount -> {:ok, Map.delete(mount, :writable)}
+    end
   end
 
-  # "31 23 0:28 /root /point options [optional fields] - type source options", and what would separate fields is escaped.
+  # "31 23 0:28 /root /point options [optional fields] - type source options", and what would separate fields is
+  # escaped. Of the options the first are the mount's, the last the file system's.
   defp mount(line) do
     with [left, right] <- String.split(line, " - ", parts: 2),
-         ["cgroup2" | _rest] <- String.split(right, " "),
-         [_id, _parent, _device, root, point | _rest] <- String.split(left, " ") do
-      {:ok, %{point: unescape(point), root: unescape(root)}}
+         ["cgroup2", _source, theirs | _rest] <- String.split(right, " "),
+         [_id, _parent, _device, root, point, options | _rest] <- String.split(left, " ") do
+      %{point: unescape(point), root: unescape(root), writable: Enum.all?([options, theirs], &writable?/1)}
     else
       _another -> nil
     end
   end
+
+  defp writable?(options), do: "ro" not in String.split(options, ",")
 
   defp unescape(name),
     do: Regex.replace(~r/\\([0-3][0-7]{2})/, name, fn _all, octal -> <<String.to_integer(octal, 8)>> end)

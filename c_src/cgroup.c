@@ -70,7 +70,7 @@ static void kill_members(int directory)
     int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 
     if (fd >= 0)
-        platform_pids(fd, kill_member, NULL);
+        (void)platform_pids(fd, kill_member, NULL);
     io_close(&fd);
 }
 
@@ -630,15 +630,30 @@ static void count(pid_t pid, void *context)
     (*members)++;
 }
 
-unsigned cgroup_members(const struct cgroup *cgroup)
+bool cgroup_members(const struct cgroup *cgroup, unsigned *members)
 {
-    unsigned members = 0;
     int fd = cgroup ? openat(cgroup->directory, "cgroup.procs", O_RDONLY | O_CLOEXEC) : -1;
+    bool known = fd >= 0;
 
-    if (fd >= 0)
-        platform_pids(fd, count, &members);
+    *members = 0;
+    if (known)
+        known = platform_pids(fd, count, members);
     io_close(&fd);
-    return members;
+    return known;
+}
+
+/* cgroup-v2.rst, "PID Interface Files": pids.events counts the forks that pids.max has refused. */
+bool cgroup_forked(const struct cgroup *cgroup, uint64_t *forked)
+{
+    uint64_t refused;
+    unsigned members;
+
+    if (!cgroup_members(cgroup, &members))
+        return false;
+    *forked = members;
+    if (cgroup_number(cgroup->directory, "pids.events", "max", &refused))
+        *forked += refused;
+    return true;
 }
 
 void cgroup_figures(const struct cgroup *cgroup, struct ending *ending)

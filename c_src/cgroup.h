@@ -58,8 +58,11 @@ bool cgroup_kill(const struct cgroup *cgroup);
 /* Whether a live process is in it or below. */
 bool cgroup_populated(const struct cgroup *cgroup);
 
-/* How many processes are in it, those below it not among them. */
-unsigned cgroup_members(const struct cgroup *cgroup);
+/* How many processes are in it, those below it not among them. False when that can't be had. */
+bool cgroup_members(const struct cgroup *cgroup, unsigned *members);
+
+/* As many, and how often it was refused one more: what a fork bomb makes grow, whatever its limit is. */
+bool cgroup_forked(const struct cgroup *cgroup, uint64_t *forked);
 
 /* Descriptor by which poll(2) tells with POLLPRI when that may have changed; -1 without a cgroup. Here, as is the next,
  * because every launch asks, and the rest is what most launches never run (cold.ld). */

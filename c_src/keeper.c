@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,12 +46,12 @@ bool tether_take(int fd, struct tether_message *message)
     return recv(fd, message, sizeof *message, MSG_DONTWAIT) == (ssize_t)sizeof *message;
 }
 
-static void wait_for_deaths(const struct keeper *keeper, uint64_t rest_until)
+static void wait_for_deaths(const struct keeper *keeper, const struct sweeping *sweeping)
 {
     struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
-                           {.fd = cgroup_events(keeper->cgroup), .events = POLLPRI}};
+                           {.fd = sweeping->populated ? cgroup_events(keeper->cgroup) : -1, .events = POLLPRI}};
 
-    (void)poll(fds, 2, io_left_ms(rest_until));
+    (void)poll(fds, 2, io_left_ms(sweeping->due));
 }
 
 /* The tether hangs up when the relay ends, which the signal of its end will tell. */
@@ -65,11 +66,11 @@ static void wait_for_events(struct keeper *keeper)
 /* Until nothing is left that descends from us or is in the cgroup, or nothing that we may kill. */
 static enum sweep sweep(struct keeper *keeper)
 {
-    uint64_t rest_until;
+    struct sweeping sweeping = {0};
     enum sweep result;
 
-    while ((result = sweep_pass(&keeper->tree, keeper->cgroup, &rest_until)) == SWEEP_GOES_ON) {
-        wait_for_deaths(keeper, rest_until);
+    while ((result = sweep_pass(&sweeping, &keeper->tree, keeper->cgroup)) == SWEEP_GOES_ON) {
+        wait_for_deaths(keeper, &sweeping);
         (void)signals_take();
     }
     return result;
@@ -146,21 +147,25 @@ static int watch(struct keeper *keeper)
     return WEXITSTATUS(status);
 }
 
-/* The relay gets its turn before it gets the signal: among thousands of a fork bomb it would wait for seconds. */
+/* The relay gets its turn before it gets the signal: among thousands of a fork bomb it would wait for seconds. Not
+ * while it has the program still to start, which would inherit that. */
 static void pass_on_stop(const struct keeper *keeper)
 {
-    platform_hurry(keeper->relay);
+    if (keeper->program > 0)
+        platform_hurry(keeper->relay);
     (void)kill(keeper->relay, SIGTERM);
 }
 
-/* From a shell we share our session with the program, and so what its processes have of the processor (sched(7), The
- * autogroup feature). We sleep until there is something to do for which no fork bomb may keep us waiting. */
+/* From a shell we share our session with the program, and so what its processes have of the processor (sched(7), "The
+ * autogroup feature"). Who sleeps, and wakes up for a signal, has its turn at once then. Not by a real-time priority,
+ * as long as nothing is to be done: some kernels let no cgroup have the controller cpu while there is such a process
+ * (cgroup-v2.rst, "CPU"). */
 static _Noreturn void keep(struct keeper *keeper)
 {
     int exit_status = -1;
 
     if (!keeper->options->port)
-        platform_hurry(0);
+        (void)setpriority(PRIO_PROCESS, 0, -20);
     while (exit_status < 0) {
         struct signals signals;
 

@@ -89,14 +89,14 @@ int platform_children_open(struct failure *why)
     return fd;
 }
 
-void platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)
+bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)
 {
     char text[4096];
     pid_t pid = 0;
     ssize_t size;
 
     if (lseek(fd, 0, SEEK_SET) < 0)
-        return;
+        return false;
     while ((size = read(fd, text, sizeof text)) > 0) {
         for (ssize_t i = 0; i < size; i++) {
             if (text[i] >= '0' && text[i] <= '9') {
@@ -107,6 +107,7 @@ void platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *contex
             }
         }
     }
+    return size == 0;
 }
 
 /* On some 32-bit machines the calls of the plain names take ids of 16 bits. */
@@ -174,7 +175,10 @@ bool platform_signal_from_terminal(const siginfo_t *info)
 void platform_hurry(pid_t pid)
 {
     const struct sched_param lowest = {.sched_priority = 1};
+    long policy = syscall(SYS_sched_getscheduler, pid) & ~SCHED_RESET_ON_FORK;
 
+    if (policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE)
+        return; /* we were started so, and may have a higher one */
     if (syscall(SYS_sched_setscheduler, pid, SCHED_RR, &lowest) < 0)
         (void)setpriority(PRIO_PROCESS, (id_t)pid, -20);
 }

@@ -72,10 +72,18 @@ bool cgroup_populated(const struct cgroup *cgroup)
     return false;
 }
 
-unsigned cgroup_members(const struct cgroup *cgroup)
+bool cgroup_members(const struct cgroup *cgroup, unsigned *members)
 {
     (void)cgroup;
-    return 0;
+    *members = 0;
+    return false;
+}
+
+bool cgroup_forked(const struct cgroup *cgroup, uint64_t *forked)
+{
+    (void)cgroup;
+    *forked = 0;
+    return false;
 }
 
 void cgroup_figures(const struct cgroup *cgroup, struct ending *ending)

@@ -40,8 +40,8 @@ extern const bool platform_has_children;
 int platform_children_open(struct failure *why);
 
 /* Calls `visit` with each pid in a list of the kernel's, such as that of the children, dead or alive. Of children, one
- * that comes or goes meanwhile may be left out. */
-void platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context);
+ * that comes or goes meanwhile may be left out. False when it can't be read to its end. */
+bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context);
 
 /* setgroups(2), setgid(2), setuid(2) of this process, which has one thread. The C library's do it for all threads, with
  * machinery that a process made by platform_fork_to_exec() had better not set in motion. */
@@ -63,7 +63,7 @@ void platform_default_signal(int signal);
 bool platform_signal_from_terminal(const siginfo_t *info);
 
 /* That process, 0 for the calling one, is to run before others from now on, if we may have it so: it has to be faster
- * than a fork bomb. */
+ * than a fork bomb. It must not fork any more, for its children would be so, too. */
 void platform_hurry(pid_t pid);
 
 #endif

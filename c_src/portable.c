@@ -47,11 +47,12 @@ int platform_children_open(struct failure *why)
     return fd;
 }
 
-void platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)
+bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)
 {
     (void)fd;
     (void)visit;
     (void)context;
+    return false;
 }
 
 int platform_setgroups(size_t count, const gid_t *groups)

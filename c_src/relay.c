@@ -36,7 +36,7 @@ enum state {
 enum event {
     STOP_ASKED, /* by the owner, a signal, the end of the lifeline, the keeper's death or an error */
     PROGRAM_ENDED,
-    TIME_UP,    /* the deadline of the state has passed: the program's time, or a rest of the sweep's */
+    TIME_UP,    /* the deadline of the state has passed: the program's time, or until the sweep's next pass */
     TREE_GONE,  /* no descendant is left */
     DRAINED,    /* nothing is left to send */
     OWNER_GONE, /* standard input has ended */
@@ -54,8 +54,10 @@ struct relay {
     uint64_t deadline; /* in microseconds as of io_now_us(); 0: none */
     uint64_t patience; /* when the program's time to end is up; meanwhile the deadline is the next look at its cgroup */
     uint64_t look_again; /* how long after the last look */
-    unsigned members;    /* that were in its cgroup when it was told to end */
-    int tether;          /* -1 once it has hung up */
+    uint64_t forked;     /* by its cgroup, when it was told to end */
+    bool forks_known;
+    struct sweeping sweeping;
+    int tether; /* -1 once it has hung up */
     pid_t keeper;
     bool keeper_stopped; /* because the program is */
     bool more_dead;      /* orphans are still to be reaped, though their signals have been taken */
@@ -92,13 +94,17 @@ static void look_later(struct relay *relay)
 {
     uint64_t next = io_now_us() + relay->look_again;
 
-    relay->deadline = relay->cgroup && next < relay->patience ? next : relay->patience;
+    relay->deadline = relay->forks_known && next < relay->patience ? next : relay->patience;
     relay->look_again *= 2;
 }
 
 static enum state lose_patience(struct relay *relay)
 {
-    if (io_now_us() >= relay->patience || cgroup_members(relay->cgroup) >= relay->members + BOMB)
+    uint64_t forked;
+
+    if (io_now_us() >= relay->patience)
+        return begin_sweep(relay);
+    if (cgroup_forked(relay->cgroup, &forked) && forked >= relay->forked + BOMB)
         return begin_sweep(relay);
     look_later(relay);
     return STOPPING;
@@ -115,7 +121,7 @@ static enum state terminate(struct relay *relay)
     set_deadline(relay);
     relay->patience = relay->deadline;
     relay->look_again = FIRST_LOOK_US;
-    relay->members = relay->cgroup ? cgroup_members(relay->cgroup) : 0;
+    relay->forks_known = relay->cgroup && cgroup_forked(relay->cgroup, &relay->forked);
     look_later(relay);
     return STOPPING;
 }
@@ -131,11 +137,12 @@ static void report_refused(struct relay *relay)
     report(relay, &why);
 }
 
-/* Goes on until no descendant is left. The deadline, if there is one, is that of a rest. */
+/* Goes on until no descendant is left. */
 static enum state sweep(struct relay *relay)
 {
-    enum sweep result = sweep_pass(&relay->tree, relay->cgroup, &relay->deadline);
+    enum sweep result = sweep_pass(&relay->sweeping, &relay->tree, relay->cgroup);
 
+    relay->deadline = relay->sweeping.due;
     relay->more_dead = false;
     if (result == SWEEP_GOES_ON)
         return KILLING;
@@ -400,7 +407,8 @@ static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
     fds[WATCH_CONTROL] = (struct pollfd){.fd = relay->control, .events = POLLIN};
     fds[WATCH_PORT] = (struct pollfd){.fd = output->blocked ? output->fd : -1, .events = POLLOUT};
     fds[WATCH_CGROUP] =
-        (struct pollfd){.fd = relay->state == KILLING ? cgroup_events(relay->cgroup) : -1, .events = POLLPRI};
+        (struct pollfd){.fd = relay->state == KILLING && relay->sweeping.populated ? cgroup_events(relay->cgroup) : -1,
+                        .events = POLLPRI};
     for (int i = 0; i < OUTPUT_STREAMS; i++)
         fds[WATCH_STREAMS + i] =
             (struct pollfd){.fd = output_wants(output, &output->streams[i]) ? output->streams[i].fd : -1,

@@ -6,46 +6,59 @@
 #include "io.h"
 #include "signals.h"
 
-/* A pass that took as long as this, in microseconds, is followed by a rest of so many times as long, without the
- * signals of children. Thousands die as fast as the processors get to them, and the death of each would cost them
- * another pass over all. */
-#define LONG_PASS_US 1000u
-#define RESTS 16u
+/* To find the dead among the dying, the kernel goes through all of them for each one, and meanwhile none can end; and
+ * each signal of one's death would cost the processors, which all of them wait for, another pass over the others. So of
+ * that many nobody is reaped, and no signal of a child comes, until the cgroup is empty or the rest is over. As long as
+ * they become fewer, that is: who waits for the end of another that only we can reap would wait for ever. */
+#define MANY 500u
+#define REST_US 400000u
 
-/* The kernel has killed whoever is in the cgroup. Who has left it is looked for at once, but nobody is reaped before it
- * is empty: to find the dead among thousands that are still dying the kernel goes through all of them for each, and
- * meanwhile none can end. */
-static enum sweep wait_for_dying(struct tree *tree, uint64_t begun, uint64_t *rest_until)
+/* Of who enters the cgroup from elsewhere no event tells, as long as it is populated. */
+#define LOOK_AGAIN_US 10000u
+
+/* Up to Linux 6.18 the cgroup is empty a moment before the last of its processes is a zombie, and until then kill(2)
+ * refuses one of another user. */
+#define REFUSALS 10u
+
+static bool many_are_dying(struct sweeping *sweeping, const struct cgroup *cgroup)
 {
-    uint64_t now;
+    unsigned before = sweeping->members;
 
-    tree_kill(tree);
-    now = io_now_us();
-    if (now - begun >= LONG_PASS_US) {
-        *rest_until = now + RESTS * (now - begun);
-        signals_hold_children(true);
-    }
+    return cgroup_members(cgroup, &sweeping->members) && sweeping->members >= MANY &&
+           (before == 0 || sweeping->members < before);
+}
+
+static enum sweep again_in(struct sweeping *sweeping, unsigned us)
+{
+    sweeping->due = io_now_us() + us;
     return SWEEP_GOES_ON;
 }
 
 /* The cgroup first, whose members the kernel kills all at once, and then who has left it. When the tree is gone there
- * may still be somebody in it who doesn't descend from us, and of whose end its events tell. */
-enum sweep sweep_pass(struct tree *tree, const struct cgroup *cgroup, uint64_t *rest_until)
+ * may still be somebody in it who doesn't descend from us. */
+enum sweep sweep_pass(struct sweeping *sweeping, struct tree *tree, const struct cgroup *cgroup)
 {
-    uint64_t begun = io_now_us();
-    bool killed;
     enum sweep result;
+    bool killed;
 
-    *rest_until = 0;
+    sweeping->due = 0;
     if (!cgroup)
         return tree_sweep(tree);
     signals_hold_children(false);
     killed = cgroup_kill(cgroup);
-    if (killed && cgroup_populated(cgroup))
-        return wait_for_dying(tree, begun, rest_until);
+    sweeping->populated = cgroup_populated(cgroup);
+    if (killed && sweeping->populated && many_are_dying(sweeping, cgroup)) {
+        tree_kill(tree);
+        signals_hold_children(true);
+        return again_in(sweeping, REST_US);
+    }
     result = tree_sweep(tree);
-    /* What isn't ours to kill the kernel has killed with the cgroup, and it has only been found before it was dead. */
-    if (result == SWEEP_REFUSED && killed)
-        result = tree_sweep(tree);
-    return result == SWEEP_DONE && cgroup_populated(cgroup) ? SWEEP_GOES_ON : result;
+    if (result == SWEEP_GOES_ON)
+        return result;
+    sweeping->populated = cgroup_populated(cgroup);
+    if (sweeping->populated && (killed || result == SWEEP_DONE))
+        return again_in(sweeping, LOOK_AGAIN_US);
+    if (result == SWEEP_REFUSED && killed && ++sweeping->refused <= REFUSALS)
+        return again_in(sweeping, LOOK_AGAIN_US);
+    return result;
 }

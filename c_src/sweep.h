@@ -6,13 +6,21 @@
 #ifndef MUONTRAP_SWEEP_H
 #define MUONTRAP_SWEEP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cgroup.h"
 #include "tree.h"
 
-/* One pass. SWEEP_GOES_ON: call again after the next SIGCHLD or event of the cgroup, and at the time that `*rest_until`
- * has then, as of io_now_us(), unless it is 0. */
-enum sweep sweep_pass(struct tree *tree, const struct cgroup *cgroup, uint64_t *rest_until);
+/* Zero to begin with. */
+struct sweeping {
+    uint64_t due;     /* when another pass is due in any case, as of io_now_us(); 0: when something happens */
+    bool populated;   /* of which the cgroup's events will tell the end */
+    unsigned members; /* of the cgroup that were dying at the last pass */
+    unsigned refused; /* passes in a row that only met who is not ours to kill */
+};
+
+/* One pass. SWEEP_GOES_ON: call again after the next SIGCHLD or event of the cgroup, or when it is due. */
+enum sweep sweep_pass(struct sweeping *sweeping, struct tree *tree, const struct cgroup *cgroup);
 
 #endif

@@ -123,7 +123,7 @@ static struct pass kill_children(struct tree *tree)
             kill_child(tree->program, &pass);
     } else {
         tree->refused = 0;
-        platform_pids(tree->children, kill_child, &pass);
+        (void)platform_pids(tree->children, kill_child, &pass);
     }
     return pass;
 }

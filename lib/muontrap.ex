@@ -43,7 +43,7 @@ defmodule MuonTrap do
       is 10 KB, and more for a reader that is fast
     * `:delay_to_sigkill` - milliseconds that the program has to end by itself after SIGTERM, when it is stopped, before
       it is sent SIGKILL. Defaults to 500. Its descendants get SIGKILL once the program has ended. In a cgroup a program
-      that becomes a thousand processes more in that time is a fork bomb, and gets it at once
+      that forks a thousand times more in that time is a fork bomb, and gets it at once
     * `:uid` - user to run the program as, by name or number. Its groups become that user's, if not said otherwise
     * `:gid` - group to run the program as, by name or number
     * `:groups` - list of supplementary groups, by name or number

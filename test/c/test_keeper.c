@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 
 #include "client.h"
 #include "keeper.h"
+#include "platform.h"
+#include "signals.h"
 
 static struct client client;
 static int witness;
@@ -232,6 +235,69 @@ static void a_program_that_kills_its_relay_dies_of_it(void **state)
     assert_int_equal(client_leave(&client), 125 << 8);
 }
 
+/* ---- Whose turn it is ---- */
+
+/* How a relay is scheduled that has been told to stop, before or after it has started the program. */
+static int scheduling_at_stop(bool program_runs)
+{
+    static struct options options = {.port = true};
+    int policy = -1;
+    int ends[2];
+    pid_t pid;
+
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct tether tether;
+        struct failure why;
+        sigset_t term;
+        int signal;
+
+        signals_block(false, false);
+        if (!keeper_start(&options, NULL, &tether, &why))
+            _exit(1);
+        if (program_runs)
+            tether_tell(tether.fd, TETHER_PROGRAM, 1);
+        (void)sigemptyset(&term);
+        (void)sigaddset(&term, SIGTERM);
+        if (kill(tether.keeper, SIGTERM) < 0 || sigwait(&term, &signal) != 0)
+            _exit(1);
+        policy = sched_getscheduler(0);
+        _exit(write(ends[1], &policy, sizeof policy) == (ssize_t)sizeof policy ? 0 : 1);
+    }
+    read_exactly(ends[0], &policy, sizeof policy);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    return policy;
+}
+
+/* And how one is that hurries, as far as it may here. */
+static int scheduling_in_a_hurry(void)
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        platform_hurry(0);
+        _exit(sched_getscheduler(0));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* What it starts would be scheduled as it is. */
+static void a_relay_that_is_told_to_stop_hurries_once_it_has_started_the_program(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    assert_int_equal(scheduling_at_stop(false), sched_getscheduler(0));
+    assert_int_equal(scheduling_at_stop(true), scheduling_in_a_hurry());
+}
+
 /* ---- What fails before ---- */
 
 static void assert_does_not_start(int *error_variable, int error, const char *words)
@@ -276,6 +342,7 @@ static int tests(void)
         TEST(a_killed_keeper_takes_a_chain_of_forks_with_it),
         TEST(the_owner_s_end_after_the_keeper_s_kills_all),
         TEST(a_program_that_kills_its_relay_dies_of_it),
+        TEST(a_relay_that_is_told_to_stop_hurries_once_it_has_started_the_program),
         TEST(what_the_keeper_cannot_have_is_named),
     };
 

@@ -18,31 +18,30 @@
 
 #define A_THOUSAND 1000
 
+static struct sweeping sweeping;
 static struct tree tree;
 static struct cgroup cgroup;
 static struct failure why;
 static int signals;
 
-/* An hour for each millisecond: every pass is a long one. */
-static bool slow;
+/* What the kernel is made to say of the cgroup: so many times that somebody lives in it, or that so many do. */
+static const bool *populated;
+static unsigned members;
 
-uint64_t __real_io_now_us(void);
-uint64_t __wrap_io_now_us(void);
-uint64_t __wrap_io_now_us(void)
+bool __real_cgroup_populated(const struct cgroup *of);
+bool __wrap_cgroup_populated(const struct cgroup *of);
+bool __wrap_cgroup_populated(const struct cgroup *of)
 {
-    return slow ? __real_io_now_us() * 3600000u : __real_io_now_us();
+    return populated ? *populated++ : __real_cgroup_populated(of);
 }
 
-/* The kernel takes its time with the dying: so many looks find that there still are some. */
-static unsigned dying;
-
-bool __real_cgroup_populated(const struct cgroup *populated);
-bool __wrap_cgroup_populated(const struct cgroup *populated);
-bool __wrap_cgroup_populated(const struct cgroup *populated)
+bool __real_cgroup_members(const struct cgroup *of, unsigned *count);
+bool __wrap_cgroup_members(const struct cgroup *of, unsigned *count);
+bool __wrap_cgroup_members(const struct cgroup *of, unsigned *count)
 {
-    if (dying == 0)
-        return __real_cgroup_populated(populated);
-    dying--;
+    if (members == 0)
+        return __real_cgroup_members(of, count);
+    *count = members;
     return true;
 }
 
@@ -52,7 +51,10 @@ static void open_all(void)
 {
     static struct options options;
 
-    slow = false;
+    memset(&sweeping, 0, sizeof sweeping);
+    memset(&tree, 0, sizeof tree);
+    populated = NULL;
+    members = 0;
     options.group = in_own("a");
     signals_block(false, false);
     signals = signals_open(&why);
@@ -63,7 +65,7 @@ static void open_all(void)
 
 static void close_all(void)
 {
-    slow = false;
+    populated = NULL;
     if (!cgroup_remove(&cgroup, &why))
         fail_msg("%s", why.words);
     while (cgroup.held_count > 0)
@@ -89,9 +91,17 @@ static pid_t child_in(const struct cgroup *place)
         (void)pause();
 }
 
+static unsigned live(void)
+{
+    unsigned count;
+
+    assert_true(cgroup_members(&cgroup, &count));
+    return count;
+}
+
 static void await_members(unsigned count)
 {
-    while (cgroup_members(&cgroup) < count)
+    while (live() < count)
         (void)usleep(1000);
 }
 
@@ -103,22 +113,32 @@ static bool children_are_held_back(void)
     return sigismember(&blocked, SIGCHLD) == 1;
 }
 
-/* Returns how many passes it took. While it rests only the cgroup's event may end that, so the rests are for ever. */
-static unsigned sweep_all(void)
+static void sweep_all(void)
 {
-    uint64_t rest_until;
-    unsigned passes = 1;
+    while (sweep_pass(&sweeping, &tree, &cgroup) == SWEEP_GOES_ON) {
+        struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
+                               {.fd = sweeping.populated ? cgroup_events(&cgroup) : -1, .events = POLLPRI}};
+        int ready = poll(fds, 2, sweeping.due > 0 ? io_left_ms(sweeping.due) : LONG_ENOUGH_MS);
 
-    while (sweep_pass(&tree, &cgroup, &rest_until) == SWEEP_GOES_ON) {
-        struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = cgroup_events(&cgroup), .events = POLLPRI}};
-
-        assert_int_equal(children_are_held_back(), rest_until > 0);
-        assert_true(poll(fds, 2, LONG_ENOUGH_MS) != 0);
+        assert_true(ready > 0 || sweeping.due > 0);
         (void)signals_take();
-        passes++;
     }
-    assert_int_equal(rest_until, 0);
-    return passes;
+    assert_int_equal(sweeping.due, 0);
+    assert_false(children_are_held_back());
+}
+
+/* One pass, after whose kill the cgroup is populated, or isn't; and which finds so many in it. */
+static enum sweep pass_when(bool still_populated, bool populated_after, unsigned count)
+{
+    const bool answers[] = {still_populated, populated_after};
+    enum sweep result;
+
+    populated = answers;
+    members = count;
+    result = sweep_pass(&sweeping, &tree, &cgroup);
+    populated = NULL;
+    members = 0;
+    return result;
 }
 
 static void a_thousand(void)
@@ -130,72 +150,96 @@ static void a_thousand(void)
     (void)child_in(NULL); /* and one outside */
 }
 
-static void assert_all_reaped(void)
-{
-    assert_true(tree.program_ended);
-    assert_true(WIFSIGNALED(tree.program_status));
-    assert_int_equal(tree.killed, A_THOUSAND);
-    assert_int_equal(waitpid(-1, NULL, 0), -1);
-    assert_int_equal(cgroup_members(&cgroup), 0);
-    assert_false(children_are_held_back());
-}
-
 static void a_thousand_and_one_outside_are_swept(void **state)
 {
     (void)state;
     OWN_CGROUP();
     open_all();
     a_thousand();
-    (void)sweep_all();
-    assert_all_reaped();
+    sweep_all();
+    assert_true(tree.program_ended);
+    assert_true(WIFSIGNALED(tree.program_status));
+    assert_int_equal(tree.killed, A_THOUSAND);
+    assert_int_equal(waitpid(-1, NULL, 0), -1);
+    assert_int_equal(live(), 0);
     close_all();
 }
 
-static void while_many_die_only_the_cgroup_is_waited_for(void **state)
+static void of_many_dying_nobody_is_reaped_and_no_signal_taken(void **state)
 {
-    (void)state;
-    OWN_CGROUP();
-    open_all();
-    a_thousand();
-    slow = true;
-    /* One to begin with, one each for news of the cgroup that it was populated and that it is not, one for the signal
-     * held back, and one for the death of who was outside. */
-    assert_true(sweep_all() <= 5);
-    assert_all_reaped();
-    close_all();
-}
-
-static void after_a_long_pass_over_the_dying_children_are_held_back(void **state)
-{
-    uint64_t rest_until;
-
     (void)state;
     OWN_CGROUP();
     open_all();
     tree.program = child_in(&cgroup);
     await_members(1);
-    slow = true;
-    dying = 1;
-    assert_int_equal(sweep_pass(&tree, &cgroup, &rest_until), SWEEP_GOES_ON);
-    assert_true(rest_until > 0);
+    assert_int_equal(pass_when(true, true, A_THOUSAND), SWEEP_GOES_ON);
+    assert_true(sweeping.due > 0);
+    assert_true(sweeping.populated);
+    assert_true(children_are_held_back());
+    /* dead, but left as it is */
+    assert_int_equal(waitid(P_PID, (id_t)tree.program, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    assert_int_equal(pass_when(true, true, A_THOUSAND - 1), SWEEP_GOES_ON);
     assert_true(children_are_held_back());
     assert_false(tree.program_ended);
-    (void)sweep_all();
+    sweep_all();
     assert_true(tree.program_ended);
-    assert_false(children_are_held_back());
     close_all();
 }
 
-static void an_empty_cgroup_needs_no_rest(void **state)
+/* One may wait for the end of another that only we can reap, as the init of a pid namespace does. */
+static void the_dead_are_reaped_when_the_dying_do_not_become_fewer(void **state)
 {
-    uint64_t rest_until = 1;
-
     (void)state;
     OWN_CGROUP();
     open_all();
-    slow = true;
-    assert_int_equal(sweep_pass(&tree, &cgroup, &rest_until), SWEEP_DONE);
-    assert_int_equal(rest_until, 0);
+    tree.program = child_in(&cgroup);
+    await_members(1);
+    assert_int_equal(pass_when(true, true, A_THOUSAND), SWEEP_GOES_ON);
+    assert_int_equal(waitid(P_PID, (id_t)tree.program, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    assert_int_equal(pass_when(true, true, A_THOUSAND), SWEEP_GOES_ON);
+    assert_false(children_are_held_back());
+    assert_true(tree.program_ended);
+    sweep_all();
+    close_all();
+}
+
+static void of_a_few_the_dead_are_reaped_at_once(void **state)
+{
+    (void)state;
+    OWN_CGROUP();
+    open_all();
+    tree.program = child_in(&cgroup);
+    await_members(1);
+    cgroup_kill(&cgroup);
+    assert_int_equal(waitid(P_PID, (id_t)tree.program, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    assert_int_equal(pass_when(true, true, 2), SWEEP_GOES_ON);
+    assert_false(children_are_held_back());
+    assert_true(tree.program_ended);
+    sweep_all();
+    close_all();
+}
+
+/* Somebody from elsewhere may have come after the kill, and no event would tell when he doesn't leave by himself. */
+static void who_came_after_the_kill_is_looked_for_again_soon(void **state)
+{
+    (void)state;
+    OWN_CGROUP();
+    open_all();
+    assert_int_equal(pass_when(false, true, 0), SWEEP_GOES_ON);
+    assert_true(sweeping.due > 0);
+    assert_false(children_are_held_back());
+    sweep_all();
+    close_all();
+}
+
+static void an_empty_cgroup_is_done_with(void **state)
+{
+    (void)state;
+    OWN_CGROUP();
+    open_all();
+    assert_int_equal(sweep_pass(&sweeping, &tree, &cgroup), SWEEP_DONE);
+    assert_int_equal(sweeping.due, 0);
+    assert_false(sweeping.populated);
     close_all();
 }
 
@@ -203,9 +247,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CGROUP_TEST(a_thousand_and_one_outside_are_swept),
-        CGROUP_TEST(while_many_die_only_the_cgroup_is_waited_for),
-        CGROUP_TEST(after_a_long_pass_over_the_dying_children_are_held_back),
-        CGROUP_TEST(an_empty_cgroup_needs_no_rest),
+        CGROUP_TEST(of_many_dying_nobody_is_reaped_and_no_signal_taken),
+        CGROUP_TEST(the_dead_are_reaped_when_the_dying_do_not_become_fewer),
+        CGROUP_TEST(of_a_few_the_dead_are_reaped_at_once),
+        CGROUP_TEST(who_came_after_the_kill_is_looked_for_again_soon),
+        CGROUP_TEST(an_empty_cgroup_is_done_with),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

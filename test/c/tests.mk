@@ -24,7 +24,7 @@ WRAP_test_identity := platform_setgroups platform_setgid platform_setuid
 WRAP_test_child := fork vfork pipe setsid dup2 prctl platform_setgroups platform_setgid platform_setuid open
 WRAP_test_tree := prctl open
 WRAP_test_cgroup := syscall
-WRAP_test_sweep := io_now_us cgroup_populated
+WRAP_test_sweep := cgroup_populated cgroup_members
 WRAP_test_keeper := fork socketpair prctl open pipe
 
 # With libcgroup, and so not in TESTS: make test-cgroups runs it, where there are controllers.

@@ -30,6 +30,8 @@ defmodule MuonTrap.Cgroup.Mount do
   @spec choose(String.t(), (String.t() -> boolean())) :: {:ok, t()} | {:error, :enodev}
   def choose(mountinfo, visible?) do
     mounts = for line <- String.split(mountinfo, "\n"), mount = mount(line), visible?.(mount.point), do: mount
+    # Of several on the same place it is the last that is seen.
+    mounts = mounts |> Enum.reverse() |> Enum.uniq_by(& &1.point) |> Enum.reverse()
 
     case Enum.find(mounts, List.first(mounts), & &1.writable) do
       nil -> {:error, :enodev}

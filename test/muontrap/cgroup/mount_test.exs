@@ -44,6 +44,9 @@ defmodule MuonTrap.Cgroup.MountTest do
   test "is none that another hides" do
     assert find(@hybrid <> @pure, ["/sys/fs/cgroup/unified"]) == {:ok, %{point: "/sys/fs/cgroup", root: "/"}}
     assert find(@pure, ["/sys/fs/cgroup"]) == {:error, :enodev}
+
+    on_top = "41 29 0:25 /part /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n"
+    assert find(@pure <> on_top) == {:ok, %{point: "/sys/fs/cgroup", root: "/part"}}
   end
 
   test "is not there where only the first version is mounted, or nothing, or something of that name" do

@@ -165,19 +165,32 @@ static void a_thousand_and_one_outside_are_swept(void **state)
     close_all();
 }
 
+/* A program in the cgroup, and nobody else. */
+static void open_with_program(void)
+{
+    open_all();
+    tree.program = child_in(&cgroup);
+    await_members(1);
+}
+
+/* Which leaves it as it is. */
+static void await_death_of_program(void)
+{
+    siginfo_t ended;
+
+    assert_int_equal(waitid(P_PID, (id_t)tree.program, &ended, WEXITED | WNOWAIT), 0);
+}
+
 static void of_many_dying_nobody_is_reaped_and_no_signal_taken(void **state)
 {
     (void)state;
     OWN_CGROUP();
-    open_all();
-    tree.program = child_in(&cgroup);
-    await_members(1);
+    open_with_program();
     assert_int_equal(pass_when(true, true, A_THOUSAND), SWEEP_GOES_ON);
     assert_true(sweeping.due > 0);
     assert_true(sweeping.populated);
     assert_true(children_are_held_back());
-    /* dead, but left as it is */
-    assert_int_equal(waitid(P_PID, (id_t)tree.program, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    await_death_of_program();
     assert_int_equal(pass_when(true, true, A_THOUSAND - 1), SWEEP_GOES_ON);
     assert_true(children_are_held_back());
     assert_false(tree.program_ended);
@@ -191,11 +204,9 @@ static void the_dead_are_reaped_when_the_dying_do_not_become_fewer(void **state)
 {
     (void)state;
     OWN_CGROUP();
-    open_all();
-    tree.program = child_in(&cgroup);
-    await_members(1);
+    open_with_program();
     assert_int_equal(pass_when(true, true, A_THOUSAND), SWEEP_GOES_ON);
-    assert_int_equal(waitid(P_PID, (id_t)tree.program, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    await_death_of_program();
     assert_int_equal(pass_when(true, true, A_THOUSAND), SWEEP_GOES_ON);
     assert_false(children_are_held_back());
     assert_true(tree.program_ended);
@@ -207,11 +218,9 @@ static void of_a_few_the_dead_are_reaped_at_once(void **state)
 {
     (void)state;
     OWN_CGROUP();
-    open_all();
-    tree.program = child_in(&cgroup);
-    await_members(1);
+    open_with_program();
     cgroup_kill(&cgroup);
-    assert_int_equal(waitid(P_PID, (id_t)tree.program, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    await_death_of_program();
     assert_int_equal(pass_when(true, true, 2), SWEEP_GOES_ON);
     assert_false(children_are_held_back());
     assert_true(tree.program_ended);

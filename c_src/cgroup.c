@@ -57,21 +57,20 @@ static void wait_for_news(int events, int ms)
     (void)poll(&changed, 1, ms);
 }
 
+static bool members(int directory, void (*visit)(pid_t pid, void *context), void *context)
+{
+    int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    bool whole = fd >= 0 && platform_pids(fd, visit, context);
+
+    io_close(&fd);
+    return whole;
+}
+
 static void kill_member(pid_t pid, void *context)
 {
     (void)context;
     if (pid > 1)
         (void)kill(pid, SIGKILL);
-}
-
-/* All of them, however many: who is passed over forks again when the others are dead. */
-static void kill_members(int directory)
-{
-    int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-
-    if (fd >= 0)
-        (void)platform_pids(fd, kill_member, NULL);
-    io_close(&fd);
 }
 
 static bool kill_each(int directory, const char *name, void *context)
@@ -80,7 +79,8 @@ static bool kill_each(int directory, const char *name, void *context)
 
     (void)context;
     if (fd >= 0) {
-        kill_members(fd);
+        (void)members(fd, kill_member,
+                      NULL); /* however many: who is passed over forks again when the others are dead */
         cgroup_children(fd, kill_each, NULL);
         (void)close(fd);
     }
@@ -624,33 +624,27 @@ bool cgroup_populated(const struct cgroup *cgroup)
 
 static void count(pid_t pid, void *context)
 {
-    unsigned *members = context;
+    unsigned *number = context;
 
     (void)pid;
-    (*members)++;
+    (*number)++;
 }
 
-bool cgroup_members(const struct cgroup *cgroup, unsigned *members)
+bool cgroup_members(const struct cgroup *cgroup, unsigned *number)
 {
-    int fd = cgroup ? openat(cgroup->directory, "cgroup.procs", O_RDONLY | O_CLOEXEC) : -1;
-    bool known = fd >= 0;
-
-    *members = 0;
-    if (known)
-        known = platform_pids(fd, count, members);
-    io_close(&fd);
-    return known;
+    *number = 0;
+    return cgroup && members(cgroup->directory, count, number);
 }
 
 /* cgroup-v2.rst, "PID Interface Files": pids.events counts the forks that pids.max has refused. */
 bool cgroup_forked(const struct cgroup *cgroup, uint64_t *forked)
 {
     uint64_t refused;
-    unsigned members;
+    unsigned number;
 
-    if (!cgroup_members(cgroup, &members))
+    if (!cgroup_members(cgroup, &number))
         return false;
-    *forked = members;
+    *forked = number;
     if (cgroup_number(cgroup->directory, "pids.events", "max", &refused))
         *forked += refused;
     return true;

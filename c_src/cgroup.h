@@ -59,7 +59,7 @@ bool cgroup_kill(const struct cgroup *cgroup);
 bool cgroup_populated(const struct cgroup *cgroup);
 
 /* How many processes are in it, those below it not among them. False when that can't be had. */
-bool cgroup_members(const struct cgroup *cgroup, unsigned *members);
+bool cgroup_members(const struct cgroup *cgroup, unsigned *number);
 
 /* As many, and how often it was refused one more: what a fork bomb makes grow, whatever its limit is. */
 bool cgroup_forked(const struct cgroup *cgroup, uint64_t *forked);

@@ -85,10 +85,11 @@ uint64_t io_now_us(void)
 
 int io_left_ms(uint64_t deadline_us)
 {
-    uint64_t now = io_now_us();
+    uint64_t now;
 
     if (deadline_us == 0)
         return -1;
+    now = io_now_us();
     if (now >= deadline_us)
         return 0;
     return deadline_us - now > (uint64_t)INT_MAX * 1000u ? INT_MAX : (int)((deadline_us - now + 999u) / 1000u);

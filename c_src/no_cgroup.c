@@ -72,10 +72,10 @@ bool cgroup_populated(const struct cgroup *cgroup)
     return false;
 }
 
-bool cgroup_members(const struct cgroup *cgroup, unsigned *members)
+bool cgroup_members(const struct cgroup *cgroup, unsigned *number)
 {
     (void)cgroup;
-    *members = 0;
+    *number = 0;
     return false;
 }
 

@@ -364,8 +364,10 @@ static void read_tether(struct relay *relay, short events)
 
 static void children_changed(struct relay *relay)
 {
-    if (relay->state == KILLING)
+    if (relay->state == KILLING) {
         relay->state = sweep(relay);
+        return;
+    }
     if (relay->state != RUNNING && relay->state != STOPPING)
         return;
     relay->more_dead = tree_reap(&relay->tree);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <mntent.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,23 @@ bool begin_cgroups(void)
     return made;
 }
 
+/* What is read is no news any more, so it comes before the look. */
+bool await_number(const char *cgroup, const char *file, const char *key, bool there)
+{
+    struct pollfd news = {.fd = open(path_of(cgroup, file), O_RDONLY | O_CLOEXEC), .events = POLLPRI};
+    bool is_so = false;
+    char text[512];
+
+    assert_true(news.fd >= 0);
+    do {
+        if (pread(news.fd, text, sizeof text, 0) < 0)
+            break;
+        is_so = (number_in(cgroup, file, key) > 0) == there;
+    } while (!is_so && poll(&news, 1, LONG_ENOUGH_MS) != 0);
+    (void)close(news.fd);
+    return is_so;
+}
+
 static int remove_directory(const char *path, const struct stat *found, int kind, struct FTW *where)
 {
     (void)found;
@@ -61,16 +79,6 @@ static int remove_directory(const char *path, const struct stat *found, int kind
         print_message("left behind: %s\n", path);
     (void)rmdir(path);
     return 0;
-}
-
-/* Those who are killed leave in their own time. */
-static void wait_until_empty(void)
-{
-    for (int tries = 0; tries < 1000 && number_in(own, "cgroup.events", "populated") > 0; tries++) {
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            continue;
-        (void)usleep(10000);
-    }
 }
 
 int end_cgroups(void **state)
@@ -84,7 +92,7 @@ int end_cgroups(void **state)
         if (number_in(own, "cgroup.events", "populated") > 0)
             print_message("left behind: processes in %s\n", own);
         write_file(own, "cgroup.kill", "1");
-        wait_until_empty();
+        (void)await_number(own, "cgroup.events", "populated", false); /* who is killed leaves in his own time */
         (void)nftw(path_of(own, ""), remove_directory, 32, FTW_DEPTH | FTW_PHYS);
         own[0] = '\0';
     }
@@ -184,16 +192,15 @@ const char *cgroup_of(pid_t pid)
 
 pid_t stay_in(const char *cgroup)
 {
+    char text[24];
     pid_t pid = fork();
 
     assert_true(pid >= 0);
-    if (pid == 0) {
-        write_file(cgroup, "cgroup.procs", "0");
+    if (pid == 0)
         for (;;)
             (void)pause();
-    }
-    for (int tries = 0; tries < 1000 && strcmp(cgroup_of(pid), cgroup) != 0; tries++)
-        (void)usleep(1000);
+    (void)snprintf(text, sizeof text, "%ld", (long)pid);
+    write_file(cgroup, "cgroup.procs", text);
     assert_string_equal(cgroup_of(pid), cgroup);
     return pid;
 }

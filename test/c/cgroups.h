@@ -37,6 +37,9 @@ void write_file(const char *cgroup, const char *file, const char *value);
 /* Of a flat keyed file. */
 unsigned long long number_in(const char *cgroup, const char *file, const char *key);
 
+/* Waits until it is there, that is not 0, or until it isn't, in a file of whose changes poll(2) tells. */
+bool await_number(const char *cgroup, const char *file, const char *key, bool there);
+
 /* Where that process is, relative to the mount. */
 const char *cgroup_of(pid_t pid);
 

@@ -320,8 +320,7 @@ static void where_clone3_does_not_do_it_a_child_enters_by_itself(void **state)
         pid = program_in(&cgroup);
         clone3_error = 0;
         assert_int_equal(clone3_calls, errors[i] ? 1 : 0);
-        for (int tries = 0; tries < 1000 && !cgroup_populated(&cgroup); tries++)
-            (void)usleep(1000);
+        assert_true(await_number(cgroup.path, "cgroup.events", "populated", true));
         assert_string_equal(cgroup_of(pid), cgroup.path);
         cgroup_kill(&cgroup);
         assert_killed(pid);

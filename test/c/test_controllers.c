@@ -257,8 +257,7 @@ static void a_bomb_stays_within_its_processes_and_dies_at_once(void **state)
           "$SIG{$_} = 'IGNORE' for qw(TERM CHLD); $| = 1; print '.'; defined fork or select undef, undef, undef, 0.1 "
           "while 1");
     client_await_bytes(&client, 1);
-    while (number_in(path, "pids.events", "max") == 0)
-        (void)usleep(10000);
+    assert_true(await_number(path, "pids.events", "max", true));
     assert_file(path, "pids.current", "50");
     client_stop(&client);
     client_follow(&client);

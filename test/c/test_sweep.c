@@ -76,7 +76,7 @@ static void close_all(void)
     io_close(&tree.children);
 }
 
-static pid_t child_in(const struct cgroup *place)
+static pid_t child(void)
 {
     pid_t pid = fork();
 
@@ -84,8 +84,6 @@ static pid_t child_in(const struct cgroup *place)
     if (pid > 0)
         return pid;
     signals_reset();
-    if (place && !cgroup_enter(place))
-        _exit(1);
     (void)close(cgroup.directory);
     for (;;)
         (void)pause();
@@ -97,12 +95,6 @@ static unsigned live(void)
 
     assert_true(cgroup_members(&cgroup, &count));
     return count;
-}
-
-static void await_members(unsigned count)
-{
-    while (live() < count)
-        (void)usleep(1000);
 }
 
 static bool children_are_held_back(void)
@@ -143,11 +135,10 @@ static enum sweep pass_when(bool still_populated, bool populated_after, unsigned
 
 static void a_thousand(void)
 {
-    tree.program = child_in(&cgroup);
+    tree.program = stay_in(cgroup.path);
     for (int i = 1; i < A_THOUSAND; i++)
-        (void)child_in(&cgroup);
-    await_members(A_THOUSAND);
-    (void)child_in(NULL); /* and one outside */
+        (void)stay_in(cgroup.path);
+    (void)child(); /* and one outside */
 }
 
 static void a_thousand_and_one_outside_are_swept(void **state)
@@ -169,8 +160,7 @@ static void a_thousand_and_one_outside_are_swept(void **state)
 static void open_with_program(void)
 {
     open_all();
-    tree.program = child_in(&cgroup);
-    await_members(1);
+    tree.program = stay_in(cgroup.path);
 }
 
 /* Which leaves it as it is. */

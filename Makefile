@@ -43,17 +43,19 @@ PLATFORM_FLAG := $(if $(filter portable,$(PLATFORM)),-DMUONTRAP_PORTABLE)
 
 # Unwind tables would be a tenth of what each static helper process holds, and nothing unwinds.
 STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)
-ALL_CFLAGS := -std=c11 $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections $(WARNINGS) \
+ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections $(WARNINGS) \
     $(HARDENING) $(CPPFLAGS)
 VERSION_FLAG := -DMUONTRAP_VERSION='"$(VERSION)"'
 COLD := $(if $(STATIC),$(call supported,-Wl$(comma)-T$(comma)c_src/cold.ld))
 ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(COLD) $(LDFLAGS)
 
-USERS := $(if $(STATIC),users_files,users_nss)
-CGROUPS := cgroup cgroup_files check claim controllers
-CHOSEN := $(PLATFORM) $(USERS) $(if $(filter linux,$(PLATFORM)),$(CGROUPS),no_cgroup)
-ALTERNATIVES := linux portable users_files users_nss $(CGROUPS) no_cgroup
-MODULES := $(filter-out main $(ALTERNATIVES),$(basename $(notdir $(wildcard c_src/*.c)))) $(CHOSEN)
+# Modules are named with their folders. Of some there are alternatives, of which the platform or C library has one.
+USERS := program/users_$(if $(STATIC),files,nss)
+CGROUPS := $(addprefix cgroup/,cgroup cgroup_files check claim controllers)
+CHOSEN := base/$(PLATFORM) $(USERS) $(if $(filter linux,$(PLATFORM)),$(CGROUPS),cgroup/no_cgroup)
+ALTERNATIVES := base/linux base/portable program/users_files program/users_nss $(CGROUPS) cgroup/no_cgroup
+ALL_MODULES := $(patsubst c_src/%.c,%,$(wildcard c_src/*.c c_src/*/*.c))
+MODULES := $(filter-out main $(ALTERNATIVES),$(ALL_MODULES)) $(CHOSEN)
 OBJECTS := $(MODULES:%=$(BUILD)/%.o)
 
 # Says in a few words what it does; with V=1, how.
@@ -63,11 +65,12 @@ run = $(if $(V),$(3),@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo '  $
 all: $(BUILD)/muontrap
 
 # These first, so that what every helper touches of its zeroed memory lies together, before the buffers of the others.
-FIRST := $(BUILD)/signals.o $(BUILD)/main.o $(BUILD)/relay.o
+FIRST := $(BUILD)/base/signals.o $(BUILD)/main.o $(BUILD)/containment/relay.o
 $(BUILD)/muontrap: $(FIRST) $(filter-out $(FIRST),$(OBJECTS)) $(if $(COLD),c_src/cold.ld)
 	$(call run,LD,$@,$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(ALL_LDFLAGS))
 
 $(BUILD)/%.o: c_src/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
 	$(call run,CC,$<,$(CC) $(ALL_CFLAGS) $(VERSION_FLAG) -MMD -MP -c -o $@ $<)
 
 # Changes when compiler or flags do, so that nothing is linked of objects of two builds.
@@ -79,7 +82,7 @@ $(BUILD)/flags:
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(FLAGS_NOW)' >$@
 
--include $(wildcard $(BUILD)/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 
 install: all
 	install -D $(BUILD)/muontrap $(DESTDIR)$(PREFIX)/bin/muontrap

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "format.h"
-#include "window.h"
+#include "base/format.h"
+#include "port/window.h"
 
 const char options_usage[] =
     "Usage: muontrap [OPTION]... [--] PROGRAM [ARG]...\n"

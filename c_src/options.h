@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "failure.h"
-#include "legacy.h"
+#include "base/failure.h"
+#include "cgroup/legacy.h"
 
 #define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
 #define SETENV_MOST 128u              /* --setenv options */

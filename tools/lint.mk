@@ -4,7 +4,7 @@
 #   make lint    every linter; each warning is an error
 #   make format  has clang-format and mix format do what they would ask for
 
-C_FILES = $(wildcard c_src/*.[ch] test/*/*.[ch])
+C_FILES = $(wildcard c_src/*.[ch] c_src/*/*.[ch] test/*/*.[ch] test/c/*/*.[ch])
 LINT := build/lint
 MAN_PAGE := priv/man/man1/muontrap.1
 
@@ -28,14 +28,14 @@ $(LINT_COMPILERS:%=lint-portable-%): lint-portable-%:
 	$(MAKE) --no-print-directory CC=$* WERROR=1 PORTABLE=1 BUILD=$(LINT)/$*-portable
 
 lint-tidy:
-	clang-tidy --quiet c_src/*.c -- -std=c11 $(VERSION_FLAG)
+	clang-tidy --quiet c_src/*.c c_src/*/*.c -- -std=c11 -Ic_src $(VERSION_FLAG)
 
 # Off: "continue" is how an empty body is written here; raise(3) does return, which cppcheck's library doesn't know; the
 # helper has one thread, and needs no getpwnam_r(3).
 lint-cppcheck:
 	cppcheck --enable=warning,style,performance,portability --library=posix,gnu --std=c11 --inline-suppr --quiet \
 	    --suppress=redundantContinue --suppress=unreachableCode $(LINT_ONE_THREAD:%=--suppress=%Called) \
-	    --error-exitcode=1 $(VERSION_FLAG) c_src
+	    --error-exitcode=1 $(VERSION_FLAG) -Ic_src c_src
 
 lint-format:
 	clang-format --dry-run -Werror $(C_FILES)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "options.h"
-#include "window.h"
+#include "port/window.h"
 
 static struct options options;
 static struct failure why;

@@ -13,8 +13,8 @@ TEST_WARNINGS := $(filter-out -Werror,$(WARNINGS)) -Werror
 TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG) \
     $(if $(PORTABLE),-DPORTABLE=1 -DMUONTRAP_PORTABLE)
 
-PURE_MODULES := options protocol window failure format legacy cgroup_text
-PURE_TESTS := $(PURE_MODULES:%=test_%)
+PURE_MODULES := options port/protocol port/window base/failure base/format cgroup/legacy cgroup/cgroup_text
+PURE_TESTS := $(addprefix test_,$(notdir $(PURE_MODULES)))
 TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_relay \
     test_cgroup test_sweep
 
@@ -29,7 +29,7 @@ WRAP_test_keeper := fork socketpair prctl open pipe
 
 # With libcgroup, and so not in TESTS: make test-cgroups runs it, where there are controllers.
 LIBS_test_controllers := -lcgroup
-$(TEST_BUILD)/test_controllers: $(TEST_BUILD)/witness.o
+$(TEST_BUILD)/test_controllers: $(TEST_BUILD)/cgroup/witness.o
 
 TEST_SHARED := support client cgroups
 TEST_MODULES := $(MODULES:%=$(TEST_BUILD)/c_src/%.o)
@@ -58,7 +58,13 @@ $(TEST_BUILD)/%.o: test/c/%.c
 	@mkdir -p $(@D)
 	$(TEST_CC) -D_GNU_SOURCE $(TEST_CFLAGS) $(TEST_SANITIZE) -MMD -MP -c -o $@ $<
 
-$(TEST_BUILD)/test_%: $(TEST_BUILD)/test_%.o $(TEST_SHARED:%=$(TEST_BUILD)/%.o) $(TEST_MODULES)
+# Tests stand in the folders of what they test; their programs, whose names are unique, beside each other.
+.SECONDEXPANSION:
+TEST_SOURCES := $(wildcard test/c/test_*.c test/c/*/test_*.c)
+test_object = $(patsubst test/c/%.c,$(TEST_BUILD)/%.o,$(filter %/$(1).c,$(TEST_SOURCES)))
+
+$(patsubst %.c,$(TEST_BUILD)/%,$(notdir $(TEST_SOURCES))): $(TEST_BUILD)/%: $$(call test_object,$$*) \
+    $(TEST_SHARED:%=$(TEST_BUILD)/%.o) $(TEST_MODULES)
 	@$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^ $(WRAP_$(@F):%=-Wl,--wrap=%) -lcmocka $(LIBS_$(@F))
 
 $(TEST_BUILD)/muontrap: $(TEST_BUILD)/c_src/main.o $(TEST_MODULES)
@@ -69,22 +75,23 @@ $(TEST_BUILD)/trouble: test/c/trouble.c
 	@mkdir -p $(@D)
 	$(TEST_CC) -D_GNU_SOURCE $(TEST_CFLAGS) -o $@ $<
 
--include $(wildcard $(TEST_BUILD)/*.d $(TEST_BUILD)/c_src/*.d)
+-include $(wildcard $(addprefix $(TEST_BUILD)/,*.d */*.d c_src/*/*.d))
 
 # Pure modules are tested to the last branch. gcov(1) says of each how often it was taken; nothing is left out.
 COVERAGE_BUILD := build/coverage-c
 COVERAGE_FLAGS := -std=c11 -g -O0 -Ic_src -Itest/c --coverage
+COVERAGE_OBJECTS := $(addprefix $(COVERAGE_BUILD)/,$(notdir $(PURE_MODULES:%=%.o)))
 
-coverage-c: $(PURE_MODULES:%=c_src/%.c) $(wildcard c_src/*.h test/c/*)
+coverage-c: $(PURE_MODULES:%=c_src/%.c) $(wildcard c_src/*.h c_src/*/*.h test/c/* test/c/*/*)
 	rm -rf $(COVERAGE_BUILD)
 	mkdir -p $(COVERAGE_BUILD)
 	set -e; for module in $(PURE_MODULES); do \
-	    $(TEST_CC) $(COVERAGE_FLAGS) -c -o $(COVERAGE_BUILD)/$$module.o $(CURDIR)/c_src/$$module.c; \
+	    $(TEST_CC) $(COVERAGE_FLAGS) -c -o $(COVERAGE_BUILD)/$$(basename $$module).o $(CURDIR)/c_src/$$module.c; \
 	done
 	set -e; for test in $(PURE_TESTS); do \
-	    $(TEST_CC) -D_GNU_SOURCE -std=c11 -g -Ic_src -Itest/c --coverage -o $(COVERAGE_BUILD)/$$test test/c/$$test.c \
-	        test/c/support.c $(PURE_MODULES:%=$(COVERAGE_BUILD)/%.o) -lcmocka; \
+	    $(TEST_CC) -D_GNU_SOURCE -std=c11 -g -Ic_src -Itest/c --coverage -o $(COVERAGE_BUILD)/$$test \
+	        $$(find test/c -name $$test.c) test/c/support.c $(COVERAGE_OBJECTS) -lcmocka; \
 	    $(COVERAGE_BUILD)/$$test; \
 	done
-	cd $(COVERAGE_BUILD) && gcov -b -c -o . $(PURE_MODULES:%=%.o) >summary
-	awk -f test/c/branches.awk $(PURE_MODULES:%=$(COVERAGE_BUILD)/%.c.gcov)
+	cd $(COVERAGE_BUILD) && gcov -b -c -o . $(notdir $(COVERAGE_OBJECTS)) >summary
+	awk -f test/c/branches.awk $(COVERAGE_OBJECTS:%.o=%.c.gcov)

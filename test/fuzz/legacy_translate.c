@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "legacy.h"
+#include "cgroup/legacy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "options.h"
-#include "window.h"
+#include "port/window.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -10,7 +10,7 @@ FUZZ_RUNS ?= 200000
 FUZZ_SECONDS ?= 20
 FUZZ_BUILD := build/fuzz
 FUZZ_TARGETS := protocol_decode options_parse legacy_translate
-FUZZ_SOURCES := c_src/options.c c_src/protocol.c c_src/legacy.c c_src/failure.c c_src/format.c
+FUZZ_SOURCES := c_src/options.c $(addprefix c_src/,port/protocol.c cgroup/legacy.c base/failure.c base/format.c)
 
 .PHONY: fuzz
 # What it finds new stays in build/; a crash is written to build/fuzz/ and its name printed.
@@ -21,7 +21,7 @@ fuzz: $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
 	        -print_final_stats=1 -artifact_prefix=$(FUZZ_BUILD)/ $(FUZZ_BUILD)/found/$$target test/fuzz/corpus/$$target; \
 	done
 
-$(FUZZ_BUILD)/%: test/fuzz/%.c $(wildcard c_src/*.h) $(FUZZ_SOURCES)
+$(FUZZ_BUILD)/%: test/fuzz/%.c $(wildcard c_src/*.h c_src/*/*.h) $(FUZZ_SOURCES)
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -std=c11 -g -O1 $(filter-out -Werror,$(WARNINGS)) -Werror -fno-sanitize-recover=all \
 	    -fsanitize=fuzzer,address,undefined -Ic_src -o $@ $< $(FUZZ_SOURCES)

@@ -7,8 +7,8 @@ defmodule MuonTrap.ProtocolTest do
   alias MuonTrap.Protocol
 
   @page File.read!("docs/protocol.md")
-  @header File.read!("c_src/protocol.h")
-  @failures File.read!("c_src/failure.h")
+  @header File.read!("c_src/port/protocol.h")
+  @failures File.read!("c_src/base/failure.h")
 
   # The rows of the table below a heading, without its head.
   defp table(after_text) do

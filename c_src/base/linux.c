@@ -1,0 +1,184 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/format.h"
+#include "base/platform.h"
+
+/* Kernel headers are not there for every C library, so the numbers of newer calls stand here (asm-generic/unistd.h). */
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0x00000008
+#endif
+
+/* For kernels before 5.9, which have no close_range(2). */
+static void close_one_by_one(void)
+{
+    struct rlimit limit = {.rlim_cur = 0};
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    for (int fd = 3; (rlim_t)fd < limit.rlim_cur && fd < INT_MAX; fd++)
+        (void)close(fd);
+}
+
+void platform_close_inherited(void)
+{
+    if (syscall(SYS_close_range, 3u, UINT_MAX, 0u) < 0)
+        close_one_by_one();
+}
+
+/* prctl(2), PR_SET_CHILD_SUBREAPER: not inherited by fork(2), so each process that wants it asks for itself. */
+bool platform_adopt_orphans(struct failure *why)
+{
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        return failed(why, STAGE_SETUP, errno,
+                      "cannot become a child subreaper, without which daemonised descendants escape: %s (Linux 3.4 has "
+                      "it; elsewhere build with make PORTABLE=1)",
+                      strerror(errno));
+    return true;
+}
+
+/* prctl(2), PR_SET_PDEATHSIG: cleared by a change of credentials, so this comes after them. The parent may have died
+ * before the call, and then the signal never comes. */
+bool platform_die_with_parent(pid_t parent)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
+}
+
+const bool platform_has_children = true;
+
+/* proc(5), /proc/pid/task/tid/children (Linux 3.5, CONFIG_PROC_CHILDREN). We have one thread: its id is the
+ * process's. */
+int platform_children_open(struct failure *why)
+{
+    char self[24] = "";
+    char own[24];
+    int fd;
+
+    /* proc(5): it shows the pid namespace of who mounted it. Another one's numbers would name strangers here. */
+    format(own, sizeof own, "%ld", (long)getpid());
+    if (readlink("/proc/self", self, sizeof self - 1) > 0 && strcmp(self, own) != 0) {
+        failed(why, STAGE_SETUP, ESRCH,
+               "/proc belongs to another pid namespace, so that descendants can't be found in it: mount it anew, with "
+               "'mount -t proc proc /proc' or unshare --mount-proc");
+        return -1;
+    }
+    fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        failed(why, STAGE_SETUP, errno,
+               "cannot open /proc/thread-self/children, without which descendants can't be found: %s (mount /proc with "
+               "'mount -t proc proc /proc'; the kernel needs CONFIG_PROC_CHILDREN)",
+               strerror(errno));
+    return fd;
+}
+
+bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)
+{
+    char text[4096];
+    pid_t pid = 0;
+    ssize_t size;
+
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return false;
+    while ((size = read(fd, text, sizeof text)) > 0) {
+        for (ssize_t i = 0; i < size; i++) {
+            if (text[i] >= '0' && text[i] <= '9') {
+                pid = pid * 10 + (text[i] - '0');
+            } else if (pid > 0) {
+                visit(pid, context);
+                pid = 0;
+            }
+        }
+    }
+    return size == 0;
+}
+
+/* On some 32-bit machines the calls of the plain names take ids of 16 bits. */
+#ifdef SYS_setgroups32
+#define CALL_SETGROUPS SYS_setgroups32
+#define CALL_SETGID SYS_setgid32
+#define CALL_SETUID SYS_setuid32
+#else
+#define CALL_SETGROUPS SYS_setgroups
+#define CALL_SETGID SYS_setgid
+#define CALL_SETUID SYS_setuid
+#endif
+
+int platform_setgroups(size_t count, const gid_t *groups)
+{
+    return (int)syscall(CALL_SETGROUPS, count, groups);
+}
+
+int platform_setgid(gid_t gid)
+{
+    return (int)syscall(CALL_SETGID, gid);
+}
+
+int platform_setuid(uid_t uid)
+{
+    return (int)syscall(CALL_SETUID, uid);
+}
+
+ssize_t platform_move(int from, int to, size_t size)
+{
+    return splice(from, NULL, to, NULL, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+/* preadv2(2) with RWF_NOWAIT; where the kernel can't for this kind of file (pipes before 6.4), the plain call after
+ * poll(2) said that there is something, which only another reader of the same pipe could have taken since. */
+ssize_t platform_read_now(int fd, void *buffer, size_t size)
+{
+    struct iovec part = {.iov_base = buffer, .iov_len = size};
+    ssize_t result = syscall(SYS_preadv2, fd, &part, 1UL, -1L, -1L, RWF_NOWAIT);
+
+    if (result < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+        result = read(fd, buffer, size);
+    return result;
+}
+
+/* Not sigaction(3): the C libraries keep signals 32 and 33 to themselves, but a parent may have left them ignored,
+ * as GNU make does. All zero is SIG_DFL, no flags and an empty mask, in whatever order the kernel has them
+ * (sigaction(2)). */
+void platform_default_signal(int signal)
+{
+    static const unsigned long action[8];
+
+    (void)syscall(SYS_rt_sigaction, signal, action, NULL, (size_t)(_NSIG / 8));
+}
+
+/* sigaction(2): SI_KERNEL is what the terminal's line discipline sends with. */
+bool platform_signal_from_terminal(const siginfo_t *info)
+{
+    return info->si_code == SI_KERNEL;
+}
+
+/* sched(7): with autogroups, which setsid(2) makes, a nice value counts among the processes of one session only, and
+ * each session gets the same share. So a hundred sessions leave us a hundredth whatever our nice value is, but a
+ * real-time process comes before all of them. The system call, because musl's sched_setscheduler() is an ENOSYS. */
+void platform_hurry(pid_t pid)
+{
+    const struct sched_param lowest = {.sched_priority = 1};
+    long policy = syscall(SYS_sched_getscheduler, pid) & ~SCHED_RESET_ON_FORK;
+
+    if (policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE)
+        return; /* we were started so, and may have a higher one */
+    if (syscall(SYS_sched_setscheduler, pid, SCHED_RR, &lowest) < 0)
+        (void)setpriority(PRIO_PROCESS, (id_t)pid, -20);
+}

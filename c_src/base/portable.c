@@ -1,0 +1,110 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * POSIX alone: containment is by process group, and a descendant that leaves the group leaves the containment.
+ */
+#define _DEFAULT_SOURCE /* setgroups(2), which is not in POSIX, but in each of its systems */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "base/platform.h"
+
+/* There may be more, but a shell or a VM opens the lowest free ones. */
+#define CLOSE_MOST 4096
+
+void platform_close_inherited(void)
+{
+    long most = sysconf(_SC_OPEN_MAX);
+
+    if (most < 0 || most > CLOSE_MOST)
+        most = CLOSE_MOST;
+    for (int fd = 3; fd < most; fd++)
+        (void)close(fd);
+}
+
+bool platform_adopt_orphans(struct failure *why)
+{
+    (void)why;
+    return true;
+}
+
+bool platform_die_with_parent(pid_t parent)
+{
+    return getppid() == parent;
+}
+
+const bool platform_has_children = false;
+
+int platform_children_open(struct failure *why)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        failed(why, STAGE_SETUP, errno, "cannot open /dev/null");
+    return fd;
+}
+
+bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)
+{
+    (void)fd;
+    (void)visit;
+    (void)context;
+    return false;
+}
+
+int platform_setgroups(size_t count, const gid_t *groups)
+{
+    return setgroups(count, groups);
+}
+
+int platform_setgid(gid_t gid)
+{
+    return setgid(gid);
+}
+
+int platform_setuid(uid_t uid)
+{
+    return setuid(uid);
+}
+
+ssize_t platform_move(int from, int to, size_t size)
+{
+    (void)from;
+    (void)to;
+    (void)size;
+    errno = ENOSYS;
+    return -1;
+}
+
+ssize_t platform_read_now(int fd, void *buffer, size_t size)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+    if (poll(&ready, 1, 0) == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return read(fd, buffer, size);
+}
+
+void platform_default_signal(int signal)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(signal, &action, NULL);
+}
+
+/* POSIX, <signal.h>: SI_USER is kill(2)'s code. What else there is comes from the system. */
+bool platform_signal_from_terminal(const siginfo_t *info)
+{
+    return info->si_code != SI_USER && info->si_code != SI_QUEUE;
+}
+
+void platform_hurry(pid_t pid)
+{
+    (void)pid;
+}

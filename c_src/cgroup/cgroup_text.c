@@ -1,0 +1,93 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "cgroup/cgroup_text.h"
+
+#include <string.h>
+
+/* What comes behind so many spaces. */
+static const char *field(const char *line, unsigned number)
+{
+    while (line && number-- > 0) {
+        line = strchr(line, ' ');
+        if (line)
+            line++;
+    }
+    return line;
+}
+
+/* proc(5): space, tab, newline and backslash are written as three octal digits behind a backslash. */
+static char unescaped(const char **at)
+{
+    const char *digits = *at + 1;
+
+    if (**at != '\\' || digits[0] < '0' || digits[0] > '7' || digits[1] < '0' || digits[1] > '7' || digits[2] < '0' ||
+        digits[2] > '7')
+        return *(*at)++;
+    *at += 4;
+    return (char)((digits[0] - '0') * 64 + (digits[1] - '0') * 8 + (digits[2] - '0'));
+}
+
+/* proc(5), /proc/pid/mountinfo: the fifth field is the mount point. */
+static bool mount_point(const char *line, char mount[CGROUP_MOUNT_MOST])
+{
+    const char *at = field(line, 4);
+    size_t size = 0;
+
+    if (!at)
+        return false;
+    while (*at != ' ' && *at != '\0' && size < CGROUP_MOUNT_MOST - 1)
+        mount[size++] = unescaped(&at);
+    mount[size] = '\0';
+    return *at == ' ';
+}
+
+/* Behind a lone hyphen is the type. */
+bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST])
+{
+    return strstr(line, " - cgroup2 ") && mount_point(line, mount);
+}
+
+/* And behind that the source and the options, of which each controller is one. */
+bool cgroup_v1_mount_of(const char *line, const char *controller, char mount[CGROUP_MOUNT_MOST])
+{
+    const char *options = strstr(line, " - cgroup ");
+    size_t size = strlen(controller);
+
+    for (options = options ? field(options, 4) : NULL; options; options = strchr(options, ',')) {
+        options += *options == ',';
+        if (strncmp(options, controller, size) == 0 && (options[size] == ',' || options[size] == '\0'))
+            return mount_point(line, mount);
+    }
+    return false;
+}
+
+bool cgroup_number_of(const char *text, const char *key, uint64_t *number)
+{
+    size_t size = strlen(key);
+    const char *at = text;
+
+    while (size > 0 && (strncmp(at, key, size) != 0 || at[size] != ' ')) {
+        at = strchr(at, '\n');
+        if (!at)
+            return false;
+        at++;
+    }
+    at += size > 0 ? size + 1 : 0;
+    if (*at < '0' || *at > '9')
+        return false;
+    for (*number = 0; *at >= '0' && *at <= '9'; at++)
+        *number = *number * 10 + (uint64_t)(*at - '0');
+    return true;
+}
+
+bool cgroup_has_word(const char *text, const char *word)
+{
+    size_t size = strlen(word);
+
+    for (const char *at = text; (at = strstr(at, word)); at += size)
+        if ((at == text || at[-1] == ' ' || at[-1] == '\n') &&
+            (at[size] == ' ' || at[size] == '\n' || at[size] == '\0'))
+            return true;
+    return false;
+}

@@ -1,0 +1,100 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * cgroup.h where there are no cgroups: who asks for one is told so.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <unistd.h>
+
+#include "cgroup/cgroup.h"
+#include "cgroup/check.h"
+#include "port/report.h"
+
+static bool none(struct failure *why)
+{
+    return failed(
+        why, STAGE_CGROUP, ENOSYS,
+        "this muontrap was built without cgroups, which only Linux has (a build there, without PORTABLE=1, has "
+        "them): do without --group, --check and --clean");
+}
+
+bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct failure *why)
+{
+    (void)cgroup;
+    (void)options;
+    return none(why);
+}
+
+bool cgroup_clean(const struct options *options, struct failure *why)
+{
+    (void)options;
+    return none(why);
+}
+
+int check_run(struct options *options)
+{
+    struct failure why;
+
+    (void)none(&why);
+    report_failure(options, &why);
+    return 1;
+}
+
+pid_t cgroup_fork(const struct cgroup *cgroup, bool *inside)
+{
+    (void)cgroup;
+    *inside = false;
+    return fork();
+}
+
+bool cgroup_enter(const struct cgroup *cgroup)
+{
+    return !cgroup;
+}
+
+bool cgroup_explain(const struct cgroup *cgroup, int error, struct failure *why)
+{
+    (void)cgroup;
+    (void)error;
+    return none(why);
+}
+
+bool cgroup_kill(const struct cgroup *cgroup)
+{
+    (void)cgroup;
+    return true;
+}
+
+bool cgroup_populated(const struct cgroup *cgroup)
+{
+    (void)cgroup;
+    return false;
+}
+
+bool cgroup_members(const struct cgroup *cgroup, unsigned *number)
+{
+    (void)cgroup;
+    *number = 0;
+    return false;
+}
+
+bool cgroup_forked(const struct cgroup *cgroup, uint64_t *forked)
+{
+    (void)cgroup;
+    *forked = 0;
+    return false;
+}
+
+void cgroup_figures(const struct cgroup *cgroup, struct ending *ending)
+{
+    (void)cgroup;
+    (void)ending;
+}
+
+bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
+{
+    (void)cgroup;
+    (void)why;
+    return true;
+}

@@ -1,0 +1,154 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
+#include "containment/tree.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/platform.h"
+
+bool tree_open(struct tree *tree, struct failure *why)
+{
+    memset(tree, 0, sizeof *tree);
+    if (!platform_adopt_orphans(why))
+        return false;
+    tree->children = platform_children_open(why);
+    return tree->children >= 0;
+}
+
+/* The next child that is dead and not reaped: its pid, 0 when there is none, -1 when there are no children at all. */
+static pid_t next_dead(void)
+{
+    siginfo_t info;
+
+    for (;;) {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+            return info.si_pid;
+        if (errno != EINTR)
+            return -1;
+    }
+}
+
+/* Reaps a child that is dead. */
+static void reap(struct tree *tree, pid_t pid)
+{
+    int status = 0;
+
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (pid == tree->program) {
+        tree->program_ended = true;
+        tree->program_status = status;
+        tree->program = 0;
+    } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+        tree->killed++;
+    }
+}
+
+/* What the last of several such changes has made of the program: waitid(2) tells only of that. */
+static void note_job_control(struct tree *tree)
+{
+    siginfo_t info;
+
+    info.si_pid = 0;
+    if (waitid(P_PID, (id_t)tree->program, &info, WSTOPPED | WCONTINUED | WNOHANG) < 0 || info.si_pid == 0)
+        return;
+    tree->program_stopped = info.si_code != CLD_CONTINUED;
+    if (tree->program_stopped)
+        tree->stop_signal = info.si_status;
+}
+
+/* So many at a time: orphans may come as fast as they are reaped, and there are other events to see to. */
+#define REAPED_MOST 256
+
+bool tree_reap(struct tree *tree)
+{
+    int reaped = 0;
+    pid_t dead;
+
+    while ((dead = next_dead()) > 0 && dead != tree->program && reaped++ < REAPED_MOST) {
+        while (waitpid(dead, NULL, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    tree->program_ended = tree->program == 0 || dead == tree->program;
+    if (!tree->program_ended)
+        note_job_control(tree);
+    return dead > 0 && !tree->program_ended;
+}
+
+struct pass {
+    struct tree *tree;
+    unsigned seen;   /* children that the list named */
+    unsigned killed; /* of these, those that will die */
+};
+
+/* The child and, where it leads one, its process group. kill(2) on a group reaches every member at once, and no fork
+ * can slip out in between; and as long as the leader's pid is not reaped it can't be anyone else's, nor the group's. */
+static void kill_child(pid_t child, void *context)
+{
+    struct pass *pass = context;
+
+    pass->seen++;
+    (void)kill(-child, SIGKILL);
+    if (kill(child, SIGKILL) == 0)
+        pass->killed++;
+    else if (errno == EPERM)
+        pass->tree->refused = child;
+}
+
+static bool reap_dead(struct tree *tree)
+{
+    pid_t dead;
+
+    while ((dead = next_dead()) > 0) {
+        (void)kill(-dead, SIGKILL);
+        reap(tree, dead);
+    }
+    return dead == 0;
+}
+
+static struct pass kill_children(struct tree *tree)
+{
+    struct pass pass = {.tree = tree};
+
+    if (!platform_has_children) {
+        if (tree->program > 0)
+            kill_child(tree->program, &pass);
+    } else {
+        tree->refused = 0;
+        (void)platform_pids(tree->children, kill_child, &pass);
+    }
+    return pass;
+}
+
+/* Between two SIGCHLDs there is nothing to do: every child that was listed has been killed and will become a zombie,
+ * and whoever is orphaned meanwhile is orphaned by one that dies, is our child before that one's SIGCHLD (the kernel
+ * reparents first and notifies then), and so is listed by the pass that follows it. The list leaves out a child only
+ * while another exits (proc(5)), so a pass that saw none, or killed none, is followed by another at once. */
+enum sweep tree_sweep(struct tree *tree)
+{
+    for (;;) {
+        struct pass pass;
+
+        if (!reap_dead(tree))
+            return SWEEP_DONE;
+        pass = kill_children(tree);
+        if (pass.killed > 0)
+            return SWEEP_GOES_ON;
+        if (pass.seen > 0 && tree->refused > 0)
+            return SWEEP_REFUSED;
+        (void)poll(NULL, 0, 1); /* sched_yield(2) wouldn't do: from a real-time priority it gives way to no other */
+    }
+}
+
+void tree_kill(struct tree *tree)
+{
+    (void)kill_children(tree);
+}

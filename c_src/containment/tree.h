@@ -1,0 +1,46 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The descendants of this process without cgroups: adopted when orphaned, reaped, and killed by a sweep.
+ * A pid is only ever signalled while it is an unreaped child of ours, so that it can't have passed to a stranger.
+ */
+#ifndef MUONTRAP_TREE_H
+#define MUONTRAP_TREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/failure.h"
+
+struct tree {
+    int children;  /* the list of children */
+    pid_t program; /* the child whose end is reported; 0 without one */
+    bool program_ended;
+    int program_status;   /* as of waitpid(2), once it has been reaped */
+    bool program_stopped; /* by job control, and not yet continued */
+    int stop_signal;      /* by which it was */
+    uint32_t killed;      /* descendants other than the program that the sweep has killed */
+    pid_t refused;        /* a child that we are not permitted to kill; 0 without one */
+};
+
+/* Makes this process the one that orphaned descendants fall to. */
+bool tree_open(struct tree *tree, struct failure *why);
+
+/* After a SIGCHLD: reaps adopted orphans, and notes it when the program has ended (but does not reap it: its pid, which
+ * is its process group's too, stays ours until the sweep) or was stopped. True when there are more to be reaped. */
+bool tree_reap(struct tree *tree);
+
+enum sweep {
+    SWEEP_GOES_ON, /* some are still dying: call again after the next SIGCHLD */
+    SWEEP_DONE,    /* there is no descendant left */
+    SWEEP_REFUSED  /* what is left may not be killed by us: tree->refused is one of them */
+};
+
+/* One pass of the sweep: reaps the dead, kills the living. */
+enum sweep tree_sweep(struct tree *tree);
+
+/* Kills those that it would, and reaps nobody. */
+void tree_kill(struct tree *tree);
+
+#endif

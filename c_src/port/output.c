@@ -1,0 +1,235 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _GNU_SOURCE /* FIONREAD is no part of POSIX, but of all its systems */
+#include "port/output.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/platform.h"
+
+#define DATA_ROOM (sizeof((struct output *)0)->bytes - FRAME_HEADER)
+
+_Static_assert(OUTPUT_COPY_MOST <= DATA_ROOM, "a copied frame must fit");
+
+void output_init(struct output *output, int fd, uint32_t fixed_window, int stdout_fd, int stderr_fd)
+{
+    output->fd = fd;
+    window_init(&output->window, fixed_window);
+    output->streams[0] = (struct stream){.fd = stdout_fd, .tag = TAG_STDOUT, .readable = true};
+    output->streams[1] = (struct stream){.fd = stderr_fd, .tag = TAG_STDERR, .readable = true};
+}
+
+uint8_t *output_control(struct output *output)
+{
+    return output->control + output->control_end;
+}
+
+void output_queued(struct output *output, size_t size)
+{
+    if (!output->gone)
+        output->control_end += size;
+}
+
+void output_abandon(struct output *output)
+{
+    output->gone = true;
+    output->at = output->end = output->control_at = output->control_end = output->moving = 0;
+    output->blocked = false;
+}
+
+static bool throws_away(const struct output *output)
+{
+    return output->gone || output->discard;
+}
+
+static size_t room(const struct output *output)
+{
+    return throws_away(output) || output->unacknowledged ? WINDOW_MOST : window_room(&output->window);
+}
+
+bool output_wants(const struct output *output, const struct stream *stream)
+{
+    return stream->fd >= 0 && !output->blocked && room(output) > 0;
+}
+
+static bool idle(const struct output *output)
+{
+    return output->at == output->end && output->moving == 0 && output->control_at == output->control_end;
+}
+
+bool output_drained(const struct output *output)
+{
+    for (int i = 0; i < OUTPUT_STREAMS; i++)
+        if (output->streams[i].fd >= 0 && output->streams[i].readable)
+            return false;
+    return idle(output);
+}
+
+bool output_ended(const struct output *output)
+{
+    return output->streams[0].fd < 0 && output->streams[1].fd < 0;
+}
+
+/* A write has failed: wait for room, or there is nobody to write to. */
+static void trouble(struct output *output)
+{
+    if (errno == EAGAIN)
+        output->blocked = true;
+    else if (errno != EINTR)
+        output_abandon(output);
+}
+
+static void send_some(struct output *output, const uint8_t *bytes, size_t *at, size_t end)
+{
+    ssize_t sent = write(output->fd, bytes + *at, end - *at);
+
+    if (sent >= 0)
+        *at += (size_t)sent;
+    else
+        trouble(output);
+}
+
+static bool is_empty(int fd)
+{
+    int available = 0;
+
+    return ioctl(fd, FIONREAD, &available) < 0 || available == 0;
+}
+
+/* The program has read its own output back (through /proc/self/fd/1), so the frame has less than its header says. It is
+ * filled up with zeros, for what follows to be frames. */
+static void break_promise(struct output *output)
+{
+    size_t most = output->moving < DATA_ROOM ? output->moving : DATA_ROOM;
+
+    memset(output->bytes, 0, most);
+    output->at = 0;
+    output->end = most;
+    output->moving -= most;
+    output->broken_promise = true;
+}
+
+/* The rest of a frame whose header has promised it, without splice(2): nobody else reads that pipe, so it is there. */
+static void copy_promised(struct output *output)
+{
+    size_t most = output->moving < DATA_ROOM ? output->moving : DATA_ROOM;
+    ssize_t size = read(output->moving_from, output->bytes, most);
+
+    if (size > 0) {
+        output->at = 0;
+        output->end = (size_t)size;
+        output->moving -= (size_t)size;
+    } else if (size == 0 || errno != EINTR) {
+        break_promise(output);
+    }
+}
+
+static void send_promised(struct output *output)
+{
+    ssize_t moved;
+
+    if (output->no_splice) {
+        copy_promised(output);
+        return;
+    }
+    moved = platform_move(output->moving_from, output->fd, output->moving);
+    if (moved > 0)
+        output->moving -= (size_t)moved;
+    else if (moved < 0 && (errno == EINVAL || errno == ENOSYS))
+        output->no_splice = true;
+    else if (moved == 0 || (errno == EAGAIN && is_empty(output->moving_from)))
+        break_promise(output);
+    else
+        trouble(output);
+}
+
+static void send_control(struct output *output)
+{
+    send_some(output, output->control, &output->control_at, output->control_end);
+    if (output->control_at == output->control_end)
+        output->control_at = output->control_end = 0;
+}
+
+static void ended(struct stream *stream)
+{
+    io_close(&stream->fd);
+    stream->readable = false;
+}
+
+/* A frame whose payload stays in the pipe until it is spliced. False when there is too little for that to pay. */
+static bool promise(struct output *output, struct stream *stream, size_t most, uint64_t now_us)
+{
+    int available = 0;
+    size_t size;
+
+    if (output->no_splice || most <= OUTPUT_COPY_MOST || ioctl(stream->fd, FIONREAD, &available) < 0 ||
+        available <= (int)OUTPUT_COPY_MOST)
+        return false;
+    size = (size_t)available < most ? (size_t)available : most;
+    protocol_data_header(output->bytes, stream->tag, (uint32_t)size);
+    output->at = 0;
+    output->end = FRAME_HEADER;
+    output->moving_from = stream->fd;
+    output->moving = size;
+    window_sent(&output->window, (uint32_t)size, now_us);
+    return true;
+}
+
+static void copy(struct output *output, struct stream *stream, size_t most, uint64_t now_us)
+{
+    ssize_t size = read(stream->fd, output->bytes + FRAME_HEADER, most < OUTPUT_COPY_MOST ? most : OUTPUT_COPY_MOST);
+
+    if (size > 0) {
+        if (throws_away(output))
+            return;
+        protocol_data_header(output->bytes, stream->tag, (uint32_t)size);
+        output->at = 0;
+        output->end = FRAME_HEADER + (size_t)size;
+        if (!output->unacknowledged)
+            window_sent(&output->window, (uint32_t)size, now_us);
+    } else if (size < 0 && errno == EAGAIN) {
+        stream->readable = false;
+    } else if (size == 0 || errno != EINTR) {
+        ended(stream);
+    }
+}
+
+/* One data frame from one stream, each in its turn. False when there is nothing to be had or no room for it. */
+static bool send_data(struct output *output, uint64_t now_us)
+{
+    for (unsigned i = 0; i < OUTPUT_STREAMS; i++) {
+        struct stream *stream = &output->streams[output->next++ % OUTPUT_STREAMS];
+        size_t most = room(output);
+
+        if (stream->fd < 0 || !stream->readable || most == 0)
+            continue;
+        if (throws_away(output) || output->unacknowledged || !promise(output, stream, most, now_us))
+            copy(output, stream, most, now_us);
+        return true;
+    }
+    return false;
+}
+
+/* A program may write as fast as its output is thrown away, and there are other events to see to. */
+#define STEPS_MOST 256
+
+void output_pump(struct output *output, uint64_t now_us)
+{
+    output->blocked = false;
+    for (int steps = 0; steps < STEPS_MOST && !output->blocked; steps++) {
+        if (output->at < output->end)
+            send_some(output, output->bytes, &output->at, output->end);
+        else if (output->moving > 0)
+            send_promised(output);
+        else if (output->control_at < output->control_end)
+            send_control(output);
+        else if (!send_data(output, now_us))
+            return;
+    }
+    output->blocked = !idle(output);
+}

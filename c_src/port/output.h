@@ -1,0 +1,69 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What goes to the VM: the program's output under the window, and control frames between data frames, never inside one.
+ * Promises never to block, to lose nothing while the reader is there, and to keep to the window.
+ */
+#ifndef MUONTRAP_OUTPUT_H
+#define MUONTRAP_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "port/protocol.h"
+#include "port/window.h"
+
+#define OUTPUT_STREAMS 2
+#define OUTPUT_COPY_MOST 16384u /* bytes: what is longer is spliced, where splice(2) is there */
+
+struct stream {
+    int fd; /* the program's pipe; -1 when it has ended or was never there */
+    uint8_t tag;
+    bool readable; /* there may be something to read */
+};
+
+struct output {
+    int fd;
+    struct window window;
+    struct stream streams[OUTPUT_STREAMS];
+    unsigned next;       /* the stream whose turn it is */
+    bool blocked;        /* the reader's pipe is full: go on when poll(2) says POLLOUT */
+    bool gone;           /* the reader is: whatever would be sent is thrown away */
+    bool discard;        /* data is thrown away, and needs no window */
+    bool unacknowledged; /* no acknowledgement can come any more: the window doesn't count */
+    bool no_splice;
+    bool broken_promise; /* a frame had to be filled up */
+    int moving_from;     /* the pipe of which `moving` bytes are to follow the header that was sent */
+    size_t moving;
+    size_t at; /* what of bytes[] is to be sent */
+    size_t end;
+    size_t control_at; /* what of control[] is to be sent after it */
+    size_t control_end;
+    uint8_t control[2 * FRAME_CONTROL_MOST];
+    uint8_t bytes[OUTPUT_COPY_MOST + FRAME_HEADER];
+};
+
+/* The output must be all zero: its buffers are not touched before they are needed. */
+void output_init(struct output *output, int fd, uint32_t fixed_window, int stdout_fd, int stderr_fd);
+
+/* Room for a control frame of up to FRAME_CONTROL_MOST bytes; output_queued() with its size puts it in line. */
+uint8_t *output_control(struct output *output);
+void output_queued(struct output *output, size_t size);
+
+/* Sends what can be sent now. `now_us` as of io_now_us(). */
+void output_pump(struct output *output, uint64_t now_us);
+
+/* Whether reading that stream would serve: it is open and there is room in the window. */
+bool output_wants(const struct output *output, const struct stream *stream);
+
+/* All that was queued has been sent, and each stream has ended or was empty when last looked at. */
+bool output_drained(const struct output *output);
+
+/* Each stream has ended. */
+bool output_ended(const struct output *output);
+
+/* The reader is gone, or nobody wants what is left. */
+void output_abandon(struct output *output);
+
+#endif

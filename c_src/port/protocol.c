@@ -1,0 +1,168 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "port/protocol.h"
+
+#include <errno.h>
+#include <string.h>
+
+static uint8_t *put_u8(uint8_t *at, unsigned value)
+{
+    *at = (uint8_t)(value & 0xffu);
+    return at + 1;
+}
+
+static uint8_t *put_u32(uint8_t *at, uint32_t value)
+{
+    for (int shift = 24; shift >= 0; shift -= 8)
+        at = put_u8(at, value >> shift);
+    return at;
+}
+
+static uint8_t *put_u64(uint8_t *at, uint64_t value)
+{
+    return put_u32(put_u32(at, (uint32_t)(value >> 32)), (uint32_t)(value & 0xffffffffu));
+}
+
+static uint8_t *put_text(uint8_t *at, const char *text, size_t most)
+{
+    size_t size = strlen(text);
+
+    if (size > most)
+        size = most;
+    memcpy(at, text, size);
+    return at + size;
+}
+
+static uint32_t get_u32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+void protocol_data_header(uint8_t header[FRAME_HEADER], uint8_t tag, uint32_t payload)
+{
+    put_u8(put_u32(header, payload + 1), tag);
+}
+
+/* The payload has been written behind the header's room: puts the header before it, now that the size is known. */
+static size_t finish(uint8_t *frame, uint8_t tag, const uint8_t *end)
+{
+    size_t size = (size_t)(end - frame);
+
+    protocol_data_header(frame, tag, (uint32_t)(size - FRAME_HEADER));
+    return size;
+}
+
+size_t protocol_started(uint8_t frame[FRAME_CONTROL_MOST], uint32_t pid, const char *cgroup_path)
+{
+    uint8_t *at = put_u32(frame + FRAME_HEADER, pid);
+
+    return finish(frame, TAG_STARTED, put_text(at, cgroup_path, FRAME_CONTROL_MOST - FRAME_HEADER - 4));
+}
+
+size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *ending)
+{
+    uint8_t *at = frame + FRAME_HEADER;
+
+    at = put_u8(at, ending->signalled);
+    at = put_u32(at, ending->code);
+    at = put_u8(at, ending->core_dumped);
+    at = put_u8(at, ending->oom_killed);
+    at = put_u64(at, ending->user_us);
+    at = put_u64(at, ending->system_us);
+    at = put_u64(at, ending->peak_bytes);
+    at = put_u32(at, ending->stragglers);
+    return finish(frame, TAG_EXITED, at);
+}
+
+size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure)
+{
+    const char *name = errno_name(failure->error);
+    uint8_t *at = frame + FRAME_HEADER;
+
+    at = put_u8(at, failure->stage);
+    at = put_u32(at, (uint32_t)failure->error);
+    at = put_u8(at, (unsigned)strlen(name));
+    at = put_text(at, name, 255);
+    return finish(frame, TAG_ERROR, put_text(at, failure->words, sizeof failure->words));
+}
+
+/* The frame's exact size, tag and payload, by its tag; 0 for a tag that is none. */
+static uint32_t command_size(uint8_t tag)
+{
+    switch (tag) {
+    case TAG_ACK:
+        return 5;
+    case TAG_STOP:
+    case TAG_DISCARD:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static void malformed(struct command *command, uint32_t size, int tag)
+{
+    command->kind = COMMAND_MALFORMED;
+    if (tag < 0)
+        failed(&command->why, STAGE_PROTOCOL, EPROTO,
+               "a frame of %lu bytes arrived on standard input, where 1 to %u are allowed; see the table of frames in "
+               "docs/protocol.md",
+               (unsigned long)size, COMMAND_MOST);
+    else if (command_size((uint8_t)tag) == 0)
+        failed(&command->why, STAGE_PROTOCOL, EPROTO,
+               "a frame with the unknown tag 0x%02x arrived on standard input; see the table of frames in "
+               "docs/protocol.md",
+               (unsigned)tag);
+    else
+        failed(&command->why, STAGE_PROTOCOL, EPROTO,
+               "a frame '%c' of %lu bytes arrived on standard input, where it has %lu; see the table of frames in "
+               "docs/protocol.md",
+               tag, (unsigned long)size, (unsigned long)command_size((uint8_t)tag));
+}
+
+/* Looks at what has arrived as early as it can be judged, so that a wrong length is not waited for. */
+static void judge(const struct decoder *decoder, struct command *command)
+{
+    uint32_t size;
+
+    if (decoder->have < 4)
+        return;
+    size = get_u32(decoder->bytes);
+    if (size < 1 || size > COMMAND_MOST) {
+        malformed(command, size, -1);
+        return;
+    }
+    if (decoder->have < FRAME_HEADER)
+        return;
+    if (command_size(decoder->bytes[4]) != size) {
+        malformed(command, size, decoder->bytes[4]);
+        return;
+    }
+    if (decoder->have < 4 + size)
+        return;
+    switch (decoder->bytes[4]) {
+    case TAG_ACK:
+        command->kind = COMMAND_ACK;
+        command->bytes = get_u32(decoder->bytes + FRAME_HEADER);
+        break;
+    case TAG_STOP:
+        command->kind = COMMAND_STOP;
+        break;
+    default:
+        command->kind = COMMAND_DISCARD;
+    }
+}
+
+void protocol_decode(struct decoder *decoder, const uint8_t **input, size_t *size, struct command *command)
+{
+    command->kind = COMMAND_NONE;
+    while (*size > 0 && command->kind == COMMAND_NONE) {
+        decoder->bytes[decoder->have++] = **input;
+        ++*input;
+        --*size;
+        judge(decoder, command);
+    }
+    if (command->kind != COMMAND_NONE)
+        decoder->have = 0;
+}

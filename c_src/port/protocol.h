@@ -1,0 +1,70 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The frames of docs/protocol.md as bytes: a length of four bytes (Erlang's {packet, 4}), a tag and a payload, all
+ * integers big-endian. Pure: encodes into buffers and decodes from them; assumes nothing of what arrives.
+ */
+#ifndef MUONTRAP_PROTOCOL_H
+#define MUONTRAP_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/failure.h"
+
+/* Tags of the frames to the VM. */
+#define TAG_STARTED 'P'
+#define TAG_STDOUT 'O'
+#define TAG_STDERR 'E'
+#define TAG_EXITED 'X'
+#define TAG_ERROR '!'
+
+/* Tags of the frames from the VM. */
+#define TAG_ACK 'a'
+#define TAG_STOP 's'
+#define TAG_DISCARD 'd'
+
+#define FRAME_HEADER 5u          /* bytes: the length and the tag */
+#define FRAME_CONTROL_MOST 5120u /* bytes: no control frame to the VM is longer */
+#define COMMAND_MOST 5u          /* bytes: the longest frame from the VM, tag and payload */
+
+/* How the program ended, and what it used. */
+struct ending {
+    bool signalled; /* ended by a signal, which `code` then is; else `code` is the exit status */
+    uint32_t code;
+    bool core_dumped;
+    bool oom_killed;     /* the kernel's OOM killer struck in its cgroup */
+    uint64_t user_us;    /* CPU time in user mode of the program and its reaped descendants */
+    uint64_t system_us;  /* and in the kernel */
+    uint64_t peak_bytes; /* the largest resident set of any one of them */
+    uint32_t stragglers; /* descendants that were still alive at its end and had to be killed */
+};
+
+/* The header of a data frame whose payload of that many bytes follows. */
+void protocol_data_header(uint8_t header[FRAME_HEADER], uint8_t tag, uint32_t payload);
+
+/* Whole control frames. They return the frame's size; no frame is longer than FRAME_CONTROL_MOST. */
+size_t protocol_started(uint8_t frame[FRAME_CONTROL_MOST], uint32_t pid, const char *cgroup_path);
+size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *ending);
+size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure);
+
+enum command_kind { COMMAND_NONE, COMMAND_ACK, COMMAND_STOP, COMMAND_DISCARD, COMMAND_MALFORMED };
+
+struct command {
+    enum command_kind kind;
+    uint32_t bytes;     /* of COMMAND_ACK */
+    struct failure why; /* of COMMAND_MALFORMED */
+};
+
+/* The part of a frame that has arrived so far. Starts as all zero. */
+struct decoder {
+    uint8_t bytes[4 + COMMAND_MOST];
+    size_t have;
+};
+
+/* Takes bytes from *input until a frame is whole, and says which it is: COMMAND_NONE when the input is used up before.
+ * After COMMAND_MALFORMED the stream has no meaning any more and must not be decoded further. */
+void protocol_decode(struct decoder *decoder, const uint8_t **input, size_t *size, struct command *command);
+
+#endif

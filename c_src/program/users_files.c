@@ -1,0 +1,174 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/number.h"
+#include "program/users.h"
+
+/* One file at a time is read, a line at a time; a line that is longer than any real one is passed over. */
+static struct {
+    int fd;
+    size_t have;
+    size_t at;
+    bool ended;
+    char bytes[65536];
+} file;
+
+static bool open_file(const char *path)
+{
+    file.fd = open(path, O_RDONLY | O_CLOEXEC);
+    file.have = file.at = 0;
+    file.ended = false;
+    return file.fd >= 0;
+}
+
+static void fill(void)
+{
+    ssize_t size;
+
+    memmove(file.bytes, file.bytes + file.at, file.have - file.at);
+    file.have -= file.at;
+    file.at = 0;
+    do {
+        size = read(file.fd, file.bytes + file.have, sizeof file.bytes - 1 - file.have);
+    } while (size < 0 && errno == EINTR);
+    if (size > 0)
+        file.have += (size_t)size;
+    else
+        file.ended = true;
+}
+
+/* The next line without its newline, NULL at the end. */
+static char *next_line(void)
+{
+    for (;;) {
+        char *start = file.bytes + file.at;
+        char *end = memchr(start, '\n', file.have - file.at);
+
+        if (end || (file.ended && file.at < file.have)) {
+            if (!end)
+                end = file.bytes + file.have;
+            file.at = (size_t)(end - file.bytes) + (end < file.bytes + file.have);
+            *end = '\0';
+            return start;
+        }
+        if (file.ended) {
+            io_close(&file.fd);
+            return NULL;
+        }
+        if (file.have - file.at == sizeof file.bytes - 1)
+            file.at = file.have;
+        fill();
+    }
+}
+
+/* Cuts the line at its colons. False when there are fewer fields. */
+static bool split(char *line, char *fields[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fields[i] = line;
+        line = line ? strchr(line, ':') : NULL;
+        if (line)
+            *line++ = '\0';
+        else if (i + 1 < count)
+            return false;
+    }
+    return true;
+}
+
+/* passwd(5): name:password:UID:GID:... */
+static bool find_user(const char *name, uid_t uid, struct user *user)
+{
+    char *fields[4];
+    char *line;
+    unsigned long id;
+    unsigned long group;
+
+    if (!open_file("/etc/passwd"))
+        return false;
+    while ((line = next_line())) {
+        if (!split(line, fields, 4) || strlen(fields[0]) >= sizeof user->name ||
+            !number_id(fields[2], strlen(fields[2]), &id) || !number_id(fields[3], strlen(fields[3]), &group))
+            continue;
+        if (name ? strcmp(fields[0], name) == 0 : id == uid) {
+            memcpy(user->name, fields[0], strlen(fields[0]) + 1);
+            user->uid = (uid_t)id;
+            user->gid = (gid_t)group;
+            io_close(&file.fd);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool users_by_name(const char *name, struct user *user)
+{
+    return find_user(name, 0, user);
+}
+
+bool users_by_uid(uid_t uid, struct user *user)
+{
+    return find_user(NULL, uid, user);
+}
+
+/* group(5): name:password:GID:user,user,... */
+bool users_group_by_name(const char *name, gid_t *gid)
+{
+    char *fields[4];
+    char *line;
+    unsigned long id;
+
+    if (!open_file("/etc/group"))
+        return false;
+    while ((line = next_line())) {
+        if (split(line, fields, 3) && strcmp(fields[0], name) == 0 && number_id(fields[2], strlen(fields[2]), &id)) {
+            *gid = (gid_t)id;
+            io_close(&file.fd);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool lists(const char *members, const char *name)
+{
+    size_t size = strlen(name);
+
+    while (*members) {
+        size_t member = strcspn(members, ",");
+
+        if (member == size && memcmp(members, name, size) == 0)
+            return true;
+        members += member + (members[member] == ',');
+    }
+    return false;
+}
+
+size_t users_groups(const struct user *user, gid_t primary, gid_t *groups, size_t most)
+{
+    char *fields[4];
+    char *line;
+    unsigned long id;
+    size_t count = 0;
+
+    groups[count++] = primary;
+    if (!open_file("/etc/group"))
+        return count;
+    while ((line = next_line())) {
+        if (!split(line, fields, 4) || !number_id(fields[2], strlen(fields[2]), &id) || (gid_t)id == primary ||
+            !lists(fields[3], user->name))
+            continue;
+        if (count == most) {
+            io_close(&file.fd);
+            return most + 1;
+        }
+        groups[count++] = (gid_t)id;
+    }
+    return count;
+}

@@ -1,0 +1,324 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What stands in for a kernel call that an older kernel lacks, and the small things of io.c and signals.c.
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/platform.h"
+#include "base/signals.h"
+
+static long missing = -1; /* the system call that this kernel is to lack */
+
+long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    if (number == missing) {
+        errno = ENOSYS;
+        return -1;
+    }
+    return __real_syscall(number, a, b, c, d, e, f);
+}
+
+/* In a child, for it closes what the test needs: opens some, closes all from 3 up, and looks. */
+static bool closes_all(void)
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct rlimit limit = {.rlim_cur = 512, .rlim_max = 512};
+
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || dup2(0, 3) < 0 || dup2(0, 7) < 0 || dup2(0, 511) < 0)
+            _exit(2);
+        platform_close_inherited();
+        for (int fd = 0; fd < 512; fd++)
+            if ((fcntl(fd, F_GETFD) >= 0) != (fd < 3))
+                _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void what_was_inherited_is_closed(void **state)
+{
+    (void)state;
+    assert_true(closes_all());
+}
+
+static void what_was_inherited_is_closed_without_close_range(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    missing = 436; /* close_range */
+    assert_true(closes_all());
+    missing = -1;
+}
+
+static void reading_now_does_not_wait(void **state)
+{
+    int ends[2];
+    char byte = 0;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pipe(ends), 0);
+        assert_int_equal(write(ends[1], "x", 1), 1);
+        if (i == 1)
+            missing = SYS_preadv2;
+        assert_int_equal(platform_read_now(ends[0], &byte, 1), 1);
+        assert_int_equal(byte, 'x');
+        missing = -1;
+        if (i == 0 || IS_PORTABLE) {
+            ssize_t size;
+
+            errno = 0;
+            /* A kernel before 6.4 can't, for a pipe: then the call would wait, which is why poll(2) comes first. */
+            size = IS_PORTABLE || syscall(SYS_preadv2, ends[0], NULL, 0UL, -1L, -1L, 8) == 0
+                       ? platform_read_now(ends[0], &byte, 1)
+                       : (errno = EAGAIN, -1);
+            assert_int_equal(size, -1);
+            assert_int_equal(errno, EAGAIN);
+        }
+        (void)close(ends[1]);
+        assert_int_equal(platform_read_now(ends[0], &byte, 1), 0);
+        (void)close(ends[0]);
+    }
+}
+
+/* ---- io.c ---- */
+
+static void a_pipe_is_closed_on_exec(void **state)
+{
+    int ends[2];
+
+    (void)state;
+    assert_true(io_pipe(ends));
+    assert_int_equal(fcntl(ends[0], F_GETFD), FD_CLOEXEC);
+    assert_int_equal(fcntl(ends[1], F_GETFD), FD_CLOEXEC);
+    io_close(&ends[0]);
+    io_close(&ends[1]);
+    assert_int_equal(ends[0], -1);
+    io_close(&ends[0]);
+}
+
+static void flags_of_what_is_not_open_cannot_be_set(void **state)
+{
+    (void)state;
+    assert_false(io_nonblocking(-1));
+    assert_false(io_close_on_exec(-1));
+}
+
+/* More than the pipe holds, into a descriptor that doesn't block: the reader, another process, makes the room. */
+static void all_is_written_however_little_room_there_is(void **state)
+{
+    static char bytes[1 << 20];
+    int ends[2];
+    int status;
+    pid_t reader;
+
+    (void)state;
+    assert_true(io_pipe(ends));
+    assert_true(io_nonblocking(ends[1]));
+    reader = fork();
+    assert_true(reader >= 0);
+    if (reader == 0) {
+        (void)close(ends[1]);
+        (void)alarm(TEST_SECONDS);
+        _exit(await_end(ends[0]) == sizeof bytes ? 0 : 1);
+    }
+    (void)close(ends[0]);
+    assert_true(io_write_all(ends[1], bytes, sizeof bytes));
+    (void)close(ends[1]);
+    assert_int_equal(waitpid(reader, &status, 0), reader);
+    assert_int_equal(status, 0);
+}
+
+static void a_write_without_reader_fails(void **state)
+{
+    int ends[2];
+
+    (void)state;
+    assert_true(io_pipe(ends));
+    (void)close(ends[0]);
+    assert_false(io_write_all(ends[1], "x", 1));
+    assert_int_equal(errno, EPIPE);
+    (void)close(ends[1]);
+}
+
+static void reading_some_waits_until_there_is_something_or_the_end(void **state)
+{
+    int ends[2];
+    pid_t writer;
+    char bytes[4096];
+    size_t total = 0;
+    size_t size;
+
+    (void)state;
+    assert_true(io_pipe(ends));
+    assert_true(io_nonblocking(ends[0]));
+    writer = fork();
+    assert_true(writer >= 0);
+    if (writer == 0) {
+        static char much[70000];
+
+        (void)close(ends[0]);
+        _exit(io_write_all(ends[1], much, sizeof much) ? 0 : 1);
+    }
+    (void)close(ends[1]);
+    while ((size = io_read_some(ends[0], bytes, sizeof bytes)) > 0)
+        total += size;
+    assert_int_equal(total, 70000);
+    (void)close(ends[0]);
+    assert_int_equal(waitpid(writer, NULL, 0), writer);
+}
+
+static void what_cannot_be_read_is_at_its_end(void **state)
+{
+    char byte;
+
+    (void)state;
+    assert_int_equal(io_read_some(-1, &byte, 1), 0);
+}
+
+static void the_clock_goes_forward(void **state)
+{
+    uint64_t first = io_now_us();
+
+    (void)state;
+    (void)poll(NULL, 0, 2);
+    assert_true(io_now_us() - first >= 2000);
+    assert_true(io_now_us() - first < 60000000);
+}
+
+/* ---- signals.c ---- */
+
+static void signals_come_as_readable_notes(void **state)
+{
+    struct failure why;
+    struct signals taken;
+    int fd;
+
+    (void)state;
+    signals_block(false, false);
+    fd = signals_open(&why);
+    assert_true(fd >= 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_false(readable_now(fd)); /* blocked until now */
+    signals_unblock();
+    assert_true(readable_now(fd));
+    taken = signals_take();
+    assert_true(taken.stop);
+    assert_false(taken.child);
+    assert_false(readable_now(fd));
+    taken = signals_take();
+    assert_false(taken.stop);
+    for (int i = 0; i < 200000; i++) /* more than the pipe holds */
+        (void)raise(SIGCHLD);
+    taken = signals_take();
+    assert_true(taken.child);
+    assert_false(readable_now(fd));
+    signals_reset();
+}
+
+static void every_signal_that_means_stop_does(void **state)
+{
+    static const int meaning_stop[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+    struct failure why;
+
+    (void)state;
+    signals_block(false, false);
+    assert_true(signals_open(&why) >= 0);
+    signals_unblock();
+    for (size_t i = 0; i < COUNT(meaning_stop); i++) {
+        assert_int_equal(raise(meaning_stop[i]), 0);
+        assert_true(signals_take().stop);
+    }
+    signals_reset();
+}
+
+static void what_nohup_ignores_stays_ignored_and_nothing_else(void **state)
+{
+    struct failure why;
+    struct sigaction now;
+
+    (void)state;
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGTERM, SIG_IGN);
+    signals_block(true, false);
+    assert_true(signals_open(&why) >= 0);
+    signals_unblock();
+    assert_int_equal(raise(SIGHUP), 0);
+    assert_false(signals_take().stop);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_true(signals_take().stop);
+    signals_reset();
+    assert_int_equal(sigaction(SIGHUP, NULL, &now), 0);
+    assert_true(now.sa_handler == SIG_IGN);
+    assert_int_equal(sigaction(SIGTERM, NULL, &now), 0);
+    assert_true(now.sa_handler == SIG_DFL);
+    (void)signal(SIGHUP, SIG_DFL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* Really none left: the limit is what is open now. */
+static void without_descriptors_it_says_so(void **state)
+{
+    struct rlimit limit;
+    struct rlimit low;
+    struct failure why;
+
+    (void)state;
+    signals_block(false, false);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    low = limit;
+    low.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    assert_int_equal(signals_open(&why), -1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(why.stage, STAGE_SETUP);
+    assert_int_equal(why.error, EMFILE);
+    assert_non_null(strstr(why.words, "ulimit -n"));
+    signals_reset();
+}
+
+static int tests(void)
+{
+    const struct CMUnitTest all[] = {
+        TEST(what_was_inherited_is_closed),
+        TEST(what_was_inherited_is_closed_without_close_range),
+        TEST(reading_now_does_not_wait),
+        TEST(a_pipe_is_closed_on_exec),
+        TEST(flags_of_what_is_not_open_cannot_be_set),
+        TEST(all_is_written_however_little_room_there_is),
+        TEST(a_write_without_reader_fails),
+        TEST(reading_some_waits_until_there_is_something_or_the_end),
+        TEST(what_cannot_be_read_is_at_its_end),
+        TEST(the_clock_goes_forward),
+        TEST(signals_come_as_readable_notes),
+        TEST(every_signal_that_means_stop_does),
+        TEST(what_nohup_ignores_stays_ignored_and_nothing_else),
+        TEST(without_descriptors_it_says_so),
+    };
+
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_guarded(tests);
+}

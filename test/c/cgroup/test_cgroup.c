@@ -1,0 +1,671 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The module of the program's cgroup, on real directories of whatever cgroup2 file system there is. It takes no
+ * controller; what takes one is in test_controllers.c.
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cgroup/cgroup.h"
+#include "cgroups.h"
+
+static struct options options;
+static struct failure why;
+
+/* ---- A system call that fails on demand ---- */
+
+static int clone3_error;
+static unsigned clone3_calls;
+
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
+
+long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    clone3_calls += number == SYS_clone3;
+    if (number == SYS_clone3 && clone3_error) {
+        errno = clone3_error;
+        return -1;
+    }
+    return __real_syscall(number, a, b, c, d, e, f);
+}
+
+/* ---- */
+
+static bool opens(struct cgroup *cgroup, const char *path)
+{
+    memset(cgroup, 0, sizeof *cgroup);
+    options.group = path;
+    return cgroup_open(cgroup, &options, &why);
+}
+
+static void open_at(struct cgroup *cgroup, const char *path)
+{
+    if (!opens(cgroup, path))
+        fail_msg("%s", why.words);
+}
+
+static void let_go(struct cgroup *cgroup)
+{
+    while (cgroup->held_count > 0)
+        (void)close(cgroup->held[--cgroup->held_count]);
+    (void)close(cgroup->directory);
+    (void)close(cgroup->events);
+    (void)close(cgroup->root);
+}
+
+static void remove_and_let_go(struct cgroup *cgroup)
+{
+    if (!cgroup_remove(cgroup, &why))
+        fail_msg("%s", why.words);
+    let_go(cgroup);
+}
+
+static void assert_refused(int error, const char *words)
+{
+    assert_int_equal(why.stage, STAGE_CGROUP);
+    assert_int_equal(why.error, error);
+    if (!strstr(why.words, words))
+        fail_msg("'%s' doesn't say '%s'", why.words, words);
+}
+
+/* A child in it that stays. */
+static pid_t program_in(const struct cgroup *cgroup)
+{
+    bool entered = true;
+    pid_t pid = cgroup_fork(cgroup, &entered);
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (!entered && !cgroup_enter(cgroup))
+            _exit(1);
+        (void)close(cgroup->directory); /* as execve(2) does; else it would hold the lock */
+        for (;;)
+            (void)pause();
+    }
+    return pid;
+}
+
+static void assert_killed(pid_t pid)
+{
+    int status;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+}
+
+/* As a helper that was killed, with or without a process left in its cgroup. */
+static pid_t die_in(const char *path, bool leave_one)
+{
+    int ends[2];
+    pid_t left = 0;
+    pid_t pid;
+
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct cgroup cgroup;
+
+        open_at(&cgroup, path);
+        if (leave_one)
+            left = program_in(&cgroup);
+        if (write(ends[1], &left, sizeof left) < 0)
+            _exit(1);
+        _exit(0);
+    }
+    (void)close(ends[1]);
+    read_exactly(ends[0], &left, sizeof left);
+    (void)close(ends[0]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    return left;
+}
+
+/* ---- Found or made ---- */
+
+static void one_is_made_locked_and_removed(void **state)
+{
+    struct cgroup cgroup;
+    struct cgroup other;
+    const char *path;
+
+    (void)state;
+    OWN_CGROUP();
+    path = in_own("a");
+    open_at(&cgroup, path);
+    assert_true(there_is(path));
+    assert_string_equal(cgroup_path(&cgroup), path);
+    assert_false(cgroup_populated(&cgroup));
+    assert_false(opens(&other, path));
+    assert_refused(EBUSY, "in use by another muontrap");
+    let_go(&other);
+    remove_and_let_go(&cgroup);
+    assert_false(there_is(path));
+}
+
+static void directories_on_the_way_go_with_it(void **state)
+{
+    struct cgroup cgroup;
+
+    (void)state;
+    OWN_CGROUP();
+    open_at(&cgroup, in_own("a/b/c"));
+    assert_true(there_is(in_own("a/b/c")));
+    remove_and_let_go(&cgroup);
+    assert_false(there_is(in_own("a")));
+}
+
+static void a_directory_on_the_way_goes_with_the_last_who_uses_it(void **state)
+{
+    struct cgroup first;
+    struct cgroup second;
+
+    (void)state;
+    OWN_CGROUP();
+    open_at(&first, in_own("a/b"));
+    open_at(&second, in_own("a/c"));
+    remove_and_let_go(&first);
+    assert_true(there_is(in_own("a/c")));
+    remove_and_let_go(&second);
+    assert_false(there_is(in_own("a")));
+}
+
+static void one_that_was_there_stays(void **state)
+{
+    struct cgroup cgroup;
+    const char *path;
+
+    (void)state;
+    OWN_CGROUP();
+    path = in_own("given");
+    make_cgroup(path);
+    open_at(&cgroup, path);
+    assert_false(cgroup.made);
+    make_cgroup(in_own("given/nested"));
+    remove_and_let_go(&cgroup);
+    assert_true(there_is(path));
+    assert_false(there_is(in_own("given/nested")));
+    assert_int_equal(rmdir(path_of(path, "")), 0);
+}
+
+static void what_was_nested_before_stays(void **state)
+{
+    struct cgroup cgroup;
+
+    (void)state;
+    OWN_CGROUP();
+    make_cgroup(in_own("given"));
+    make_cgroup(in_own("given/nested"));
+    open_at(&cgroup, in_own("given"));
+    remove_and_let_go(&cgroup);
+    assert_int_equal(rmdir(path_of(in_own("given/nested"), "")), 0);
+    assert_int_equal(rmdir(path_of(in_own("given"), "")), 0);
+}
+
+static void one_with_processes_is_refused(void **state)
+{
+    struct cgroup cgroup;
+    pid_t pid;
+
+    (void)state;
+    OWN_CGROUP();
+    make_cgroup(in_own("given"));
+    make_cgroup(in_own("given/nested"));
+    pid = stay_in(in_own("given/nested"));
+    assert_false(opens(&cgroup, in_own("given")));
+    assert_refused(EBUSY, "holds processes already");
+    let_go(&cgroup);
+    assert_true(is_alive(pid));
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_killed(pid);
+    assert_int_equal(rmdir(path_of(in_own("given/nested"), "")), 0);
+    assert_int_equal(rmdir(path_of(in_own("given"), "")), 0);
+}
+
+static void paths_that_are_none_are_refused(void **state)
+{
+    static const char *const paths[] = {"",   "/",    "/a",   "a/",        "a//b", ".",
+                                        "..", "../a", "a/..", "a/../../b", "a/.",  "./a"};
+    struct cgroup cgroup;
+
+    (void)state;
+    LINUX_ONLY();
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        char quoted[32];
+
+        (void)snprintf(quoted, sizeof quoted, "'%s'", paths[i]);
+        assert_false(opens(&cgroup, paths[i]));
+        assert_refused(EINVAL, quoted);
+        assert_false(cgroup_clean(&options, &why));
+        assert_refused(EINVAL, quoted);
+    }
+}
+
+static void names_that_only_begin_with_dots_are_paths(void **state)
+{
+    static const char *const names[] = {"...", ".a", "..a", "a.", "a..", ".a/..b"};
+
+    (void)state;
+    OWN_CGROUP();
+    for (size_t i = 0; i < COUNT(names); i++) {
+        struct cgroup cgroup;
+
+        open_at(&cgroup, in_own(names[i]));
+        remove_and_let_go(&cgroup);
+    }
+}
+
+static void a_setting_that_fails_leaves_nothing(void **state)
+{
+    struct cgroup cgroup;
+
+    (void)state;
+    OWN_CGROUP();
+    options.sets[options.set_count++] = "cgroup.max.depth=x";
+    assert_false(opens(&cgroup, in_own("a/b")));
+    options.set_count = 0;
+    assert_refused(EINVAL, "cgroup.max.depth to 'x'");
+    let_go(&cgroup);
+    assert_false(there_is(in_own("a")));
+}
+
+/* ---- A child inside ---- */
+
+static void a_child_is_made_inside(void **state)
+{
+    struct cgroup cgroup;
+    pid_t pid;
+
+    (void)state;
+    OWN_CGROUP();
+    open_at(&cgroup, in_own("a"));
+    pid = program_in(&cgroup);
+    assert_string_equal(cgroup_of(pid), cgroup.path);
+    assert_true(cgroup_populated(&cgroup));
+    cgroup_kill(&cgroup);
+    assert_killed(pid);
+    remove_and_let_go(&cgroup);
+}
+
+static void where_clone3_does_not_do_it_a_child_enters_by_itself(void **state)
+{
+    static const int errors[] = {ENOSYS, E2BIG, EINVAL, EPERM, 0};
+
+    (void)state;
+    OWN_CGROUP();
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        struct cgroup cgroup;
+        pid_t pid;
+
+        clone3_error = errors[i];
+        clone3_calls = 0;
+        options.without = errors[i] ? 0 : WITHOUT_CLONE_INTO_CGROUP;
+        open_at(&cgroup, in_own("a"));
+        options.without = 0;
+        pid = program_in(&cgroup);
+        clone3_error = 0;
+        assert_int_equal(clone3_calls, errors[i] ? 1 : 0);
+        assert_true(await_number(cgroup.path, "cgroup.events", "populated", true));
+        assert_string_equal(cgroup_of(pid), cgroup.path);
+        cgroup_kill(&cgroup);
+        assert_killed(pid);
+        remove_and_let_go(&cgroup);
+    }
+}
+
+static void what_clone3_fails_with_otherwise_is_the_failure(void **state)
+{
+    static const int errors[] = {EAGAIN, ENOMEM, EACCES, EBUSY, EOPNOTSUPP};
+
+    (void)state;
+    OWN_CGROUP();
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        struct cgroup cgroup;
+        bool entered = true;
+
+        open_at(&cgroup, in_own("a"));
+        clone3_error = errors[i];
+        assert_int_equal(cgroup_fork(&cgroup, &entered), -1);
+        clone3_error = 0;
+        assert_int_equal(errno, errors[i]);
+        assert_false(cgroup_explain(&cgroup, errors[i], &why));
+        assert_refused(errors[i], cgroup.path);
+        remove_and_let_go(&cgroup);
+    }
+}
+
+/* ---- Its end ---- */
+
+static void killing_reaches_what_is_nested(unsigned without)
+{
+    struct cgroup cgroup;
+    pid_t program;
+    pid_t nested;
+
+    options.without = without;
+    open_at(&cgroup, in_own("a"));
+    options.without = 0;
+    make_cgroup(in_own("a/b"));
+    make_cgroup(in_own("a/b/c"));
+    program = program_in(&cgroup);
+    nested = stay_in(in_own("a/b/c"));
+    cgroup_kill(&cgroup);
+    assert_killed(program);
+    assert_killed(nested);
+    remove_and_let_go(&cgroup);
+    assert_false(there_is(in_own("a")));
+}
+
+static void killing_reaches_what_is_nested_with_cgroup_kill(void **state)
+{
+    (void)state;
+    OWN_CGROUP();
+    killing_reaches_what_is_nested(0);
+}
+
+static void killing_reaches_what_is_nested_without_cgroup_kill(void **state)
+{
+    (void)state;
+    OWN_CGROUP();
+    killing_reaches_what_is_nested(WITHOUT_CGROUP_KILL);
+}
+
+/* A read of cgroup.procs gives 4 KB at most, which is less than this. */
+static void killing_reaches_a_thousand_at_once_without_cgroup_kill(void **state)
+{
+    static pid_t pids[1000];
+    struct cgroup cgroup;
+
+    (void)state;
+    OWN_CGROUP();
+    options.without = WITHOUT_CGROUP_KILL;
+    open_at(&cgroup, in_own("a"));
+    options.without = 0;
+    for (size_t i = 0; i < COUNT(pids); i++)
+        pids[i] = program_in(&cgroup);
+    cgroup_kill(&cgroup);
+    for (size_t i = 0; i < COUNT(pids); i++)
+        assert_killed(pids[i]);
+    remove_and_let_go(&cgroup);
+}
+
+static void its_end_is_an_event(void **state)
+{
+    struct cgroup cgroup;
+    struct pollfd events = {.events = POLLPRI};
+    pid_t pid;
+
+    (void)state;
+    OWN_CGROUP();
+    open_at(&cgroup, in_own("a"));
+    events.fd = cgroup_events(&cgroup);
+    pid = program_in(&cgroup);
+    while (!cgroup_populated(&cgroup))
+        assert_true(poll(&events, 1, LONG_ENOUGH_MS) > 0);
+    assert_int_equal(poll(&events, 1, 0), 0);
+    cgroup_kill(&cgroup);
+    assert_killed(pid);
+    while (cgroup_populated(&cgroup))
+        assert_true(poll(&events, 1, LONG_ENOUGH_MS) > 0);
+    remove_and_let_go(&cgroup);
+}
+
+static void one_that_is_populated_can_not_be_removed_and_is_named(void **state)
+{
+    struct cgroup cgroup;
+    pid_t pid;
+
+    (void)state;
+    OWN_CGROUP();
+    open_at(&cgroup, in_own("a"));
+    pid = program_in(&cgroup);
+    assert_false(cgroup_remove(&cgroup, &why));
+    assert_refused(EBUSY, cgroup.path);
+    cgroup_kill(&cgroup);
+    assert_killed(pid);
+    remove_and_let_go(&cgroup);
+}
+
+static void time_is_counted_from_its_opening(void **state)
+{
+    struct ending ending = {.user_us = 7};
+    struct cgroup cgroup;
+    const char *path;
+
+    (void)state;
+    OWN_CGROUP();
+    path = in_own("given");
+    make_cgroup(path);
+    for (int round = 0; round < 2; round++) {
+        bool entered = true;
+        pid_t pid;
+
+        open_at(&cgroup, path);
+        pid = cgroup_fork(&cgroup, &entered);
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            while (clock() < CLOCKS_PER_SEC / 5)
+                continue;
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        cgroup_figures(&cgroup, &ending);
+        assert_in_range(ending.user_us + ending.system_us, 190000, 390000);
+        remove_and_let_go(&cgroup);
+    }
+    assert_false(ending.oom_killed);
+    assert_int_equal(rmdir(path_of(path, "")), 0);
+}
+
+static void without_a_cgroup_nothing_happens(void **state)
+{
+    struct ending ending = {.user_us = 7, .peak_bytes = 8};
+
+    (void)state;
+    cgroup_kill(NULL);
+    assert_false(cgroup_populated(NULL));
+    assert_int_equal(cgroup_events(NULL), -1);
+    assert_string_equal(cgroup_path(NULL), "");
+    cgroup_figures(NULL, &ending);
+    assert_int_equal(ending.user_us, 7);
+    assert_int_equal(ending.peak_bytes, 8);
+    assert_true(cgroup_remove(NULL, &why));
+}
+
+/* ---- Dead helpers ---- */
+
+static void what_a_dead_one_left_is_removed_by_the_next_in_its_place(void **state)
+{
+    struct cgroup cgroup;
+    pid_t left;
+
+    (void)state;
+    OWN_CGROUP();
+    left = die_in(in_own("a"), true);
+    assert_true(there_is(in_own("a")));
+    open_at(&cgroup, in_own("a"));
+    await_death(left);
+    assert_true(cgroup.made);
+    assert_false(cgroup_populated(&cgroup));
+    remove_and_let_go(&cgroup);
+}
+
+static void what_dead_ones_left_is_removed_by_the_next_beside_them(void **state)
+{
+    struct cgroup live;
+    struct cgroup cgroup;
+    pid_t left;
+    pid_t alive;
+
+    (void)state;
+    OWN_CGROUP();
+    open_at(&live, in_own("live"));
+    alive = program_in(&live);
+    left = die_in(in_own("a"), true);
+    make_cgroup(in_own("strangers"));
+    open_at(&cgroup, in_own("c"));
+    await_death(left);
+    assert_false(there_is(in_own("a")));
+    assert_true(there_is(in_own("strangers")));
+    assert_true(is_alive(alive));
+    remove_and_let_go(&cgroup);
+    cgroup_kill(&live);
+    assert_killed(alive);
+    remove_and_let_go(&live);
+    assert_int_equal(rmdir(path_of(in_own("strangers"), "")), 0);
+}
+
+static void cleaning_kills_and_removes_what_a_dead_one_left(void **state)
+{
+    pid_t left;
+
+    (void)state;
+    OWN_CGROUP();
+    for (unsigned without = 0; without <= WITHOUT_CGROUP_KILL; without += WITHOUT_CGROUP_KILL) {
+        left = die_in(in_own("a/b"), true);
+        options.group = in_own("a/b");
+        options.without = without;
+        if (!cgroup_clean(&options, &why))
+            fail_msg("%s", why.words);
+        await_death(left);
+        assert_false(there_is(in_own("a")));
+    }
+    options.without = 0;
+    assert_true(cgroup_clean(&options, &why)); /* there is nothing any more */
+}
+
+static void cleaning_leaves_a_live_one_alone(void **state)
+{
+    struct cgroup cgroup;
+
+    (void)state;
+    OWN_CGROUP();
+    open_at(&cgroup, in_own("a"));
+    assert_false(cgroup_clean(&options, &why));
+    assert_refused(EBUSY, "another muontrap, which lives");
+    remove_and_let_go(&cgroup);
+}
+
+static void assert_end_well(const pid_t pids[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int status;
+
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, 0);
+    }
+}
+
+/* Each makes its own twenty times in the same place, beside many others and what they have left. */
+static void many_at_once_get_each_its_own(void **state)
+{
+    pid_t pids[16];
+
+    (void)state;
+    OWN_CGROUP();
+    for (size_t i = 0; i < COUNT(pids); i++) {
+        pids[i] = fork();
+        assert_true(pids[i] >= 0);
+        if (pids[i] == 0) {
+            char name[16];
+            struct cgroup cgroup;
+
+            (void)snprintf(name, sizeof name, "base/%lu", (unsigned long)i);
+            for (int round = 0; round < 20; round++) {
+                open_at(&cgroup, in_own(name));
+                if (round % 5 == 4)
+                    let_go(&cgroup); /* as one that died */
+                else
+                    remove_and_let_go(&cgroup);
+            }
+            open_at(&cgroup, in_own(name));
+            remove_and_let_go(&cgroup);
+            _exit(0);
+        }
+    }
+    assert_end_well(pids, COUNT(pids));
+    assert_false(there_is(in_own("base")));
+}
+
+/* Only one at a time has it: the others wait for a moment, or are refused. */
+static void many_at_once_in_the_same_place_get_it_one_by_one(void **state)
+{
+    pid_t pids[8];
+
+    (void)state;
+    OWN_CGROUP();
+    (void)die_in(in_own("a"), false);
+    for (size_t i = 0; i < COUNT(pids); i++) {
+        pids[i] = fork();
+        assert_true(pids[i] >= 0);
+        if (pids[i] == 0) {
+            for (int round = 0; round < 10; round++) {
+                struct cgroup cgroup;
+                pid_t pid;
+
+                if (!opens(&cgroup, in_own("a")))
+                    _exit(why.error == EBUSY ? 0 : 1);
+                pid = program_in(&cgroup);
+                cgroup_kill(&cgroup);
+                assert_killed(pid);
+                remove_and_let_go(&cgroup);
+            }
+            _exit(0);
+        }
+    }
+    assert_end_well(pids, COUNT(pids));
+    assert_false(there_is(in_own("a")));
+}
+
+static int tests(void)
+{
+    const struct CMUnitTest all[] = {
+        CGROUP_TEST(one_is_made_locked_and_removed),
+        CGROUP_TEST(directories_on_the_way_go_with_it),
+        CGROUP_TEST(a_directory_on_the_way_goes_with_the_last_who_uses_it),
+        CGROUP_TEST(one_that_was_there_stays),
+        CGROUP_TEST(what_was_nested_before_stays),
+        CGROUP_TEST(one_with_processes_is_refused),
+        CGROUP_TEST(paths_that_are_none_are_refused),
+        CGROUP_TEST(names_that_only_begin_with_dots_are_paths),
+        CGROUP_TEST(a_setting_that_fails_leaves_nothing),
+        CGROUP_TEST(a_child_is_made_inside),
+        CGROUP_TEST(where_clone3_does_not_do_it_a_child_enters_by_itself),
+        CGROUP_TEST(what_clone3_fails_with_otherwise_is_the_failure),
+        CGROUP_TEST(killing_reaches_what_is_nested_with_cgroup_kill),
+        CGROUP_TEST(killing_reaches_what_is_nested_without_cgroup_kill),
+        CGROUP_TEST(killing_reaches_a_thousand_at_once_without_cgroup_kill),
+        CGROUP_TEST(its_end_is_an_event),
+        CGROUP_TEST(one_that_is_populated_can_not_be_removed_and_is_named),
+        CGROUP_TEST(time_is_counted_from_its_opening),
+        CGROUP_TEST(without_a_cgroup_nothing_happens),
+        CGROUP_TEST(what_a_dead_one_left_is_removed_by_the_next_in_its_place),
+        CGROUP_TEST(what_dead_ones_left_is_removed_by_the_next_beside_them),
+        CGROUP_TEST(cleaning_kills_and_removes_what_a_dead_one_left),
+        CGROUP_TEST(cleaning_leaves_a_live_one_alone),
+        CGROUP_TEST(many_at_once_get_each_its_own),
+        CGROUP_TEST(many_at_once_in_the_same_place_get_it_one_by_one),
+    };
+
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_guarded(tests);
+}

@@ -1,0 +1,665 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The helper itself from outside, as a port: what an owner sees of it.
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "base/io.h"
+
+static struct client client;
+
+#define ACT(...) START(&client, "--", trouble_path(), __VA_ARGS__)
+/* However long the machine takes to let it end by itself. */
+#define POLITE() START(&client, "-k", "60000", "--", trouble_path(), "polite")
+
+static void assert_left_with(int exit_status)
+{
+    int status = client_leave(&client);
+
+    if (!WIFEXITED(status))
+        fail_msg("the helper was ended by signal %d", WTERMSIG(status));
+    assert_int_equal(WEXITSTATUS(status), exit_status);
+}
+
+/* ---- How it ends ---- */
+
+static void started_output_and_exited_come_in_this_order(void **state)
+{
+    (void)state;
+    START(&client, "--", "sh", "-c", "echo hi; exit 3");
+    client_await_started(&client);
+    client_follow(&client);
+    assert_true(client.exited);
+    assert_false(client.signalled);
+    assert_int_equal(client.code, 3);
+    assert_string_equal((char *)client.streams[0], "hi\n");
+    assert_int_equal(client.stragglers, 0);
+    assert_true(client.peak_bytes > 0);
+    assert_left_with(3);
+}
+
+static void the_pid_is_the_program_s(void **state)
+{
+    char expected[32];
+
+    (void)state;
+    START(&client, "--", "sh", "-c", "echo $$");
+    client_follow(&client);
+    (void)snprintf(expected, sizeof expected, "%ld\n", (long)client.program);
+    assert_string_equal((char *)client.streams[0], expected);
+    assert_left_with(0);
+}
+
+static void a_signal_that_ended_the_program_is_told(void **state)
+{
+    (void)state;
+    START(&client, "--", "sh", "-c", "kill -USR1 $$");
+    client_follow(&client);
+    assert_true(client.signalled);
+    assert_int_equal(client.code, SIGUSR1);
+    assert_left_with(128 + SIGUSR1);
+}
+
+static void cpu_time_is_told(void **state)
+{
+    (void)state;
+    START(&client, "--", "sh", "-c", "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done");
+    client_follow(&client);
+    assert_in_range(client.user_us, 1000, 60000000);
+    assert_left_with(0);
+}
+
+static void after_exited_an_owner_can_still_write(void **state)
+{
+    (void)state;
+    client_start(&client, (const char *const[]){"--", "echo", "hi", NULL});
+    client.acknowledge = false;
+    client_follow(&client);
+    assert_true(client.exited);
+    client_ack(&client, 1);
+    client_ack(&client, 2);
+    client_stop(&client);
+    assert_false(readable_now(client.out));
+    assert_left_with(0);
+}
+
+/* docs/protocol.md: exited is the last frame, so whatever the owner sends then is answered by none. */
+static void after_exited_nothing_follows_whatever_the_owner_sends(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } wrong[] = {{"\0\0\0\1?", 5}, {"\xff\xff\xff\xff", 4}, {"\0\0\0\5a\0\1\0\0", 9}, {"\0\0", 2}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        START(&client, "--", "true");
+        client_follow(&client);
+        assert_true(client.exited);
+        client_send(&client, wrong[i].bytes, wrong[i].size);
+        client_half_close(&client);
+        while (client_step(&client)) /* fails on any frame after exited */
+            continue;
+        assert_left_with(0);
+    }
+}
+
+/* Who discards writes no more, so the helper need not wait for the end of standard input. */
+static void who_has_discarded_need_not_close(void **state)
+{
+    static const char *const ways[][3] = {{"--", "true"}, {"--nosuch"}, {"--", "/no/such/program"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        struct frame frame;
+
+        client_start(&client, ways[i]);
+        client_follow(&client);
+        client_discard(&client);
+        assert_false(client_frame(&client, &frame));
+        await_death(client.pid);
+        (void)client_leave(&client);
+    }
+}
+
+static void stop_ends_the_program_with_sigterm(void **state)
+{
+    (void)state;
+    POLITE();
+    client_await_bytes(&client, 1);
+    client_stop(&client);
+    client_follow(&client);
+    assert_string_equal((char *)client.streams[0], ".bye");
+    assert_int_equal(client.code, 7);
+    assert_left_with(7);
+}
+
+static void a_stopped_program_notices_stop(void **state)
+{
+    (void)state;
+    POLITE();
+    client_await_bytes(&client, 1);
+    assert_int_equal(kill(client.program, SIGSTOP), 0);
+    client_stop(&client);
+    client_follow(&client);
+    assert_int_equal(client.code, 7);
+    assert_left_with(7);
+}
+
+static void a_deaf_program_is_killed_when_its_time_is_up_and_not_before(void **state)
+{
+    uint64_t start;
+
+    (void)state;
+    START(&client, "-k", "300", "--", trouble_path(), "deaf");
+    client_await_bytes(&client, 1);
+    start = io_now_us();
+    client_stop(&client);
+    client_follow(&client);
+    assert_true(io_now_us() - start >= 300000);
+    assert_true(client.signalled);
+    assert_int_equal(client.code, SIGKILL);
+    assert_left_with(128 + SIGKILL);
+}
+
+static void without_delay_it_is_killed_at_once(void **state)
+{
+    (void)state;
+    START(&client, "-k0", "--", trouble_path(), "deaf");
+    client_await_bytes(&client, 1);
+    client_stop(&client);
+    client_follow(&client);
+    assert_int_equal(client.code, SIGKILL);
+    assert_left_with(128 + SIGKILL);
+}
+
+static void asking_twice_changes_nothing(void **state)
+{
+    (void)state;
+    START(&client, "-k", "100", "--", trouble_path(), "deaf");
+    client_await_bytes(&client, 1);
+    for (int i = 0; i < 1000; i++)
+        client_stop(&client);
+    client_follow(&client);
+    assert_int_equal(client.code, SIGKILL);
+    assert_left_with(128 + SIGKILL);
+}
+
+static void a_signal_to_the_helper_means_stop(void **state)
+{
+    static const int signals[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(signals); i++) {
+        POLITE();
+        client_await_bytes(&client, 1);
+        assert_int_equal(kill(client.pid, signals[i]), 0);
+        client_follow(&client);
+        assert_int_equal(client.code, 7);
+        assert_left_with(7);
+    }
+}
+
+static void the_end_of_standard_input_means_stop_and_everything_still_arrives(void **state)
+{
+    (void)state;
+    START(&client, "-k", "60000", "--stdio-window", "16", "--", trouble_path(), "polite");
+    client_await_bytes(&client, 1);
+    client_half_close(&client);
+    client_follow(&client);
+    assert_true(client.exited);
+    assert_string_equal((char *)client.streams[0], ".bye");
+    assert_false(client_step(&client));
+    assert_left_with(7);
+}
+
+/* More is in the program's pipe than the window and the port's pipe hold, and no acknowledgement can come. */
+static void what_is_in_the_pipe_arrives_without_acknowledgements_after_a_half_close(void **state)
+{
+    (void)state;
+    START(&client, "--stdio-window", "10", "--", trouble_path(), "spill-and-stay", "60000");
+    client.acknowledge = false;
+    client_await_bytes(&client, 10);
+    client_half_close(&client);
+    client_follow(&client);
+    assert_true(client.exited);
+    /* What had not been written when the program was killed doesn't exist; what had been, is all there, in order. */
+    for (size_t i = 0; i < client.sizes[0]; i++)
+        assert_int_equal(client.streams[0][i], pattern_at(i));
+    assert_left_with(128 + SIGTERM);
+}
+
+static void what_the_program_wrote_before_it_ended_arrives_after_a_half_close(void **state)
+{
+    (void)state;
+    START(&client, "--stdio-window", "10", "--", trouble_path(), "spill", "60000");
+    client.acknowledge = false;
+    client_await_bytes(&client, 10);
+    await_death(client.program);
+    client_half_close(&client);
+    client_follow(&client);
+    assert_pattern(&client, 0, 60000);
+    assert_left_with(0);
+}
+
+static void an_owner_that_goes_altogether_leaves_nothing_alive(void **state)
+{
+    pid_t program;
+
+    (void)state;
+    START(&client, "-k0", "--", trouble_path(), "deaf");
+    client_await_bytes(&client, 1);
+    program = client.program;
+    (void)client_leave(&client);
+    assert_false(is_alive(program));
+}
+
+/* ---- Output and its window ---- */
+
+static void output_of_every_size_arrives(void **state)
+{
+    static const char *const sizes[] = {"1", "16383", "16384", "16385", "65536", "65537", "5000000"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        ACT("spill", sizes[i]);
+        client_follow(&client);
+        assert_pattern(&client, 0, (size_t)atol(sizes[i]));
+        assert_left_with(0);
+    }
+}
+
+static void both_streams_arrive_whole(void **state)
+{
+    (void)state;
+    ACT("spill-both", "1000000");
+    client_follow(&client);
+    assert_pattern(&client, 0, 1000000);
+    assert_pattern(&client, 1, 1000000);
+    assert_left_with(0);
+}
+
+static void a_fixed_window_is_never_exceeded(void **state)
+{
+    static const char *const windows[] = {"1", "16", "10240"};
+    static const char *const sizes[] = {"500", "5000", "500000"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(windows); i++) {
+        START(&client, "--stdio-window", windows[i], "--", trouble_path(), "spill-both", sizes[i]);
+        client_follow(&client);
+        assert_true(client.most_outstanding <= (size_t)atol(windows[i]));
+        assert_pattern(&client, 0, (size_t)atol(sizes[i]));
+        assert_pattern(&client, 1, (size_t)atol(sizes[i]));
+        assert_left_with(0);
+    }
+}
+
+static void an_owner_that_never_acknowledges_gets_one_window(void **state)
+{
+    (void)state;
+    START(&client, "-k0", "--", trouble_path(), "spill", "1000000");
+    client.acknowledge = false;
+    client_await_bytes(&client, 10240);
+    assert_int_equal(client.sizes[0], 10240);
+    client_stop(&client);
+    await_death(client.program);
+    /* It ended with its pipe full: all of that comes as it is acknowledged, and then the end. */
+    assert_false(client.exited);
+    client.acknowledge = true;
+    client_ack(&client, 10240);
+    client_follow(&client);
+    assert_true(client.exited);
+    assert_true(client.sizes[0] > 10240);
+    for (size_t i = 0; i < client.sizes[0]; i++)
+        assert_int_equal(client.streams[0][i], pattern_at(i));
+    (void)client_leave(&client);
+}
+
+static void a_fast_reader_gets_a_larger_window(void **state)
+{
+    (void)state;
+    ACT("spill", "8000000");
+    client.acknowledge = false;
+    while (!client.exited && client_step(&client))
+        if (client.outstanding >= 10240 || client.sizes[0] == 8000000)
+            client_ack(&client, (uint32_t)client.outstanding);
+    assert_pattern(&client, 0, 8000000);
+    assert_true(client.most_outstanding > 10240);
+    (void)client_leave(&client);
+}
+
+static void after_discard_the_program_runs_to_its_end_unheard(void **state)
+{
+    (void)state;
+    START(&client, "--stdio-window", "100", "--", trouble_path(), "spill", "3000000");
+    client.acknowledge = false;
+    client_await_bytes(&client, 100);
+    client_discard(&client);
+    client_follow(&client);
+    assert_true(client.exited);
+    assert_int_equal(client.code, 0);
+    assert_int_equal(client.sizes[0], 100);
+    assert_left_with(0);
+}
+
+/* However much comes, the helper looks up from it in time: for a stop, and for its deadline. */
+static void a_flood_that_is_discarded_does_not_drown_a_stop(void **state)
+{
+    uint64_t start;
+
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "-k", "100", "--", trouble_path(), "flood", "16");
+    client.acknowledge = false;
+    client_await_bytes(&client, 1);
+    client_discard(&client);
+    client_stop(&client);
+    start = io_now_us();
+    client_follow(&client);
+    assert_true(client.exited);
+    assert_true(io_now_us() - start < 5000000);
+    (void)client_leave(&client);
+}
+
+static void a_flood_after_a_half_close_does_not_drown_the_deadline(void **state)
+{
+    uint64_t start;
+
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "-k", "100", "--", trouble_path(), "flood", "16");
+    client_await_bytes(&client, 1);
+    client_half_close(&client);
+    start = io_now_us();
+    while (!client.exited) { /* client_follow() would keep what comes */
+        client.sizes[0] = 0;
+        assert_true(client_step(&client));
+    }
+    assert_true(io_now_us() - start < 5000000);
+    (void)client_leave(&client);
+}
+
+static void stderr_can_go_where_stdout_goes(void **state)
+{
+    (void)state;
+    START(&client, "--stderr", "stdout", "--", "sh", "-c", "echo 1; echo 2 >&2; echo 3");
+    client_follow(&client);
+    assert_string_equal((char *)client.streams[0], "1\n2\n3\n");
+    assert_int_equal(client.sizes[1], 0);
+    assert_left_with(0);
+}
+
+/* ---- Frames that are wrong ---- */
+
+static void is_answered_with_an_error_and_a_stop(const void *bytes, size_t size, const char *words)
+{
+    POLITE();
+    client.acknowledge = false;
+    client_await_bytes(&client, 1);
+    client_send(&client, bytes, size);
+    client_follow(&client);
+    assert_true(client.errored);
+    assert_int_equal(client.error_stage, 10);
+    assert_string_equal(client.error_name, "eproto");
+    assert_int_equal(client.error_number, EPROTO);
+    if (!strstr(client.error_words, words))
+        fail_msg("'%s' doesn't say '%s'", client.error_words, words);
+    assert_true(client.exited);
+    assert_int_equal(client.code, 7);
+    assert_left_with(7);
+}
+#define ANSWERED(bytes, words) is_answered_with_an_error_and_a_stop(bytes, sizeof(bytes) - 1, words)
+
+static void malformed_frames_are_answered_with_an_error_and_a_stop(void **state)
+{
+    (void)state;
+    ANSWERED("\0\0\0\0", "0 bytes");
+    ANSWERED("\0\0\0\6", "6 bytes");
+    ANSWERED("\xff\xff\xff\xff", "4294967295 bytes");
+    ANSWERED("\0\0\0\1z", "0x7a");
+    ANSWERED("\0\0\0\2s", "'s' of 2 bytes");
+    ANSWERED("\0\0\0\4a", "'a' of 4 bytes");
+}
+
+static void an_acknowledgement_of_more_than_was_sent_is_answered_with_an_error_and_a_stop(void **state)
+{
+    (void)state;
+    ANSWERED("\0\0\0\5a\0\0\0\2", "2 bytes were acknowledged, where only 1");
+    ANSWERED("\0\0\0\5a\xff\xff\xff\xff", "4294967295 bytes");
+    ANSWERED("\0\0\0\5a\0\0\0\1\0\0\0\5a\0\0\0\1", "only 0");
+}
+
+static void what_follows_a_malformed_frame_is_not_read_as_frames(void **state)
+{
+    static uint8_t bytes[200000];
+
+    (void)state;
+    memset(bytes, 0xff, sizeof bytes);
+    is_answered_with_an_error_and_a_stop(bytes, sizeof bytes, "4294967295 bytes");
+}
+
+static void a_truncated_frame_is_answered_with_an_error_and_a_stop(void **state)
+{
+    (void)state;
+    POLITE();
+    client_await_bytes(&client, 1);
+    client_send(&client, "\0\0\0\5a", 5);
+    client_half_close(&client);
+    client_follow(&client);
+    assert_true(client.errored);
+    assert_int_equal(client.error_stage, 10);
+    assert_non_null(strstr(client.error_words, "after 5 bytes"));
+    assert_int_equal(client.code, 7);
+    assert_left_with(7);
+}
+
+static void frames_can_come_byte_by_byte(void **state)
+{
+    static const char frames[] = "\0\0\0\5a\0\0\0\1\0\0\0\1s";
+
+    (void)state;
+    POLITE();
+    client.acknowledge = false;
+    client_await_bytes(&client, 1);
+    for (size_t i = 0; i < sizeof frames - 1; i++)
+        client_send(&client, frames + i, 1);
+    client_follow(&client);
+    assert_false(client.errored);
+    assert_int_equal(client.code, 7);
+    assert_left_with(7);
+}
+
+/* ---- What never starts ---- */
+
+static void does_not_start(int stage, const char *name, int exit_status)
+{
+    struct frame frame;
+
+    client_follow(&client);
+    assert_true(client.errored);
+    assert_int_equal(client.program, 0);
+    assert_int_equal(client.error_stage, stage);
+    assert_string_equal(client.error_name, name);
+    /* It still reads, so that no write of the owner's meets a closed pipe. */
+    client_stop(&client);
+    client_half_close(&client);
+    assert_false(client_frame(&client, &frame));
+    assert_left_with(exit_status);
+}
+
+static void what_cannot_start_is_one_error_frame(void **state)
+{
+    (void)state;
+    START(&client, "--", "/no/such/program");
+    does_not_start(9, "enoent", 127);
+    START(&client, "--", "/usr");
+    does_not_start(9, "eacces", 126);
+    START(&client, "--cd", "/no/such/directory", "--", "true");
+    does_not_start(5, "enoent", 125);
+    START(&client, "--nosuch", "true");
+    does_not_start(1, "einval", 125);
+    START(&client, "--uid", "root", "true");
+    does_not_start(8, "eperm", 125);
+    START(&client, "--gid", "no-such-group", "true");
+    does_not_start(7, "einval", 125);
+    START(&client, "--groups", "0", "true");
+    does_not_start(6, "eperm", 125);
+}
+
+/* Nobody may be there who would close standard input: a signal ends the wait. */
+static void a_signal_ends_the_wait_after_an_error(void **state)
+{
+    int status;
+    bool dead;
+    static const char *const causes[][4] = {{"--nosuch"}, {"--", "/no/such/program"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(causes); i++) {
+        client_start(&client, causes[i]);
+        client_follow(&client);
+        assert_true(client.errored);
+        assert_int_equal(kill(client.pid, SIGTERM), 0);
+        dead = dies_within(client.pid, 5000);
+        status = client_leave(&client);
+        if (!dead)
+            fail_msg("after SIGTERM the helper waited on for the end of its standard input");
+        assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) >= 125);
+    }
+}
+
+static void whatever_the_limit_on_open_files_it_runs_or_says_why(void **state)
+{
+    bool ran = false;
+
+    (void)state;
+    for (rlim_t limit = 4; !ran && limit < 64; limit++) {
+        client_start_limited(&client, limit, (const char *const[]){"--", "echo", "hi", NULL});
+        client_follow(&client);
+        ran = client.exited;
+        if (!ran) {
+            assert_true(client.errored);
+            assert_int_equal(client.error_stage, 2);
+            assert_string_equal(client.error_name, "emfile");
+        } else {
+            assert_string_equal((char *)client.streams[0], "hi\n");
+        }
+        (void)client_leave(&client);
+    }
+    assert_true(ran);
+}
+
+/* ---- The tree, seen from outside ---- */
+
+static void daemons_are_dead_when_exited_comes(void **state)
+{
+    const char *fifo = own_path("fifo");
+    char script[400];
+    int fd;
+
+    (void)state;
+    LINUX_ONLY();
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    fd = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)snprintf(script, sizeof script, "exec 9>%s; exec %s daemon-and-stay", fifo, trouble_path());
+    START(&client, "--", "sh", "-c", script);
+    client_await_bytes(&client, 2);
+    client_stop(&client);
+    client_follow(&client);
+    assert_true(client.exited);
+    assert_int_equal(client.stragglers, 1);
+    assert_true(readable_now(fd));
+    assert_int_equal(await_end(fd), 0);
+    (void)close(fd);
+    assert_left_with(128 + SIGTERM);
+}
+
+static void a_tree_is_dead_and_counted_when_exited_comes(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "-k0", "--", trouble_path(), "tree", "300");
+    client_await_bytes(&client, 300);
+    client_stop(&client);
+    client_follow(&client);
+    assert_true(client.exited);
+    assert_int_equal(client.stragglers, 299);
+    assert_left_with(128 + SIGKILL);
+}
+
+static void what_a_straggler_wrote_before_it_was_killed_arrives(void **state)
+{
+    (void)state;
+    START(&client, "--", "sh", "-c",
+          "echo one; (echo two; exec sleep 1000) & read x </dev/null; sleep 0.01; echo three");
+    client_follow(&client);
+    assert_true(client.exited);
+    assert_non_null(strstr((char *)client.streams[0], "one\n"));
+    assert_non_null(strstr((char *)client.streams[0], "three\n"));
+    if (!IS_PORTABLE)
+        assert_int_equal(client.stragglers, 1);
+    (void)client_leave(&client);
+}
+
+static int tests(void)
+{
+    const struct CMUnitTest all[] = {
+        TEST(started_output_and_exited_come_in_this_order),
+        TEST(the_pid_is_the_program_s),
+        TEST(a_signal_that_ended_the_program_is_told),
+        TEST(cpu_time_is_told),
+        TEST(after_exited_an_owner_can_still_write),
+        TEST(after_exited_nothing_follows_whatever_the_owner_sends),
+        TEST(who_has_discarded_need_not_close),
+        TEST(stop_ends_the_program_with_sigterm),
+        TEST(a_stopped_program_notices_stop),
+        TEST(a_deaf_program_is_killed_when_its_time_is_up_and_not_before),
+        TEST(without_delay_it_is_killed_at_once),
+        TEST(asking_twice_changes_nothing),
+        TEST(a_signal_to_the_helper_means_stop),
+        TEST(the_end_of_standard_input_means_stop_and_everything_still_arrives),
+        TEST(what_is_in_the_pipe_arrives_without_acknowledgements_after_a_half_close),
+        TEST(what_the_program_wrote_before_it_ended_arrives_after_a_half_close),
+        TEST(an_owner_that_goes_altogether_leaves_nothing_alive),
+        TEST(output_of_every_size_arrives),
+        TEST(both_streams_arrive_whole),
+        TEST(a_fixed_window_is_never_exceeded),
+        TEST(an_owner_that_never_acknowledges_gets_one_window),
+        TEST(a_fast_reader_gets_a_larger_window),
+        TEST(after_discard_the_program_runs_to_its_end_unheard),
+        TEST(a_flood_that_is_discarded_does_not_drown_a_stop),
+        TEST(a_flood_after_a_half_close_does_not_drown_the_deadline),
+        TEST(stderr_can_go_where_stdout_goes),
+        TEST(malformed_frames_are_answered_with_an_error_and_a_stop),
+        TEST(an_acknowledgement_of_more_than_was_sent_is_answered_with_an_error_and_a_stop),
+        TEST(what_follows_a_malformed_frame_is_not_read_as_frames),
+        TEST(a_truncated_frame_is_answered_with_an_error_and_a_stop),
+        TEST(frames_can_come_byte_by_byte),
+        TEST(what_cannot_start_is_one_error_frame),
+        TEST(a_signal_ends_the_wait_after_an_error),
+        TEST(whatever_the_limit_on_open_files_it_runs_or_says_why),
+        TEST(daemons_are_dead_when_exited_comes),
+        TEST(a_tree_is_dead_and_counted_when_exited_comes),
+        TEST(what_a_straggler_wrote_before_it_was_killed_arrives),
+    };
+
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_guarded(tests);
+}

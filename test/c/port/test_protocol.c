@@ -1,0 +1,286 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "port/protocol.h"
+
+static uint8_t frame[FRAME_CONTROL_MOST];
+
+/* ---- To the owner ---- */
+
+static void a_data_header_counts_the_tag(void **state)
+{
+    static const uint8_t expected[] = {0x01, 0x02, 0x03, 0x05, 'O'};
+    uint8_t header[FRAME_HEADER];
+
+    (void)state;
+    protocol_data_header(header, TAG_STDOUT, 0x01020304);
+    assert_memory_equal(header, expected, sizeof expected);
+}
+
+static void started_is_as_the_document_has_it(void **state)
+{
+    static const uint8_t expected[] = {0, 0, 0, 5, 'P', 0, 0, 0x2a, 0x3b};
+
+    (void)state;
+    assert_int_equal(protocol_started(frame, 10811, ""), sizeof expected);
+    assert_memory_equal(frame, expected, sizeof expected);
+}
+
+static void started_carries_the_path(void **state)
+{
+    static const uint8_t expected[] = {0, 0, 0, 8, 'P', 0xff, 0xff, 0xff, 0xff, 'a', '/', 'b'};
+
+    (void)state;
+    assert_int_equal(protocol_started(frame, UINT32_MAX, "a/b"), sizeof expected);
+    assert_memory_equal(frame, expected, sizeof expected);
+}
+
+static void a_path_that_is_too_long_is_cut_so_that_the_frame_fits(void **state)
+{
+    static char path[FRAME_CONTROL_MOST + 100];
+
+    (void)state;
+    memset(path, 'p', sizeof path - 1);
+    assert_int_equal(protocol_started(frame, 1, path), FRAME_CONTROL_MOST);
+    assert_int_equal(frame[2] << 8 | frame[3], FRAME_CONTROL_MOST - 4);
+    assert_int_equal(frame[FRAME_CONTROL_MOST - 1], 'p');
+}
+
+static void exited_has_every_field_in_its_place(void **state)
+{
+    const struct ending ending = {.signalled = true,
+                                  .code = 0x01020304,
+                                  .core_dumped = true,
+                                  .oom_killed = false,
+                                  .user_us = 0x1112131415161718,
+                                  .system_us = 0x2122232425262728,
+                                  .peak_bytes = 0x3132333435363738,
+                                  .stragglers = 0x41424344};
+    static const uint8_t expected[] = {0,    0,    0,    36,   'X',  1,    1,    2,    3,    4,
+                                       1,    0,    0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18,
+                                       0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x31, 0x32,
+                                       0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x41, 0x42, 0x43, 0x44};
+
+    (void)state;
+    assert_int_equal(protocol_exited(frame, &ending), sizeof expected);
+    assert_memory_equal(frame, expected, sizeof expected);
+}
+
+static void an_error_has_stage_errno_name_and_words(void **state)
+{
+    struct failure why;
+    static const uint8_t expected[] = {0, 0, 0, 15, '!', 9, 0, 0, 0, 2, 6, 'e', 'n', 'o', 'e', 'n', 't', 'h', 'i'};
+
+    (void)state;
+    failed(&why, STAGE_EXEC, 2, "hi");
+    assert_int_equal(protocol_error(frame, &why), sizeof expected);
+    assert_memory_equal(frame, expected, sizeof expected);
+}
+
+static void an_error_without_errno_has_an_empty_name(void **state)
+{
+    struct failure why;
+    static const uint8_t expected[] = {0, 0, 0, 9, '!', 1, 0, 0, 0, 0, 0, 'n', 'o'};
+
+    (void)state;
+    failed(&why, STAGE_OPTIONS, 0, "no");
+    assert_int_equal(protocol_error(frame, &why), sizeof expected);
+    assert_memory_equal(frame, expected, sizeof expected);
+}
+
+static void the_longest_error_fits(void **state)
+{
+    struct failure why;
+    char text[2000];
+
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    failed(&why, STAGE_OPTIONS, ENAMETOOLONG, "%s", text);
+    assert_true(protocol_error(frame, &why) <= FRAME_CONTROL_MOST);
+}
+
+/* ---- From the owner ---- */
+
+/* Decodes all at once and says what the first command was. */
+static struct command first_of(const void *bytes, size_t size)
+{
+    struct decoder decoder = {.have = 0};
+    const uint8_t *at = bytes;
+    struct command command;
+
+    protocol_decode(&decoder, &at, &size, &command);
+    return command;
+}
+#define FIRST_OF(literal) first_of(literal, sizeof literal - 1)
+
+static void an_acknowledgement_says_how_many_bytes(void **state)
+{
+    struct command command = FIRST_OF("\0\0\0\5a\1\2\3\4");
+
+    (void)state;
+    assert_int_equal(command.kind, COMMAND_ACK);
+    assert_int_equal(command.bytes, 0x01020304);
+}
+
+static void an_acknowledgement_can_be_of_more_than_two_gigabytes(void **state)
+{
+    struct command command = FIRST_OF("\0\0\0\5a\xff\xff\xff\xff");
+
+    (void)state;
+    assert_int_equal(command.bytes, UINT32_MAX);
+}
+
+static void stop_and_discard_are_a_tag_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(FIRST_OF("\0\0\0\1s").kind, COMMAND_STOP);
+    assert_int_equal(FIRST_OF("\0\0\0\1d").kind, COMMAND_DISCARD);
+}
+
+static void nothing_is_no_command(void **state)
+{
+    (void)state;
+    assert_int_equal(FIRST_OF("").kind, COMMAND_NONE);
+}
+
+static void every_beginning_of_a_frame_is_no_command_yet(void **state)
+{
+    static const char ack[] = "\0\0\0\5a\0\0\0\1";
+
+    (void)state;
+    for (size_t size = 0; size < sizeof ack - 1; size++)
+        assert_int_equal(first_of(ack, size).kind, COMMAND_NONE);
+}
+
+static void a_length_out_of_range_is_malformed_before_the_tag_arrives(void **state)
+{
+    (void)state;
+    assert_int_equal(FIRST_OF("\0\0\0\0").kind, COMMAND_MALFORMED);
+    assert_int_equal(FIRST_OF("\0\0\0\6").kind, COMMAND_MALFORMED);
+    assert_int_equal(FIRST_OF("\xff\xff\xff\xff").kind, COMMAND_MALFORMED);
+    assert_non_null(strstr(FIRST_OF("\0\0\1\0").why.words, "256 bytes"));
+    assert_int_equal(FIRST_OF("\0\0\0\0").why.stage, STAGE_PROTOCOL);
+    assert_int_equal(FIRST_OF("\0\0\0\0").why.error, EPROTO);
+}
+
+static void an_unknown_tag_is_malformed_and_named(void **state)
+{
+    struct command command = FIRST_OF("\0\0\0\1\x7f");
+
+    (void)state;
+    assert_int_equal(command.kind, COMMAND_MALFORMED);
+    assert_non_null(strstr(command.why.words, "0x7f"));
+}
+
+static void a_tag_with_the_wrong_length_is_malformed_and_both_are_named(void **state)
+{
+    struct command command = FIRST_OF("\0\0\0\2s");
+
+    (void)state;
+    assert_int_equal(command.kind, COMMAND_MALFORMED);
+    assert_non_null(strstr(command.why.words, "'s' of 2 bytes"));
+    assert_int_equal(FIRST_OF("\0\0\0\4a").kind, COMMAND_MALFORMED);
+    assert_int_equal(FIRST_OF("\0\0\0\5d").kind, COMMAND_MALFORMED);
+}
+
+static void commands_follow_each_other(void **state)
+{
+    static const uint8_t bytes[] = "\0\0\0\5a\0\0\0\7\0\0\0\1d\0\0\0\1s\0\0";
+    static const enum command_kind expected[] = {COMMAND_ACK, COMMAND_DISCARD, COMMAND_STOP, COMMAND_NONE,
+                                                 COMMAND_NONE};
+    struct decoder decoder = {.have = 0};
+    const uint8_t *at = bytes;
+    size_t size = sizeof bytes - 1;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        struct command command;
+
+        protocol_decode(&decoder, &at, &size, &command);
+        assert_int_equal(command.kind, expected[i]);
+    }
+    assert_int_equal(size, 0);
+    assert_int_equal(decoder.have, 2);
+}
+
+static void how_the_bytes_are_cut_makes_no_difference(void **state)
+{
+    static const uint8_t bytes[] = "\0\0\0\5a\0\0\0\7\0\0\0\1d\0\0\0\5a\0\0\1\0\0\0\0\1s";
+    static const enum command_kind expected[] = {COMMAND_ACK, COMMAND_DISCARD, COMMAND_ACK, COMMAND_STOP};
+
+    (void)state;
+    for (size_t piece = 1; piece < sizeof bytes; piece++) {
+        struct decoder decoder = {.have = 0};
+        const uint8_t *at = bytes;
+        size_t left = sizeof bytes - 1;
+        size_t seen = 0;
+
+        while (left > 0) {
+            size_t size = piece < left ? piece : left;
+
+            left -= size;
+            while (size > 0) {
+                struct command command;
+
+                protocol_decode(&decoder, &at, &size, &command);
+                if (command.kind != COMMAND_NONE) {
+                    assert_true(seen < COUNT(expected));
+                    assert_int_equal(command.kind, expected[seen++]);
+                }
+            }
+        }
+        assert_int_equal(seen, COUNT(expected));
+    }
+}
+
+static void what_follows_a_malformed_frame_is_left_alone(void **state)
+{
+    static const uint8_t bytes[] = "\0\0\0\1?\0\0\0\1s";
+    struct decoder decoder = {.have = 0};
+    const uint8_t *at = bytes;
+    size_t size = sizeof bytes - 1;
+    struct command command;
+
+    (void)state;
+    protocol_decode(&decoder, &at, &size, &command);
+    assert_int_equal(command.kind, COMMAND_MALFORMED);
+    assert_int_equal(size, 5);
+}
+
+static int tests(void)
+{
+    const struct CMUnitTest protocol[] = {
+        TEST(a_data_header_counts_the_tag),
+        TEST(started_is_as_the_document_has_it),
+        TEST(started_carries_the_path),
+        TEST(a_path_that_is_too_long_is_cut_so_that_the_frame_fits),
+        TEST(exited_has_every_field_in_its_place),
+        TEST(an_error_has_stage_errno_name_and_words),
+        TEST(an_error_without_errno_has_an_empty_name),
+        TEST(the_longest_error_fits),
+        TEST(an_acknowledgement_says_how_many_bytes),
+        TEST(an_acknowledgement_can_be_of_more_than_two_gigabytes),
+        TEST(stop_and_discard_are_a_tag_alone),
+        TEST(nothing_is_no_command),
+        TEST(every_beginning_of_a_frame_is_no_command_yet),
+        TEST(a_length_out_of_range_is_malformed_before_the_tag_arrives),
+        TEST(an_unknown_tag_is_malformed_and_named),
+        TEST(a_tag_with_the_wrong_length_is_malformed_and_both_are_named),
+        TEST(commands_follow_each_other),
+        TEST(how_the_bytes_are_cut_makes_no_difference),
+        TEST(what_follows_a_malformed_frame_is_left_alone),
+    };
+
+    return cmocka_run_group_tests(protocol, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_guarded(tests);
+}

@@ -1,0 +1,304 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "program/identity.h"
+
+static struct identity identity;
+static struct failure why;
+
+/* ---- System calls that do as the kernel would to somebody else ---- */
+
+static int setgroups_error;
+static int setgid_error;
+static int setuid_error;
+static bool setgid_pretends; /* as with CAP_SETGID missing and the gid the saved one: success, but not the real gid */
+static bool setuid_pretends;
+
+int __real_platform_setgroups(size_t count, const gid_t *groups);
+int __wrap_platform_setgroups(size_t count, const gid_t *groups);
+int __wrap_platform_setgroups(size_t count, const gid_t *groups)
+{
+    errno = setgroups_error;
+    return setgroups_error ? -1 : __real_platform_setgroups(count, groups);
+}
+
+int __real_platform_setgid(gid_t gid);
+int __wrap_platform_setgid(gid_t gid);
+int __wrap_platform_setgid(gid_t gid)
+{
+    errno = setgid_error;
+    return setgid_error ? -1 : setgid_pretends ? 0 : __real_platform_setgid(gid);
+}
+
+int __real_platform_setuid(uid_t uid);
+int __wrap_platform_setuid(uid_t uid);
+int __wrap_platform_setuid(uid_t uid)
+{
+    errno = setuid_error;
+    return setuid_error ? -1 : setuid_pretends ? 0 : __real_platform_setuid(uid);
+}
+
+/* ---- */
+
+static bool resolves(const char *uid, const char *gid, const char *groups)
+{
+    struct options options = {.uid = uid, .gid = gid, .groups = groups};
+
+    memset(&why, 0, sizeof why);
+    return identity_resolve(&identity, &options, &why);
+}
+
+#define REFUSES(stage_value, errno_value, words_of_it, uid, gid, groups)                                               \
+    do {                                                                                                               \
+        assert_false(resolves(uid, gid, groups));                                                                      \
+        assert_int_equal(why.stage, stage_value);                                                                      \
+        assert_int_equal(why.error, errno_value);                                                                      \
+        if (!strstr(why.words, words_of_it))                                                                           \
+            fail_msg("'%s' doesn't say '%s'", why.words, words_of_it);                                                 \
+    } while (0)
+
+static void without_a_wish_nothing_changes(void **state)
+{
+    (void)state;
+    assert_true(resolves(NULL, NULL, NULL));
+    assert_false(identity.change_uid || identity.change_gid || identity.change_groups);
+}
+
+static void root_is_refused_by_name_and_number(void **state)
+{
+    (void)state;
+    REFUSES(STAGE_UID, EPERM, "--uid root is root", "root", NULL, NULL);
+    REFUSES(STAGE_UID, EPERM, "--uid 0 is root", "0", NULL, NULL);
+    REFUSES(STAGE_UID, EPERM, "--uid 000 is root", "000", NULL, NULL);
+    REFUSES(STAGE_GID, EPERM, "root's", NULL, "root", NULL);
+    REFUSES(STAGE_GID, EPERM, "root's", NULL, "0", NULL);
+    REFUSES(STAGE_GROUPS, EPERM, "root's", NULL, NULL, "5,0");
+}
+
+static void who_is_not_there_is_named(void **state)
+{
+    (void)state;
+    REFUSES(STAGE_UID, EINVAL, "no user 'no-such-user'", "no-such-user", NULL, NULL);
+    REFUSES(STAGE_GID, EINVAL, "no group 'no-such-group'", NULL, "no-such-group", NULL);
+    REFUSES(STAGE_GROUPS, EINVAL, "no group 'no-such-group'", NULL, NULL, "5,no-such-group");
+    REFUSES(STAGE_GROUPS, EINVAL, "no group ''", NULL, NULL, ",5");
+}
+
+static void what_looks_like_a_number_but_is_no_id_is_taken_for_a_name(void **state)
+{
+    (void)state;
+    REFUSES(STAGE_UID, EINVAL, "no user '4294967295'", "4294967295", "5", NULL);
+    REFUSES(STAGE_UID, EINVAL, "no user '4294967296'", "4294967296", "5", NULL);
+    REFUSES(STAGE_UID, EINVAL, "no user '-1'", "-1", "5", NULL);
+    REFUSES(STAGE_UID, EINVAL, "no user '1x'", "1x", "5", NULL);
+    REFUSES(STAGE_GID, EINVAL, "no group '99999999999999999999'", NULL, "99999999999999999999", NULL);
+    assert_true(resolves("4294967294", "4294967294", NULL));
+    assert_int_equal(identity.uid, 4294967294u);
+}
+
+static void a_user_brings_its_groups(void **state)
+{
+    const struct passwd *nobody = getpwnam("nobody");
+
+    (void)state;
+    assert_non_null(nobody);
+    assert_true(resolves("nobody", NULL, NULL));
+    assert_int_equal(identity.uid, nobody->pw_uid);
+    assert_int_equal(identity.gid, nobody->pw_gid);
+    assert_true(identity.group_count >= 1);
+    for (size_t i = 0; i < identity.group_count; i++)
+        assert_int_not_equal(identity.groups[i], 0);
+}
+
+static void a_number_of_a_known_user_is_that_user(void **state)
+{
+    char number[16];
+
+    (void)state;
+    (void)snprintf(number, sizeof number, "%lu", (unsigned long)getpwnam("nobody")->pw_uid);
+    assert_true(resolves(number, NULL, NULL));
+    assert_int_equal(identity.gid, getpwnam("nobody")->pw_gid);
+}
+
+static void an_unknown_number_needs_a_group(void **state)
+{
+    (void)state;
+    REFUSES(STAGE_UID, EINVAL, "name one with --gid", "3999999", NULL, NULL);
+    assert_true(resolves("3999999", "3999998", NULL));
+    assert_int_equal(identity.uid, 3999999);
+    assert_int_equal(identity.gid, 3999998);
+    assert_int_equal(identity.group_count, 1);
+    assert_int_equal(identity.groups[0], 3999998);
+}
+
+static void groups_are_those_listed(void **state)
+{
+    (void)state;
+    assert_true(resolves(NULL, NULL, "3999998,3999997"));
+    assert_true(identity.change_groups);
+    assert_int_equal(identity.group_count, 2);
+    assert_int_equal(identity.groups[1], 3999997);
+    assert_true(resolves(NULL, NULL, ""));
+    assert_int_equal(identity.group_count, 0);
+}
+
+static void too_many_groups_are_refused(void **state)
+{
+    char list[2 * (GROUPS_MOST + 1) + 1];
+
+    (void)state;
+    for (size_t i = 0; i <= GROUPS_MOST; i++)
+        memcpy(list + 2 * i, "7,", 2);
+    list[2 * GROUPS_MOST] = '\0';
+    assert_true(resolves(NULL, NULL, list));
+    assert_int_equal(identity.group_count, GROUPS_MOST);
+    list[2 * GROUPS_MOST] = '7';
+    list[2 * GROUPS_MOST + 1] = '\0';
+    REFUSES(STAGE_GROUPS, EINVAL, "1024 groups at most", NULL, NULL, list);
+}
+
+static void a_group_s_name_that_is_too_long_is_refused(void **state)
+{
+    char name[300];
+
+    (void)state;
+    memset(name, 'g', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    REFUSES(STAGE_GID, ENAMETOOLONG, "299 bytes", NULL, name, NULL);
+}
+
+static void a_user_may_ask_for_what_it_is_already(void **state)
+{
+    const struct passwd *self = getpwuid(getuid());
+
+    (void)state;
+    ORDINARY_USER_ONLY();
+    assert_non_null(self);
+    assert_true(resolves(self->pw_name, NULL, NULL));
+    assert_false(identity.change_uid);
+    assert_false(identity.change_gid);
+}
+
+/* What identity_assume() comes to in a process of its own: 0, else the stage and the errno. */
+static int assume(int *error)
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        enum stage stage;
+
+        if (!identity_assume(&identity, &stage)) {
+            int seen = errno;
+
+            _exit((int)stage << 4 | (seen == EPERM ? 1 : seen == EAGAIN ? 2 : seen == EINVAL ? 3 : 15));
+        }
+        if (identity.change_uid && (getuid() != identity.uid || geteuid() != identity.uid || seteuid(0) == 0))
+            _exit(255);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_not_equal(WEXITSTATUS(status), 255);
+    *error = (int[]){0, EPERM, EAGAIN, EINVAL}[WEXITSTATUS(status) & 3];
+    return WEXITSTATUS(status) >> 4;
+}
+
+static void who_has_become_another_cannot_go_back(void **state)
+{
+    int error;
+
+    (void)state;
+    ROOT_ONLY();
+    assert_true(resolves("nobody", NULL, NULL));
+    assert_int_equal(assume(&error), 0);
+}
+
+static void without_privilege_the_first_step_fails_and_says_so(void **state)
+{
+    int error;
+
+    (void)state;
+    ORDINARY_USER_ONLY();
+    assert_true(resolves("3999999", "3999998", NULL));
+    assert_int_equal(assume(&error), STAGE_GROUPS);
+    assert_int_equal(error, EPERM);
+}
+
+static void each_step_that_fails_is_named(void **state)
+{
+    int error;
+
+    (void)state;
+    ROOT_ONLY();
+    assert_true(resolves("3999999", "3999998", NULL));
+    setgroups_error = EINVAL;
+    assert_int_equal(assume(&error), STAGE_GROUPS);
+    assert_int_equal(error, EINVAL);
+    setgroups_error = 0;
+    setgid_error = EPERM;
+    assert_int_equal(assume(&error), STAGE_GID);
+    assert_int_equal(error, EPERM);
+    setgid_error = 0;
+    setuid_error = EAGAIN;
+    assert_int_equal(assume(&error), STAGE_UID);
+    assert_int_equal(error, EAGAIN);
+    setuid_error = 0;
+}
+
+static void a_success_that_is_none_is_seen(void **state)
+{
+    int error;
+
+    (void)state;
+    ROOT_ONLY();
+    assert_true(resolves("3999999", "3999998", NULL));
+    setuid_pretends = true;
+    assert_int_equal(assume(&error), STAGE_UID);
+    assert_int_equal(error, EPERM);
+    setuid_pretends = false;
+    setgid_pretends = true;
+    assert_int_equal(assume(&error), STAGE_GID);
+    assert_int_equal(error, EPERM);
+    setgid_pretends = false;
+}
+
+static int tests(void)
+{
+    const struct CMUnitTest all[] = {
+        TEST(without_a_wish_nothing_changes),
+        TEST(root_is_refused_by_name_and_number),
+        TEST(who_is_not_there_is_named),
+        TEST(what_looks_like_a_number_but_is_no_id_is_taken_for_a_name),
+        TEST(a_user_brings_its_groups),
+        TEST(a_number_of_a_known_user_is_that_user),
+        TEST(an_unknown_number_needs_a_group),
+        TEST(groups_are_those_listed),
+        TEST(too_many_groups_are_refused),
+        TEST(a_group_s_name_that_is_too_long_is_refused),
+        TEST(a_user_may_ask_for_what_it_is_already),
+        TEST(who_has_become_another_cannot_go_back),
+        TEST(without_privilege_the_first_step_fails_and_says_so),
+        TEST(each_step_that_fails_is_named),
+        TEST(a_success_that_is_none_is_seen),
+    };
+
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_guarded(tests);
+}

@@ -1,12 +1,13 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * muontrap: runs a program contained. The story, top to bottom: options, cgroup, keeper, program, relay, report.
+ * muontrap: runs a program contained. The story, top to bottom: options, cgroup, keeper, relay, report.
  */
 #define _POSIX_C_SOURCE 200809L
 #define _XOPEN_SOURCE 700
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,12 +18,12 @@
 #include "program/identity.h"
 #include "base/io.h"
 #include "containment/keeper.h"
+#include "launch.h"
 #include "options.h"
 #include "base/platform.h"
 #include "containment/relay.h"
 #include "port/report.h"
 #include "base/signals.h"
-#include "containment/tree.h"
 
 /* A descriptor that came closed would be given to the next file opened, and that would become the program's stdio. */
 static bool own_descriptors(struct failure *why)
@@ -31,35 +32,65 @@ static bool own_descriptors(struct failure *why)
         // cppcheck-suppress leakReturnValNotUsed ; it is to stay open
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
             return failed(why, STAGE_SETUP, errno, "cannot open /dev/null: %s", strerror(errno));
-    platform_close_inherited();
     return true;
 }
 
-/* Whether the end of standard input means stop: when it is something that somebody holds the other end of. */
-static bool is_lifeline(const struct options *options)
-{
-    struct stat found;
-
-    if (options->port || options->stdin_mode != STDIN_AUTO)
-        return options->stdin_mode == STDIN_LIFELINE;
-    return fstat(STDIN_FILENO, &found) == 0 && (S_ISFIFO(found.st_mode) || S_ISSOCK(found.st_mode));
-}
-
-/* In a port both ends are ours alone, as descriptions: the VM's ends are others. */
+/* In a port both ends are ours alone, as descriptions: the VM's ends are others. What else the VM has left open was not
+ * meant for us. From a shell the program gets it. */
 static bool own_port(const struct options *options, struct failure *why)
 {
-    if (options->port && (!io_nonblocking(STDIN_FILENO) || !io_nonblocking(STDOUT_FILENO)))
+    if (!options->port)
+        return true;
+    platform_close_all();
+    if (!io_nonblocking(STDIN_FILENO) || !io_nonblocking(STDOUT_FILENO))
         return failed(why, STAGE_SETUP, errno, "cannot make standard input and output non-blocking: %s",
                       strerror(errno));
     return true;
 }
 
-static int fail(const struct options *options, const struct cgroup *cgroup, const struct failure *why)
+/* Whether standard input is a pipe, FIFO or socket, which somebody else may hold the other end of. */
+static bool stdin_has_other_end(void)
+{
+    struct stat found;
+
+    return fstat(STDIN_FILENO, &found) == 0 && (S_ISFIFO(found.st_mode) || S_ISSOCK(found.st_mode));
+}
+
+/* Whether that end has been closed already, as by cron(8). */
+static bool stdin_has_ended(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = platform_poll_shut};
+
+    return poll(&input, 1, 0) > 0;
+}
+
+/* The end of a lifeline is told by a hang-up, and nothing is ever read from it. What can't hang up has nobody at its
+ * other end: as a lifeline it has ended from the start. */
+static void choose_stdin(struct launch *launch)
+{
+    switch (launch->options.port ? STDIN_NULL : launch->options.stdin_mode) {
+    case STDIN_AUTO:
+        launch->null_stdin = stdin_has_other_end();
+        launch->lifeline = launch->null_stdin && !stdin_has_ended();
+        break;
+    case STDIN_LIFELINE:
+        launch->null_stdin = launch->lifeline = true;
+        launch->lifeline_ended = !stdin_has_other_end() && !isatty(STDIN_FILENO);
+        break;
+    case STDIN_INHERIT:
+        break;
+    case STDIN_NULL:
+        launch->null_stdin = true;
+        break;
+    }
+}
+
+static int fail(const struct launch *launch, const struct failure *why)
 {
     struct failure ignored;
 
-    (void)cgroup_remove(cgroup, &ignored);
-    report_failure(options, why);
+    (void)cgroup_remove(launch->cgroup, &ignored);
+    report_failure(&launch->options, why);
     return child_exit_status_of(why);
 }
 
@@ -70,48 +101,35 @@ static int print(const char *text)
 
 int main(int argc, char *argv[])
 {
-    static struct options options; /* too large for a stack that is meant to stay small, as is the next */
-    static struct cgroup room;
-    const struct cgroup *cgroup = NULL;
-    struct identity identity;
+    static struct launch launch; /* it is too large for a stack that is meant to stay small */
+    const struct options *options = &launch.options;
     struct failure why;
     struct tether tether;
-    struct tree tree;
-    struct child child;
-    struct relay_setup setup = {.options = &options, .tether = &tether, .tree = &tree, .child = &child};
+    int status;
 
-    if (!own_descriptors(&why) || !options_parse(&options, argc, argv, &why))
-        return fail(&options, NULL, &why);
-    if (options.help)
+    if (!own_descriptors(&why) || !options_parse(&launch.options, argc, argv, &why))
+        return fail(&launch, &why);
+    if (options->help)
         return print(options_usage);
-    if (options.version)
+    if (options->version)
         return print("muontrap " MUONTRAP_VERSION "\n");
-    if (options.check)
-        return check_run(&options);
-    if (options.clean)
-        return cgroup_clean(&options, &why) ? 0 : fail(&options, NULL, &why);
-    if (!identity_resolve(&identity, &options, &why) || !own_port(&options, &why))
-        return fail(&options, NULL, &why);
+    if (options->check)
+        return check_run(&launch.options);
+    if (options->clean)
+        return cgroup_clean(options, &why) ? 0 : fail(&launch, &why);
+    if (!own_port(options, &why) || !identity_resolve(&launch.identity, options, &why))
+        return fail(&launch, &why);
+    choose_stdin(&launch);
 
     /* From here no signal is lost: what comes is pending until the keeper and the relay each can handle it. */
-    setup.lifeline = is_lifeline(&options);
-    signals_block(!options.port, child_shares_group(&options, setup.lifeline));
-    if (options.group && !cgroup_open(&room, &options, &why))
-        return fail(&options, NULL, &why);
-    if (options.group)
-        cgroup = setup.cgroup = &room;
-    if (!keeper_start(&options, cgroup, &tether, &why))
-        return fail(&options, cgroup, &why);
+    signals_block(&launch.kept_signals, !options->port);
+    if (options->group && !cgroup_open(&launch.cgroup_state, options, &why))
+        return fail(&launch, &why);
+    launch.cgroup = options->group ? &launch.cgroup_state : NULL;
+    if (!keeper_start(&launch, &tether, &why))
+        return fail(&launch, &why);
 
-    /* The relay goes on alone. All that can fail is done before there is a program that depends on us. */
-    if (!tree_open(&tree, &why) || (setup.signals = signals_open(&why)) < 0)
-        return fail(&options, cgroup, &why);
-    if (!child_spawn(&child, &options, &identity, cgroup, setup.lifeline, &why))
-        return fail(&options, cgroup, &why);
-
-    /* A program runs: no way out but through the relay's table, which leaves nothing of it alive. */
-    tree.program = child.pid;
-    tether_tell(tether.fd, TETHER_PROGRAM, child.pid);
-    signals_unblock();
-    return relay_run(&setup);
+    /* The relay goes on alone. It starts the program, and sees to its end. */
+    status = relay_run(&launch, &tether, &why);
+    return status >= 0 ? status : fail(&launch, &why);
 }

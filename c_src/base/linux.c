@@ -27,20 +27,55 @@
 #define RWF_NOWAIT 0x00000008
 #endif
 
-/* For kernels before 5.9, which have no close_range(2). */
-static void close_one_by_one(void)
+/* Calls `visit` with each number that an open descriptor may have, from 3 up. */
+static void each_possible_descriptor(void (*visit)(int fd))
 {
     struct rlimit limit = {.rlim_cur = 0};
 
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     for (int fd = 3; (rlim_t)fd < limit.rlim_cur && fd < INT_MAX; fd++)
+        visit(fd);
+}
+
+static void close_one(int fd)
+{
+    (void)close(fd);
+}
+
+/* Kernels before 5.9 have no close_range(2). */
+void platform_close_all(void)
+{
+    if (syscall(SYS_close_range, 3u, UINT_MAX, 0u) < 0)
+        each_possible_descriptor(close_one);
+}
+
+static void close_if_inherited(int fd)
+{
+    int flags = fd >= 3 ? fcntl(fd, F_GETFD) : -1;
+
+    if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
         (void)close(fd);
 }
 
+static void close_named_if_inherited(const char *name, void *context)
+{
+    int fd = 0;
+
+    (void)context;
+    for (; *name >= '0' && *name <= '9'; name++)
+        fd = fd * 10 + (*name - '0');
+    close_if_inherited(fd);
+}
+
+/* proc(5), /proc/pid/fd: closing one while the directory is read leaves no other one out, for it is read by number. */
 void platform_close_inherited(void)
 {
-    if (syscall(SYS_close_range, 3u, UINT_MAX, 0u) < 0)
-        close_one_by_one();
+    int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (directory < 0 || !platform_entries(directory, close_named_if_inherited, NULL))
+        each_possible_descriptor(close_if_inherited);
+    if (directory >= 0)
+        (void)close(directory);
 }
 
 /* prctl(2), PR_SET_CHILD_SUBREAPER: not inherited by fork(2), so each process that wants it asks for itself. */
@@ -87,6 +122,32 @@ int platform_children_open(struct failure *why)
                "'mount -t proc proc /proc'; the kernel needs CONFIG_PROC_CHILDREN)",
                strerror(errno));
     return fd;
+}
+
+/* The kernel's struct linux_dirent64 (getdents64(2)). opendir(3) would need memory of malloc(3), which else nothing in
+ * the helper uses. */
+struct entry {
+    uint64_t inode; // cppcheck-suppress unusedStructMember
+    int64_t offset; // cppcheck-suppress unusedStructMember
+    uint16_t size;
+    uint8_t type; // cppcheck-suppress unusedStructMember
+    char name[];
+};
+
+bool platform_entries(int directory, void (*visit)(const char *name, void *context), void *context)
+{
+    _Alignas(struct entry) char bytes[1024];
+    long size;
+
+    while ((size = syscall(SYS_getdents64, directory, bytes, sizeof bytes)) > 0) {
+        for (long at = 0; at < size;) {
+            const struct entry *entry = (const void *)(bytes + at);
+
+            at += entry->size;
+            visit(entry->name, context);
+        }
+    }
+    return size == 0;
 }
 
 bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)
@@ -168,6 +229,26 @@ bool platform_signal_from_terminal(const siginfo_t *info)
 {
     return info->si_code == SI_KERNEL;
 }
+
+/* sigaction(2): the codes of signals that a process has sent are 0 and below. */
+bool platform_signal_from_process(const siginfo_t *info)
+{
+    return info->si_code <= 0;
+}
+
+/* fcntl(2), F_SETSIG: with O_ASYNC the signal that is sent for I/O can be any. SIGCONT continues a stopped process even
+ * if a handler takes it or it is ignored (signal(7)). */
+const bool platform_has_wake_up = true;
+
+bool platform_wake_up_by(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && fcntl(fd, F_SETOWN, getpid()) == 0 && fcntl(fd, F_SETSIG, SIGCONT) == 0 &&
+           fcntl(fd, F_SETFL, flags | O_ASYNC) == 0;
+}
+
+const short platform_poll_shut = POLLRDHUP;
 
 /* sched(7): with autogroups, which setsid(2) makes, a nice value counts among the processes of one session only, and
  * each session gets the same share. So a hundred sessions leave us a hundredth whatever our nice value is, but a

@@ -14,7 +14,11 @@
 
 #include "base/failure.h"
 
-/* Closes every descriptor from 3 up: none was meant for us. */
+/* Closes every descriptor from 3 up. */
+void platform_close_all(void);
+
+/* Closes those from 3 up that exec would pass on: what we open ourselves is closed by exec, so they are those that we
+ * were started with. */
 void platform_close_inherited(void);
 
 /* From now on orphaned descendants become children of this process (a subreaper). False where the kernel lacks it. */
@@ -22,16 +26,6 @@ bool platform_adopt_orphans(struct failure *why);
 
 /* In a new child: be killed when the parent dies. False when the parent has died already. */
 bool platform_die_with_parent(pid_t parent);
-
-/* fork(2) for a child that goes straight on to execve(2) or _exit(2). Where vfork(2) shares the memory and holds the
- * parent meanwhile, as on Linux, that spares a small process a quarter of a launch; a function can't wrap it, for
- * its frame would be gone when the parent goes on. The child may call what it likes as long as it allocates nothing
- * and changes no state of ours. */
-#if defined(__linux__) && !defined(MUONTRAP_PORTABLE)
-#define platform_fork_to_exec() vfork() /* NOLINT(clang-analyzer-security.insecureAPI.vfork): see above */
-#else
-#define platform_fork_to_exec() fork()
-#endif
 
 /* Whether the children of this process can be listed, and all of its descendants sooner or later become children. */
 extern const bool platform_has_children;
@@ -43,8 +37,11 @@ int platform_children_open(struct failure *why);
  * that comes or goes meanwhile may be left out. False when it can't be read to its end. */
 bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context);
 
+/* Calls `visit` with each name in a directory. False when it can't be read to its end. */
+bool platform_entries(int directory, void (*visit)(const char *name, void *context), void *context);
+
 /* setgroups(2), setgid(2), setuid(2) of this process, which has one thread. The C library's do it for all threads, with
- * machinery that a process made by platform_fork_to_exec() had better not set in motion. */
+ * machinery that a process which is about to execute a program had better not set in motion. */
 int platform_setgroups(size_t count, const gid_t *groups);
 int platform_setgid(gid_t gid);
 int platform_setuid(uid_t uid);
@@ -59,8 +56,18 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size);
 /* Gives the signal its default disposition, whichever it is. */
 void platform_default_signal(int signal);
 
-/* Whether the kernel, and not a process, sent the signal that a handler was told of. */
+/* Whether the terminal's driver has sent the signal that a handler was told of; whether a process has. */
 bool platform_signal_from_terminal(const siginfo_t *info);
+bool platform_signal_from_process(const siginfo_t *info);
+
+/* Has the kernel send SIGCONT to this process whenever something arrives on that descriptor, a socket, or it hangs up:
+ * then it is continued, should it be stopped. Where `platform_has_wake_up` is false, it does nothing. */
+extern const bool platform_has_wake_up;
+bool platform_wake_up_by(int fd);
+
+/* The event by which poll(2) tells that the writing half of a socket's other end was shut; 0 where it tells that only
+ * as something to read. */
+extern const short platform_poll_shut;
 
 /* That process, 0 for the calling one, is to run before others from now on, if we may have it so: it has to be faster
  * than a fork bomb. It must not fork any more, for its children would be so, too. */

@@ -3,6 +3,7 @@
  *
  * POSIX alone: containment is by process group, and a descendant that leaves the group leaves the containment.
  */
+#define _GNU_SOURCE     /* POLLRDHUP, where there is one */
 #define _DEFAULT_SOURCE /* setgroups(2), which is not in POSIX, but in each of its systems */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,14 +16,27 @@
 /* There may be more, but a shell or a VM opens the lowest free ones. */
 #define CLOSE_MOST 4096
 
-void platform_close_inherited(void)
+static long open_most(void)
 {
     long most = sysconf(_SC_OPEN_MAX);
 
-    if (most < 0 || most > CLOSE_MOST)
-        most = CLOSE_MOST;
-    for (int fd = 3; fd < most; fd++)
+    return most < 0 || most > CLOSE_MOST ? CLOSE_MOST : most;
+}
+
+void platform_close_all(void)
+{
+    for (int fd = 3; fd < open_most(); fd++)
         (void)close(fd);
+}
+
+void platform_close_inherited(void)
+{
+    for (int fd = 3; fd < open_most(); fd++) {
+        int flags = fcntl(fd, F_GETFD);
+
+        if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
+            (void)close(fd);
+    }
 }
 
 bool platform_adopt_orphans(struct failure *why)
@@ -50,6 +64,14 @@ int platform_children_open(struct failure *why)
 bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)
 {
     (void)fd;
+    (void)visit;
+    (void)context;
+    return false;
+}
+
+bool platform_entries(int directory, void (*visit)(const char *name, void *context), void *context)
+{
+    (void)directory;
     (void)visit;
     (void)context;
     return false;
@@ -103,6 +125,25 @@ bool platform_signal_from_terminal(const siginfo_t *info)
 {
     return info->si_code != SI_USER && info->si_code != SI_QUEUE;
 }
+
+bool platform_signal_from_process(const siginfo_t *info)
+{
+    return !platform_signal_from_terminal(info);
+}
+
+const bool platform_has_wake_up = false;
+
+bool platform_wake_up_by(int fd)
+{
+    (void)fd;
+    return true;
+}
+
+#ifdef POLLRDHUP
+const short platform_poll_shut = POLLRDHUP;
+#else
+const short platform_poll_shut = 0;
+#endif
 
 void platform_hurry(pid_t pid)
 {

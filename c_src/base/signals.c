@@ -7,54 +7,44 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/platform.h"
 
-static const int stop_signals[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
-/* Ignored by us: a closed pipe is an errno, and of job control the program's stopping is what counts (relay.c). */
-static const int ignored_signals[] = {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
+static const int stop_signals[SIGNALS_STOP] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+
+/* The signals by which the terminal's driver stops a job. We ignore them: what counts is that the program stops. */
+static const int job_signals[] = {SIGTSTP, SIGTTIN, SIGTTOU};
+
+/* A process gets these from the kernel for what it does itself. */
+static const int fault_signals[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* The handler has nothing but this to leave its notes in. */
 static struct {
     int pipe[2];
-    bool keep[COUNT(stop_signals)]; /* ignored when we came, and left so */
-    bool shared_terminal;
     volatile sig_atomic_t child;
     volatile sig_atomic_t stop;
-} state = {.pipe = {-1, -1}};
+    volatile sig_atomic_t continued;
+    volatile sig_atomic_t keys;
+} notes = {.pipe = {-1, -1}};
 
-static void on_signal(int signal, siginfo_t *info, void *context)
+static bool is_among(int signal, const int signals[], size_t count)
 {
-    int error = errno;
-
-    (void)context;
-    if (signal == SIGCHLD)
-        state.child = 1;
-    else if (state.shared_terminal && (signal == SIGINT || signal == SIGQUIT) && platform_signal_from_terminal(info))
-        return; /* for the foreground process group: the program has got it too, and decides */
-    else
-        state.stop = 1;
-    /* A full pipe wakes poll(2) as well. */
-    if (write(state.pipe[1], "", 1) < 0)
-        errno = error;
-    errno = error;
+    for (size_t i = 0; i < count; i++)
+        if (signals[i] == signal)
+            return true;
+    return false;
 }
 
-static void handled(sigset_t *set)
-{
-    (void)sigemptyset(set);
-    (void)sigaddset(set, SIGCHLD);
-    for (size_t i = 0; i < COUNT(stop_signals); i++)
-        (void)sigaddset(set, stop_signals[i]);
-}
-
-static void disposition(int signal, void (*handler)(int))
+static void set_disposition(int signal, void (*handler)(int))
 {
     struct sigaction action;
 
@@ -64,45 +54,122 @@ static void disposition(int signal, void (*handler)(int))
     (void)sigaction(signal, &action, NULL);
 }
 
-void signals_block(bool keep_ignored, bool shared_terminal)
+/* Leaves the note of a signal, and says whether poll(2) has to be woken for it. *passed becomes the signal's number when
+ * it is one to be passed on. */
+static bool note(int signal, const siginfo_t *info, unsigned char *passed)
+{
+    bool was_noted;
+
+    switch (signal) {
+    case SIGCHLD: /* There are thousands of them sometimes, and the pipe must keep its room for others. */
+        was_noted = notes.child != 0;
+        notes.child = 1;
+        return !was_noted;
+    case SIGCONT: /* The kernel's own tell that the tether can be read, which poll(2) will tell as well. */
+        notes.continued = notes.continued || platform_signal_from_process(info);
+        return notes.continued != 0;
+    case SIGINT:
+    case SIGQUIT:
+        if (platform_signal_from_terminal(info))
+            notes.keys |= signal == SIGINT ? TERMINAL_INTERRUPT : TERMINAL_QUIT;
+        else
+            notes.stop = 1;
+        return true;
+    case SIGTERM:
+    case SIGHUP:
+        notes.stop = 1;
+        return true;
+    default:
+        *passed = (unsigned char)signal;
+        return true;
+    }
+}
+
+static void on_signal(int signal, siginfo_t *info, void *context)
+{
+    int error = errno;
+    unsigned char passed = 0;
+
+    (void)context;
+    if (is_among(signal, fault_signals, COUNT(fault_signals)) && !platform_signal_from_process(info))
+        set_disposition(signal, SIG_DFL); /* what has failed fails again when the handler returns, and ends us */
+    else if ((signal == SIGPIPE || signal == SIGXFSZ) && info->si_pid == getpid())
+        errno = error; /* the kernel sends these in our own name for a write(2), whose errno tells the same */
+    else if (note(signal, info, &passed) && write(notes.pipe[1], &passed, 1) < 0)
+        errno = error; /* a full pipe wakes poll(2) as well */
+    errno = error;
+}
+
+/* Whether a handler of ours is to take it. The C library keeps some numbers to itself, and refuses them. */
+static bool is_handled(int signal)
+{
+    return signal != SIGKILL && signal != SIGSTOP && signal != SIGURG && signal != SIGWINCH &&
+           !is_among(signal, job_signals, COUNT(job_signals));
+}
+
+static void fill_with_handled(sigset_t *set)
+{
+    (void)sigfillset(set);
+    for (size_t i = 0; i < COUNT(job_signals); i++)
+        (void)sigdelset(set, job_signals[i]);
+    for (size_t i = 0; i < COUNT(fault_signals); i++)
+        (void)sigdelset(set, fault_signals[i]); /* the kernel doesn't wait with a fault (sigprocmask(2)) */
+}
+
+void signals_block(struct signals_kept *kept, bool keep_ignored)
 {
     sigset_t set;
 
-    state.shared_terminal = shared_terminal;
-    for (size_t i = 0; i < COUNT(stop_signals); i++) {
+    memset(kept, 0, sizeof *kept);
+    for (size_t i = 0; i < SIGNALS_STOP; i++) {
         struct sigaction was;
 
-        state.keep[i] = keep_ignored && stop_signals[i] != SIGTERM && sigaction(stop_signals[i], NULL, &was) == 0 &&
-                        was.sa_handler == SIG_IGN;
+        kept->ignored[i] = keep_ignored && stop_signals[i] != SIGTERM && sigaction(stop_signals[i], NULL, &was) == 0 &&
+                           was.sa_handler == SIG_IGN;
     }
-    handled(&set);
+    fill_with_handled(&set);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     /* An ignored SIGCHLD would make the kernel reap children behind our back (waitpid(2)). */
-    disposition(SIGCHLD, SIG_DFL);
-    for (size_t i = 0; i < COUNT(ignored_signals); i++)
-        disposition(ignored_signals[i], SIG_IGN);
+    set_disposition(SIGCHLD, SIG_DFL);
+    for (size_t i = 0; i < COUNT(job_signals); i++)
+        set_disposition(job_signals[i], SIG_IGN);
 }
 
-int signals_open(struct failure *why)
+static bool is_kept(const struct signals_kept *kept, int signal)
+{
+    for (size_t i = 0; kept && i < SIGNALS_STOP; i++)
+        if (stop_signals[i] == signal)
+            return kept->ignored[i];
+    return false;
+}
+
+/* A note whose byte lies in the old pipe would never be read, and no later one would wake anybody. */
+int signals_reopen(struct failure *why)
+{
+    io_close(&notes.pipe[0]);
+    io_close(&notes.pipe[1]);
+    notes.child = notes.stop = notes.continued = notes.keys = 0;
+    if (io_pipe(notes.pipe) && io_nonblocking(notes.pipe[0]) && io_nonblocking(notes.pipe[1]))
+        return notes.pipe[0];
+    failed(why, STAGE_SETUP, errno, "cannot make a pipe for signals: %s (raise the limit on open files, ulimit -n)",
+           strerror(errno));
+    return -1;
+}
+
+int signals_open(const struct signals_kept *kept, struct failure *why)
 {
     struct sigaction action;
 
-    io_close(&state.pipe[0]);
-    io_close(&state.pipe[1]);
-    if (!io_pipe(state.pipe) || !io_nonblocking(state.pipe[0]) || !io_nonblocking(state.pipe[1])) {
-        failed(why, STAGE_SETUP, errno, "cannot make a pipe for signals: %s (raise the limit on open files, ulimit -n)",
-               strerror(errno));
+    if (signals_reopen(why) < 0)
         return -1;
-    }
     memset(&action, 0, sizeof action);
-    handled(&action.sa_mask);
+    (void)sigfillset(&action.sa_mask);
     action.sa_sigaction = on_signal;
     action.sa_flags = SA_SIGINFO;
-    (void)sigaction(SIGCHLD, &action, NULL);
-    for (size_t i = 0; i < COUNT(stop_signals); i++)
-        if (!state.keep[i])
-            (void)sigaction(stop_signals[i], &action, NULL);
-    return state.pipe[0];
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        if (is_handled(signal) && !is_kept(kept, signal))
+            (void)sigaction(signal, &action, NULL);
+    return notes.pipe[0];
 }
 
 void signals_unblock(void)
@@ -113,49 +180,81 @@ void signals_unblock(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Reads a note and takes it back. */
+static bool take_note(volatile sig_atomic_t *value)
+{
+    bool is_set = *value != 0;
+
+    if (is_set)
+        *value = 0;
+    return is_set;
+}
+
 struct signals signals_take(void)
 {
-    struct signals taken;
-    char bytes[64];
+    struct signals taken = {.keys = 0};
+    unsigned char bytes[SIGNALS_PASSED];
+    ssize_t size = read(notes.pipe[0], bytes, sizeof bytes);
 
-    /* First the pipe, then the notes: a signal in between leaves its byte for the next time. */
-    while (read(state.pipe[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes)
-        continue;
-    taken.child = state.child != 0;
-    if (taken.child)
-        state.child = 0;
-    taken.stop = state.stop != 0;
-    if (taken.stop)
-        state.stop = 0;
+    for (ssize_t i = 0; i < size; i++)
+        if (bytes[i] != 0)
+            taken.passed[taken.passed_count++] = bytes[i];
+    /* The pipe comes first and the notes after it: a signal in between leaves its byte for the next time. */
+    taken.child = take_note(&notes.child);
+    taken.stop = take_note(&notes.stop);
+    taken.continued = take_note(&notes.continued);
+    taken.keys = (unsigned)notes.keys;
+    if (taken.keys != 0)
+        notes.keys = 0; /* A key that is pressed twice in this moment is pressed once. */
     return taken;
+}
+
+static void change_mask(int how, int signal)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, signal);
+    (void)sigprocmask(how, &set, NULL);
 }
 
 void signals_hold_children(bool hold)
 {
-    sigset_t child;
-
-    (void)sigemptyset(&child);
-    (void)sigaddset(&child, SIGCHLD);
-    (void)sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &child, NULL);
+    change_mask(hold ? SIG_BLOCK : SIG_UNBLOCK, SIGCHLD);
     if (hold)
-        (void)signals_take();
+        (void)take_note(&notes.child);
 }
 
-void signals_stop(int signal)
+/* POSIX, System Interfaces, 2.4.1: a SIGCONT, when it is generated, discards every stop signal that is pending. So a stop
+ * signal that is held back and pending can still be called off, and no SIGCONT can come too early for it. */
+void signals_stop(int signal, int called_off)
 {
-    if (signal != SIGSTOP)
-        disposition(signal, SIG_DFL);
+    struct pollfd news = {.fd = called_off, .events = POLLIN};
+
+    change_mask(SIG_BLOCK, signal);
+    set_disposition(signal, SIG_DFL);
     (void)raise(signal);
-    if (signal != SIGSTOP)
-        disposition(signal, SIG_IGN);
+    if (poll(&news, 1, 0) == 0)
+        change_mask(SIG_UNBLOCK, signal); /* here the process stops */
+    set_disposition(signal, SIG_IGN);     /* which discards it, where it is pending still (2.4.3) */
+    change_mask(SIG_UNBLOCK, signal);
 }
 
-void signals_reset(void)
+_Noreturn void signals_end_by(int signal)
+{
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+
+    (void)setrlimit(RLIMIT_CORE, &none); /* what would be dumped is not the program */
+    set_disposition(signal, SIG_DFL);
+    change_mask(SIG_UNBLOCK, signal);
+    (void)raise(signal);
+    _exit(128 + signal);
+}
+
+void signals_reset(const struct signals_kept *kept)
 {
     for (int signal = 1; signal <= SIGRTMAX; signal++)
-        platform_default_signal(signal);
-    for (size_t i = 0; i < COUNT(stop_signals); i++)
-        if (state.keep[i])
-            disposition(stop_signals[i], SIG_IGN);
+        if (!is_kept(kept, signal))
+            platform_default_signal(signal);
     signals_unblock();
 }

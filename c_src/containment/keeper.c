@@ -8,43 +8,28 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "program/child.h"
 #include "base/io.h"
 #include "base/platform.h"
-#include "port/report.h"
 #include "base/signals.h"
-#include "containment/sweep.h"
+#include "containment/job_control.h"
+#include "port/report.h"
 
 struct keeper {
     const struct options *options;
     const struct cgroup *cgroup;
-    struct tree tree;
+    struct tree *tree;
     pid_t relay;
     int tether;
-    int watched; /* the tether, until it has hung up */
+    bool tether_hung_up;
     int signals;
-    int program; /* its pid, where it has been told */
+    pid_t program; /* once it has been told */
+    int end_by;    /* the signal to end by when the relay has ended; 0: none */
 };
-
-void tether_tell(int fd, enum tether_kind kind, int value)
-{
-    const struct tether_message message = {.kind = kind, .value = value};
-
-    (void)send(fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-bool tether_take(int fd, struct tether_message *message)
-{
-    return recv(fd, message, sizeof *message, MSG_DONTWAIT) == (ssize_t)sizeof *message;
-}
 
 static void wait_for_deaths(const struct keeper *keeper, const struct sweeping *sweeping)
 {
@@ -57,10 +42,11 @@ static void wait_for_deaths(const struct keeper *keeper, const struct sweeping *
 /* The tether hangs up when the relay ends, which the signal of its end will tell. */
 static void wait_for_events(struct keeper *keeper)
 {
-    struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN}, {.fd = keeper->watched, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
+                           {.fd = keeper->tether_hung_up ? -1 : keeper->tether, .events = POLLIN}};
 
     if (poll(fds, 2, -1) > 0 && (fds[1].revents & (POLLHUP | POLLERR)) != 0)
-        keeper->watched = -1;
+        keeper->tether_hung_up = true;
 }
 
 /* Until nothing is left that descends from us or is in the cgroup, or nothing that we may kill. */
@@ -69,7 +55,7 @@ static enum sweep sweep(struct keeper *keeper)
     struct sweeping sweeping = {0};
     enum sweep result;
 
-    while ((result = sweep_pass(&sweeping, &keeper->tree, keeper->cgroup)) == SWEEP_GOES_ON) {
+    while ((result = sweep_pass(&sweeping, keeper->tree, keeper->cgroup)) == SWEEP_GOES_ON) {
         wait_for_deaths(keeper, &sweeping);
         (void)signals_take();
     }
@@ -86,7 +72,7 @@ static void kill_told_group(const struct keeper *keeper)
 
 /* The relay didn't leave by itself, so the owner has not been told how the program ended, and in a port a frame may
  * be cut off. The owner's pipes are still open here; that they end without a last frame, when all is dead, tells it. */
-static int bury(struct keeper *keeper, int status)
+__attribute__((cold)) static int clean_up_after_relay(struct keeper *keeper, int status)
 {
     enum sweep result;
     struct failure why;
@@ -98,7 +84,7 @@ static int bury(struct keeper *keeper, int status)
         report_words("%s", why.words);
     if (result == SWEEP_REFUSED)
         report_words("process %ld could not be killed and is left running: not permitted (it runs as another user)",
-                     (long)keeper->tree.refused);
+                     (long)keeper->tree->refused);
     else if (!keeper->options->port)
         report_words("its relay, process %ld, was killed by signal %d; the program and all its descendants have been "
                      "killed",
@@ -106,45 +92,42 @@ static int bury(struct keeper *keeper, int status)
     return EXIT_MUONTRAP_FAILED;
 }
 
-/* From a shell the keeper is what the shell waits for: job control stops the program, and it stops with it. Whoever
- * continues it means the program, which need not be in our process group. */
-static void stop_with_program(const struct keeper *keeper, int signal)
-{
-    signals_stop(signal);
-    tether_tell(keeper->tether, TETHER_CONTINUED, 0);
-}
-
 static void read_tether(struct keeper *keeper)
 {
     struct tether_message message;
 
-    while (tether_take(keeper->tether, &message)) {
+    while (tether_read(keeper->tether, &message)) {
         switch (message.kind) {
         case TETHER_PROGRAM:
             keeper->program = message.value;
             break;
         case TETHER_STOPPED:
-            stop_with_program(keeper, message.value);
+            job_control_stop(keeper->tether, message.value);
             break;
-        case TETHER_CONTINUED:
+        case TETHER_END_BY:
+            keeper->end_by = message.value;
+            break;
+        case TETHER_CONTINUED: /* it has done its work, which was to continue us */
             break;
         }
     }
 }
 
-/* The exit status once the relay has ended, -1 until then. */
-static int watch(struct keeper *keeper)
+/* Reaps the children that are dead. The exit status to end with, once the relay is among them; -1 until then. The others
+ * are orphans that nobody else would reap, or children from before. */
+static int reap_children(struct keeper *keeper)
 {
     int status = 0;
+    pid_t pid;
 
-    if (waitpid(keeper->relay, &status, WNOHANG) != keeper->relay)
-        return -1;
-    read_tether(keeper);
-    if (!WIFEXITED(status))
-        return bury(keeper, status);
-    keeper->cgroup = NULL; /* who is in it now is no business of ours any more */
-    (void)sweep(keeper);   /* there is something only if the relay was refused it, and it has told so */
-    return WEXITSTATUS(status);
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        tree_forget_spared(keeper->tree, pid);
+        if (pid != keeper->relay)
+            continue;
+        read_tether(keeper);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : clean_up_after_relay(keeper, status);
+    }
+    return -1;
 }
 
 /* The relay gets its turn before it gets the signal: among thousands of a fork bomb it would wait for seconds. Not
@@ -156,10 +139,21 @@ static void pass_on_stop(const struct keeper *keeper)
     (void)kill(keeper->relay, SIGTERM);
 }
 
+/* The relay is not reaped yet, so that its pid is its own. */
+static void pass_on(const struct keeper *keeper, const struct signals *signals)
+{
+    for (unsigned i = 0; i < signals->passed_count; i++)
+        (void)kill(keeper->relay, signals->passed[i]);
+    if (signals->continued)
+        tether_tell(keeper->tether, TETHER_CONTINUED, 0);
+    if (signals->stop)
+        pass_on_stop(keeper);
+}
+
 /* From a shell we share our session with the program, and so what its processes have of the processor (sched(7), "The
- * autogroup feature"). Who sleeps, and wakes up for a signal, has its turn at once then. Not by a real-time priority,
- * as long as nothing is to be done: some kernels let no cgroup have the controller cpu while there is such a process
- * (cgroup-v2.rst, "CPU"). */
+ * autogroup feature"). The scheduler runs a sleeping process with the best nice value at once when a signal wakes it. A
+ * real-time priority would do that too, but while there is such a process some kernels let no cgroup have the
+ * controller cpu (cgroup-v2.rst, "CPU"). */
 static _Noreturn void keep(struct keeper *keeper)
 {
     int exit_status = -1;
@@ -172,25 +166,24 @@ static _Noreturn void keep(struct keeper *keeper)
         wait_for_events(keeper);
         read_tether(keeper);
         signals = signals_take();
-        if (signals.stop)
-            pass_on_stop(keeper);
+        pass_on(keeper, &signals);
         if (signals.child)
-            exit_status = watch(keeper);
+            exit_status = reap_children(keeper);
     }
+    if (keeper->end_by != 0)
+        signals_end_by(keeper->end_by);
     _exit(exit_status);
 }
 
-bool keeper_start(const struct options *options, const struct cgroup *cgroup, struct tether *tether,
-                  struct failure *why)
+bool keeper_start(struct launch *launch, struct tether *tether, struct failure *why)
 {
-    struct keeper keeper = {.options = options, .cgroup = cgroup};
+    struct keeper keeper = {.options = &launch->options, .cgroup = launch->cgroup, .tree = &launch->tree};
     int ends[2];
 
-    if (!tree_open(&keeper.tree, why))
+    if (!tree_open(keeper.tree, why) || !tree_spare_children(keeper.tree, why) || !tether_open(ends, why) ||
+        !job_control_prepare(ends[0], why))
         return false;
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0 || !io_close_on_exec(ends[0]) || !io_close_on_exec(ends[1]))
-        return failed(why, STAGE_SETUP, errno, "cannot make a socket pair: %s (raise ulimit -n)", strerror(errno));
-    keeper.signals = signals_open(why);
+    keeper.signals = signals_open(&launch->kept_signals, why);
     if (keeper.signals < 0)
         return false;
     keeper.relay = fork();
@@ -199,13 +192,14 @@ bool keeper_start(const struct options *options, const struct cgroup *cgroup, st
                       strerror(errno));
     if (keeper.relay == 0) {
         (void)close(ends[0]);
-        (void)close(keeper.tree.children);
+        tree_close(keeper.tree);
         tether->fd = ends[1];
         tether->keeper = getppid();
         return true;
     }
     (void)close(ends[1]);
-    keeper.tether = keeper.watched = ends[0];
+    platform_close_inherited();
+    keeper.tether = ends[0];
     signals_unblock();
     keep(&keeper);
 }

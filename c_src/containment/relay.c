@@ -5,10 +5,7 @@
 #include "containment/relay.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -16,97 +13,179 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "port/output.h"
 #include "base/platform.h"
-#include "port/protocol.h"
-#include "port/report.h"
 #include "base/signals.h"
-#include "containment/sweep.h"
-
-enum state {
-    RUNNING,  /* the program runs */
-    STOPPING, /* it has got SIGTERM and time to end by itself */
-    KILLING,  /* the sweep goes on until no descendant is left */
-    DRAINING, /* what the dead have written is being sent */
-    REPORTED, /* the owner has been told all, and lets go in its own time */
-    DONE,
-    STATES
-};
-
-enum event {
-    STOP_ASKED, /* by the owner, a signal, the end of the lifeline, the keeper's death or an error */
-    PROGRAM_ENDED,
-    TIME_UP,    /* the deadline of the state has passed: the program's time, or until the sweep's next pass */
-    TREE_GONE,  /* no descendant is left */
-    DRAINED,    /* nothing is left to send */
-    OWNER_GONE, /* standard input has ended */
-    EVENTS
-};
-
-struct relay {
-    const struct options *options;
-    const struct cgroup *cgroup;
-    struct ending ending;
-    struct tree tree;
-    struct output output;
-    struct decoder decoder;
-    enum state state;
-    uint64_t deadline; /* in microseconds as of io_now_us(); 0: none */
-    uint64_t patience; /* when the program's time to end is up; meanwhile the deadline is the next look at its cgroup */
-    uint64_t look_again; /* how long after the last look */
-    uint64_t forked;     /* by its cgroup, when it was told to end */
-    bool forks_known;
-    struct sweeping sweeping;
-    int tether; /* -1 once it has hung up */
-    pid_t keeper;
-    bool keeper_stopped; /* because the program is */
-    bool more_dead;      /* orphans are still to be reaped, though their signals have been taken */
-    int control;         /* standard input as frames or lifeline; -1 when it is neither or has ended */
-    int signals;
-    bool deaf; /* a malformed frame has come: what follows has no meaning */
-};
+#include "containment/events.h"
+#include "containment/job_control.h"
+#include "launch.h"
+#include "port/report.h"
 
 typedef enum state action(struct relay *relay);
 
-static enum state happened(struct relay *relay, enum event event);
-static void continue_keeper(struct relay *relay);
-static enum state begin_sweep(struct relay *relay);
-
-static void set_deadline(struct relay *relay)
+void relay_post(struct relay *relay, enum event event)
 {
-    relay->deadline = io_now_us() + (uint64_t)relay->options->delay_to_sigkill * 1000u;
+    relay->posted |= 1u << event;
 }
+
+void relay_post_fault(struct relay *relay)
+{
+    relay_post(relay, FAULT);
+}
+
+/* ---- Reporting ---- */
 
 static void report(struct relay *relay, const struct failure *why)
 {
-    if (relay->options->port)
-        output_queued(&relay->output, protocol_error(output_control(&relay->output), why));
+    struct output *output = &relay->launch->output;
+
+    if (relay->launch->options.port)
+        output_queued(output, protocol_error(output_control(output), why));
     else
         report_words("%s", why->words);
 }
 
+static enum state report_fault(struct relay *relay)
+{
+    report(relay, &relay->fault);
+    return relay->state;
+}
+
+/* ---- The sweep ---- */
+
+static void report_refused(struct relay *relay)
+{
+    struct failure why;
+
+    failed(&why, STAGE_SWEEP, EPERM,
+           "process %ld could not be killed and is left running: not permitted (it runs as another user; root, or who "
+           "has CAP_KILL, could kill it)",
+           (long)relay->launch->tree.refused);
+    report(relay, &why);
+}
+
+/* One pass; the next one follows when a child has died, or at the deadline. */
+static enum state sweep(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+    enum sweep result = sweep_pass(&launch->sweeping, &launch->tree, launch->cgroup);
+
+    relay->deadline = launch->sweeping.due;
+    relay->more_dead = false;
+    launch->tree_gone = result != SWEEP_GOES_ON;
+    if (result == SWEEP_REFUSED)
+        report_refused(relay);
+    return KILLING;
+}
+
+static enum state begin_sweep(struct relay *relay)
+{
+    platform_hurry(0);
+    job_control_continue_keeper(relay);
+    return sweep(relay);
+}
+
+/* ---- The launch ---- */
+
+/* There is no program, or shall be none, and this is why. */
+static enum state give_up_launch(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+
+    launch->never_ran = true;
+    child_started(&launch->child);
+    io_close(&launch->child.stdio.relay_stdout);
+    io_close(&launch->child.stdio.relay_stderr);
+    platform_close_inherited();
+    return begin_sweep(relay);
+}
+
+static enum state cancel_launch(struct relay *relay)
+{
+    failed(&relay->launch->why, STAGE_SPAWN, ECANCELED, "told to stop before '%s' had been started",
+           relay->launch->options.file);
+    relay->launch->cancelled = true;
+    return give_up_launch(relay);
+}
+
+static enum state cancel_launch_for_fault(struct relay *relay)
+{
+    relay->launch->why = relay->fault;
+    return give_up_launch(relay);
+}
+
+static enum state launched(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+    struct output *output = &launch->output;
+
+    child_started(&launch->child);
+    platform_close_inherited();
+    if (launch->options.port)
+        output_queued(output, protocol_started(output_control(output), (uint32_t)launch->tree.program,
+                                               cgroup_path(launch->cgroup)));
+    output_open_streams(output, launch->child.stdio.relay_stdout, launch->child.stdio.relay_stderr);
+    return RUNNING;
+}
+
+/* There is a process, or there is none any more: the pid is 0 then. */
+static void tell_program(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+
+    launch->tree.program = launch->child.pid > 0 ? launch->child.pid : 0;
+    launch->tree.program_ended = false;
+    tether_tell(relay->tether, TETHER_PROGRAM, launch->tree.program);
+}
+
+static enum state read_verdict(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+    pid_t before = launch->child.pid;
+    enum verdict verdict = child_verdict(launch, &launch->why);
+
+    if (launch->child.pid != before)
+        tell_program(relay);
+    switch (verdict) {
+    case VERDICT_RUNS:
+        return launched(relay);
+    case VERDICT_FAILED:
+        return give_up_launch(relay);
+    default:
+        return LAUNCHING;
+    }
+}
+
+/* ---- The program's time to end ---- */
+
 /* A program that has been told to end, and since then has become so many processes more, isn't about to. It is a fork
  * bomb, and the longer it has the longer it takes the kernel to end it. */
 #define BOMB 1000u
-#define FIRST_LOOK_US 25000u
+#define FIRST_CHECK_US 25000u
 
-static void look_later(struct relay *relay)
+static uint64_t in_delay(const struct relay *relay)
 {
-    uint64_t next = io_now_us() + relay->look_again;
+    return io_now_us() + (uint64_t)relay->launch->options.delay_to_sigkill * 1000u;
+}
 
-    relay->deadline = relay->forks_known && next < relay->patience ? next : relay->patience;
-    relay->look_again *= 2;
+static void check_later(struct relay *relay)
+{
+    struct patience *patience = &relay->launch->patience;
+    uint64_t next = io_now_us() + patience->check_after_us;
+
+    relay->deadline = patience->forks_known && next < patience->until ? next : patience->until;
+    patience->check_after_us *= 2;
 }
 
 static enum state lose_patience(struct relay *relay)
 {
+    const struct patience *patience = &relay->launch->patience;
     uint64_t forked;
 
-    if (io_now_us() >= relay->patience)
+    if (io_now_us() >= patience->until)
         return begin_sweep(relay);
-    if (cgroup_forked(relay->cgroup, &forked) && forked >= relay->forked + BOMB)
+    if (cgroup_forked(relay->launch->cgroup, &forked) && forked >= patience->forked + BOMB)
         return begin_sweep(relay);
-    look_later(relay);
+    check_later(relay);
     return STOPPING;
 }
 
@@ -114,64 +193,48 @@ static enum state lose_patience(struct relay *relay)
  * that forks without end would go on for seconds after its time is up, before our turn came. */
 static enum state terminate(struct relay *relay)
 {
+    struct launch *launch = relay->launch;
+    struct patience *patience = &launch->patience;
+
     platform_hurry(0);
-    continue_keeper(relay);
-    (void)kill(relay->tree.program, SIGTERM);
-    (void)kill(relay->tree.program, SIGCONT);
-    set_deadline(relay);
-    relay->patience = relay->deadline;
-    relay->look_again = FIRST_LOOK_US;
-    relay->forks_known = relay->cgroup && cgroup_forked(relay->cgroup, &relay->forked);
-    look_later(relay);
+    job_control_continue_keeper(relay);
+    (void)kill(launch->tree.program, SIGTERM);
+    (void)kill(launch->tree.program, SIGCONT);
+    *patience = (struct patience){.until = in_delay(relay), .check_after_us = FIRST_CHECK_US};
+    patience->forks_known = launch->cgroup && cgroup_forked(launch->cgroup, &patience->forked);
+    check_later(relay);
     return STOPPING;
 }
 
-static void report_refused(struct relay *relay)
+static enum state terminate_for_fault(struct relay *relay)
 {
-    struct failure why;
-
-    failed(&why, STAGE_SWEEP, EPERM,
-           "process %ld could not be killed and is left running: not permitted (it runs as another user; only root "
-           "could kill it)",
-           (long)relay->tree.refused);
-    report(relay, &why);
+    report(relay, &relay->fault);
+    return terminate(relay);
 }
 
-/* Goes on until no descendant is left. */
-static enum state sweep(struct relay *relay)
+static enum state reap(struct relay *relay)
 {
-    enum sweep result = sweep_pass(&relay->sweeping, &relay->tree, relay->cgroup);
-
-    relay->deadline = relay->sweeping.due;
-    relay->more_dead = false;
-    if (result == SWEEP_GOES_ON)
-        return KILLING;
-    if (result == SWEEP_REFUSED)
-        report_refused(relay);
-    return happened(relay, TREE_GONE);
+    relay->more_dead = tree_reap(&relay->launch->tree);
+    job_control_follow_program(relay);
+    return relay->state;
 }
 
-static enum state begin_sweep(struct relay *relay)
-{
-    relay->state = KILLING;
-    platform_hurry(0);
-    return sweep(relay);
-}
+/* ---- The end ---- */
 
 static uint64_t microseconds(struct timeval time)
 {
     return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
 }
 
-static void gather_figures(struct relay *relay)
+static void gather_figures(struct launch *launch)
 {
-    int status = relay->tree.program_status;
-    struct ending *ending = &relay->ending;
+    int status = launch->tree.program_status;
+    struct ending *ending = &launch->ending;
     struct rusage usage;
 
-    *ending = (struct ending){.signalled = WIFSIGNALED(status), .stragglers = relay->tree.killed};
+    *ending = (struct ending){.signalled = WIFSIGNALED(status), .stragglers = launch->tree.killed};
     ending->code = (uint32_t)(ending->signalled ? WTERMSIG(status) : WEXITSTATUS(status));
-    if (!relay->tree.program_ended)
+    if (!launch->tree.program_ended)
         ending->code = EXIT_MUONTRAP_FAILED; /* the sweep was refused, and has been reported */
 #ifdef WCOREDUMP
     ending->core_dumped = ending->signalled && WCOREDUMP(status);
@@ -183,7 +246,7 @@ static void gather_figures(struct relay *relay)
         ending->system_us = microseconds(usage.ru_stime);
         ending->peak_bytes = (uint64_t)usage.ru_maxrss * 1024u;
     }
-    cgroup_figures(relay->cgroup, ending);
+    cgroup_figures(launch->cgroup, ending);
 }
 
 /* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where
@@ -191,333 +254,221 @@ static void gather_figures(struct relay *relay)
  * end, or a while. */
 static enum state begin_drain(struct relay *relay)
 {
+    struct launch *launch = relay->launch;
     struct failure why;
 
-    gather_figures(relay);
-    if (!cgroup_remove(relay->cgroup, &why))
+    gather_figures(launch);
+    if (!cgroup_remove(launch->cgroup, &why) && !launch->never_ran)
         report(relay, &why);
-    for (int i = 0; i < OUTPUT_STREAMS; i++)
-        relay->output.streams[i].readable = relay->output.streams[i].fd >= 0;
+    output_read_again(&launch->output);
     if (!platform_has_children)
-        set_deadline(relay);
+        relay->deadline = in_delay(relay);
     return DRAINING;
 }
 
+/* Nothing follows the end, even if a stranger still holds a pipe open. */
 static enum state tell_end(struct relay *relay)
 {
+    struct launch *launch = relay->launch;
+    struct output *output = &launch->output;
+
     relay->deadline = 0;
-    /* Nothing follows the end, even if a stranger still holds a pipe open. */
-    for (int i = 0; i < OUTPUT_STREAMS && relay->output.moving == 0; i++)
-        io_close(&relay->output.streams[i].fd);
-    if (!relay->options->port)
+    output_close_streams(output);
+    if (launch->never_ran && (launch->options.port || !launch->cancelled))
+        report(relay, &launch->why);
+    if (!launch->options.port)
         return DONE;
-    output_queued(&relay->output, protocol_exited(output_control(&relay->output), &relay->ending));
+    if (!launch->never_ran)
+        output_queued(output, protocol_exited(output_control(output), &launch->ending));
     return REPORTED;
 }
+
+/* For a pipe that may never end. */
+#define CHECK_AGAIN_US 100000u
 
 /* The time for what may never end is up. What the owner has held up is not lost for that. */
 static enum state give_up_draining(struct relay *relay)
 {
-    if (!relay->output.blocked && window_room(&relay->output.window) > 0)
+    const struct output *output = &relay->launch->output;
+
+    if (!output->blocked && window_room(&output->window) > 0)
         return tell_end(relay);
-    set_deadline(relay);
+    relay->deadline = io_now_us() + CHECK_AGAIN_US;
     return DRAINING;
 }
 
-static enum state stay(struct relay *relay)
-{
-    return relay->state;
-}
-
-/* An owner that has closed its writing end only may still be reading. */
 static enum state leave(struct relay *relay)
 {
-    return output_drained(&relay->output) ? DONE : REPORTED;
+    (void)relay;
+    return DONE;
 }
 
-/* What happens on any event in any state. */
+/* What happens on any event in any state. Where there is no action the event changes nothing. */
 /* clang-format off */
 static action *const table[STATES][EVENTS] = {
-    /*            STOP_ASKED  PROGRAM_ENDED  TIME_UP           TREE_GONE    DRAINED   OWNER_GONE */
-    [RUNNING]  = {terminate,  begin_sweep,   stay,             stay,        stay,     terminate},
-    [STOPPING] = {stay,       begin_sweep,   lose_patience,    stay,        stay,     stay},
-    [KILLING]  = {stay,       stay,          sweep,            begin_drain, stay,     stay},
-    [DRAINING] = {stay,       stay,          give_up_draining, stay,        tell_end, stay},
-    [REPORTED] = {stay,       stay,          stay,             stay,        stay,     leave},
-    [DONE]     = {stay,       stay,          stay,             stay,        stay,     stay},
+    [LAUNCHING] = {
+        [VERDICT]          = read_verdict,
+        [STOP_ASKED]       = cancel_launch,
+        [FAULT]            = cancel_launch_for_fault,
+        [CHILDREN_CHANGED] = reap,
+    },
+    [RUNNING] = {
+        [STOP_ASKED]       = terminate,
+        [FAULT]            = terminate_for_fault,
+        [CHILDREN_CHANGED] = reap,
+        [PROGRAM_ENDED]    = begin_sweep,
+    },
+    [STOPPING] = {
+        [FAULT]            = report_fault,
+        [CHILDREN_CHANGED] = reap,
+        [PROGRAM_ENDED]    = begin_sweep,
+        [TIME_UP]          = lose_patience,
+    },
+    [KILLING] = {
+        [FAULT]            = report_fault,
+        [CHILDREN_CHANGED] = sweep,
+        [TIME_UP]          = sweep,
+        [TREE_GONE]        = begin_drain,
+    },
+    [DRAINING] = {
+        [FAULT]            = report_fault,
+        [TIME_UP]          = give_up_draining,
+        [DRAINED]          = tell_end,
+    },
+    [REPORTED] = {
+        [LET_GO]           = leave,
+    },
 };
 /* clang-format on */
 
-static enum state happened(struct relay *relay, enum event event)
+/* ---- The loop ---- */
+
+static bool finished_draining(const struct output *output)
 {
-    relay->state = table[relay->state][event](relay);
-    return relay->state;
+    return output->gone || (output_drained(output) && (platform_has_children || output_ended(output)));
 }
 
-static void protocol_broken(struct relay *relay, const struct failure *why)
+/* An owner that has discarded the rest writes no more, and one that has closed its writing end may still be reading. After
+ * an error nobody may be there who would close standard input, and a signal ends the wait. */
+static bool is_let_go(const struct relay *relay)
 {
-    relay->deaf = true;
-    if (relay->state == REPORTED)
-        return; /* nothing follows the end */
-    report(relay, why);
-    (void)happened(relay, STOP_ASKED);
+    const struct output *output = &relay->launch->output;
+
+    return output_sent(output) &&
+           (relay->control < 0 || output->discard || (relay->signalled && relay->launch->never_ran));
 }
 
-static void acknowledge(struct relay *relay, uint32_t bytes)
+static bool time_is_up(const struct relay *relay)
 {
-    struct failure why;
-
-    if (window_acknowledged(&relay->output.window, bytes, io_now_us()))
-        return;
-    failed(&why, STAGE_PROTOCOL, EPROTO,
-           "%lu bytes were acknowledged, where only %lu had been sent and not acknowledged before",
-           (unsigned long)bytes, (unsigned long)relay->output.window.outstanding);
-    protocol_broken(relay, &why);
+    return relay->deadline != 0 && io_now_us() >= relay->deadline;
 }
 
-static void obey(struct relay *relay, const uint8_t *bytes, size_t size)
+/* Posts what is no event of the kernel's, but follows from the state that there is now. Each of these ends with the
+ * action that the table has for it, or is taken back here. */
+static void post_what_follows(struct relay *relay)
 {
-    struct command command = {.kind = COMMAND_ACK};
+    struct launch *launch = relay->launch;
+    enum state state = relay->state;
 
-    while (!relay->deaf && command.kind != COMMAND_NONE) {
-        protocol_decode(&relay->decoder, &bytes, &size, &command);
-        switch (command.kind) {
-        case COMMAND_ACK:
-            acknowledge(relay, command.bytes);
-            break;
-        case COMMAND_STOP:
-            (void)happened(relay, STOP_ASKED);
-            break;
-        case COMMAND_DISCARD:
-            relay->output.discard = true;
-            break;
-        case COMMAND_MALFORMED:
-            protocol_broken(relay, &command.why);
-            break;
-        case COMMAND_NONE:
-            break;
-        }
+    if (launch->output.gone && (state == LAUNCHING || state == RUNNING))
+        relay_post(relay, STOP_ASKED);
+    if (launch->output.shortened) {
+        launch->output.shortened = false;
+        failed(&relay->fault, STAGE_RELAY, EIO,
+               "the program, or a descendant, has read its own output back, as through /dev/stdout; what it took is "
+               "lost, and has been replaced by zeros");
+        relay_post_fault(relay);
+    }
+    if (time_is_up(relay)) {
+        relay->deadline = 0;
+        relay_post(relay, TIME_UP);
+    }
+    if (launch->tree.program_ended && (state == RUNNING || state == STOPPING))
+        relay_post(relay, PROGRAM_ENDED);
+    if (launch->tree_gone && state == KILLING)
+        relay_post(relay, TREE_GONE);
+    if (state == DRAINING && finished_draining(&launch->output))
+        relay_post(relay, DRAINED);
+    if (state == REPORTED && is_let_go(relay))
+        relay_post(relay, LET_GO);
+}
+
+static enum event take_first_posted(struct relay *relay)
+{
+    unsigned event = 0;
+
+    while ((relay->posted & 1u << event) == 0)
+        event++;
+    relay->posted &= ~(1u << event);
+    return (enum event)event;
+}
+
+/* Deals with one event after the other until none is left. Whatever a step brings about is asked for again after it. */
+static void settle(struct relay *relay)
+{
+    for (;;) {
+        action *act;
+
+        output_pump(&relay->launch->output, io_now_us());
+        post_what_follows(relay);
+        if (relay->posted == 0 || relay->state == DONE)
+            return;
+        act = table[relay->state][take_first_posted(relay)];
+        if (act)
+            relay->state = act(relay);
     }
 }
 
-/* A frame that has begun and not ended is truncated; the owner may still be reading. */
-static void owner_gone(struct relay *relay)
+/* The signal of the terminal's keys that has ended the program; 0 when none has. */
+static int key_that_ended(const struct launch *launch)
 {
-    struct failure why;
+    int status = launch->tree.program_status;
+    int signal = launch->tree.program_ended && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
-    relay->control = -1;
-    relay->output.unacknowledged = true;
-    if (relay->decoder.have > 0 && !relay->deaf) {
-        failed(&why, STAGE_PROTOCOL, EPROTO, "standard input ended within a frame, after %lu bytes of it",
-               (unsigned long)relay->decoder.have);
-        protocol_broken(relay, &why);
-    }
-    (void)happened(relay, OWNER_GONE);
+    return (signal == SIGINT && (launch->keys & TERMINAL_INTERRUPT) != 0) ||
+                   (signal == SIGQUIT && (launch->keys & TERMINAL_QUIT) != 0)
+               ? signal
+               : 0;
 }
 
-static void read_control(struct relay *relay)
+/* From a shell, a program that has died of the terminal's keys takes us with it in the same way, so that a shell which
+ * runs a script knows that the user has interrupted it. */
+static void choose_end(const struct relay *relay)
 {
-    uint8_t bytes[512];
-    ssize_t size = platform_read_now(relay->control, bytes, sizeof bytes);
+    int signal = relay->ended_by_key != 0 ? relay->ended_by_key : key_that_ended(relay->launch);
 
-    if (size > 0 && relay->options->port)
-        obey(relay, bytes, (size_t)size);
-    else if (size == 0 || (size < 0 && errno != EINTR && errno != EAGAIN))
-        owner_gone(relay);
+    if (signal != 0 && !relay->launch->options.port)
+        tether_tell(relay->tether, TETHER_END_BY, signal);
 }
 
-/* Job control has stopped the program: whoever waits for us (a shell) is to see the same of us, that is of the
- * keeper. The relay itself never stops, for what it watches must not go unwatched. Not with a lifeline and a plain
- * SIGSTOP, which nobody may be there to undo. */
-static void stop_with_program(struct relay *relay)
+static int exit_status(const struct launch *launch)
 {
-    if (relay->keeper_stopped || relay->tether < 0 || relay->options->port ||
-        (relay->control >= 0 && relay->tree.stop_signal == SIGSTOP))
-        return;
-    relay->keeper_stopped = true;
-    tether_tell(relay->tether, TETHER_STOPPED, relay->tree.stop_signal);
-}
+    int status = launch->tree.program_status;
 
-/* The program has been continued, by whomever, or has ended. */
-static void continue_keeper(struct relay *relay)
-{
-    if (relay->keeper_stopped && relay->tether >= 0)
-        (void)kill(relay->keeper, SIGCONT);
-    relay->keeper_stopped = false;
-}
-
-/* The keeper has been continued, and with it the program is meant. */
-static void read_tether(struct relay *relay, short events)
-{
-    struct tether_message message;
-
-    while (tether_take(relay->tether, &message))
-        if (message.kind == TETHER_CONTINUED && relay->keeper_stopped && relay->tree.program > 0) {
-            relay->keeper_stopped = relay->tree.program_stopped = false;
-            (void)kill(relay->tree.program, SIGCONT);
-        }
-    if ((events & (POLLHUP | POLLERR)) != 0) {
-        relay->tether = -1;
-        (void)happened(relay, STOP_ASKED);
-    }
-}
-
-static void children_changed(struct relay *relay)
-{
-    if (relay->state == KILLING) {
-        relay->state = sweep(relay);
-        return;
-    }
-    if (relay->state != RUNNING && relay->state != STOPPING)
-        return;
-    relay->more_dead = tree_reap(&relay->tree);
-    if (relay->tree.program_stopped && !relay->tree.program_ended && relay->state == RUNNING)
-        stop_with_program(relay);
-    else
-        continue_keeper(relay);
-    if (relay->tree.program_ended)
-        (void)happened(relay, PROGRAM_ENDED);
-}
-
-static void read_signals(struct relay *relay)
-{
-    struct signals signals = signals_take();
-
-    if (signals.child)
-        children_changed(relay);
-    if (signals.stop)
-        (void)happened(relay, STOP_ASKED);
-}
-
-enum watched {
-    WATCH_SIGNALS,
-    WATCH_TETHER,
-    WATCH_CONTROL,
-    WATCH_PORT,
-    WATCH_CGROUP,
-    WATCH_STREAMS,
-    WATCHED = WATCH_STREAMS + OUTPUT_STREAMS
-};
-
-/* poll(2) tells of errors and hang-ups even when not asked, so what can't be dealt with now is not watched at all. */
-static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
-{
-    const struct output *output = &relay->output;
-
-    fds[WATCH_SIGNALS] = (struct pollfd){.fd = relay->signals, .events = POLLIN};
-    fds[WATCH_TETHER] = (struct pollfd){.fd = relay->tether, .events = POLLIN};
-    fds[WATCH_CONTROL] = (struct pollfd){.fd = relay->control, .events = POLLIN};
-    fds[WATCH_PORT] = (struct pollfd){.fd = output->blocked ? output->fd : -1, .events = POLLOUT};
-    fds[WATCH_CGROUP] =
-        (struct pollfd){.fd = relay->state == KILLING && relay->sweeping.populated ? cgroup_events(relay->cgroup) : -1,
-                        .events = POLLPRI};
-    for (int i = 0; i < OUTPUT_STREAMS; i++)
-        fds[WATCH_STREAMS + i] =
-            (struct pollfd){.fd = output_wants(output, &output->streams[i]) ? output->streams[i].fd : -1,
-                            .events = POLLIN};
-}
-
-/* Two processes that take turns over a small window spend most of their time in being put to sleep and woken. So for a
- * reader that is fast the next acknowledgement is looked for a little while, before the relay goes to sleep. */
-#define LOOK_FOR_US 50u
-
-static int look(struct relay *relay, struct pollfd fds[WATCHED])
-{
-    uint64_t until = io_now_us() + LOOK_FOR_US;
-    int ready = 0;
-
-    while (window_is_about_to_open(&relay->output.window) && (ready = poll(fds, WATCHED, 0)) == 0 &&
-           io_now_us() < until)
-        (void)sched_yield();
-    return ready;
-}
-
-static void wait_for_events(struct relay *relay)
-{
-    struct pollfd fds[WATCHED];
-
-    watch(relay, fds);
-    if (look(relay, fds) == 0 && poll(fds, WATCHED, relay->more_dead ? 0 : io_left_ms(relay->deadline)) < 0)
-        return; /* EINTR: the signal has left its byte in the pipe; ENOMEM, EAGAIN: the next try may do better */
-    for (int i = 0; i < OUTPUT_STREAMS; i++)
-        if (fds[WATCH_STREAMS + i].revents)
-            relay->output.streams[i].readable = true;
-    if (fds[WATCH_CONTROL].revents)
-        read_control(relay);
-    if (fds[WATCH_SIGNALS].revents)
-        read_signals(relay);
-    else if (relay->more_dead || fds[WATCH_CGROUP].revents)
-        children_changed(relay);
-    if (fds[WATCH_TETHER].revents)
-        read_tether(relay, fds[WATCH_TETHER].revents);
-}
-
-static bool finished_draining(const struct relay *relay)
-{
-    return relay->output.gone ||
-           (output_drained(&relay->output) && (platform_has_children || output_ended(&relay->output)));
-}
-
-static void promise_broken(struct relay *relay)
-{
-    struct failure why;
-
-    relay->output.broken_promise = false;
-    failed(
-        &why, STAGE_RELAY, EIO,
-        "the program, or a descendant, has read its own output back, as through /dev/stdout; what it took is lost, and "
-        "has been replaced by zeros");
-    report(relay, &why);
-    (void)happened(relay, STOP_ASKED);
-}
-
-/* What is not an event of the kernel's, but follows from what has been sent and what is left. */
-static void conclude(struct relay *relay)
-{
-    if (relay->output.gone && relay->state == RUNNING)
-        (void)happened(relay, STOP_ASKED);
-    if (relay->output.broken_promise)
-        promise_broken(relay);
-    if (relay->deadline != 0 && io_now_us() >= relay->deadline)
-        (void)happened(relay, TIME_UP);
-    if (relay->state == DRAINING && finished_draining(relay))
-        (void)happened(relay, DRAINED);
-    output_pump(&relay->output, io_now_us());
-    /* An owner that has discarded the rest writes no more, so it need not be waited for. */
-    if (relay->state == REPORTED && (relay->control < 0 || relay->output.discard))
-        (void)happened(relay, OWNER_GONE);
-}
-
-static void step(struct relay *relay)
-{
-    wait_for_events(relay);
-    output_pump(&relay->output, io_now_us());
-    conclude(relay);
-}
-
-int relay_run(const struct relay_setup *setup)
-{
-    static struct relay relay; /* its buffers are too large for a stack that is meant to stay small */
-    int status;
-
-    relay.options = setup->options;
-    relay.tree = *setup->tree;
-    relay.cgroup = setup->cgroup;
-    relay.state = RUNNING;
-    relay.tether = setup->tether->fd;
-    relay.keeper = setup->tether->keeper;
-    relay.signals = setup->signals;
-    relay.control = setup->lifeline || setup->options->port ? STDIN_FILENO : -1;
-    output_init(&relay.output, STDOUT_FILENO, setup->options->stdio_window, setup->child->stdout_fd,
-                setup->child->stderr_fd);
-    if (setup->options->port)
-        output_queued(&relay.output, protocol_started(output_control(&relay.output), (uint32_t)relay.tree.program,
-                                                      cgroup_path(relay.cgroup)));
-    output_pump(&relay.output, io_now_us());
-    while (relay.state != DONE)
-        step(&relay);
-    if (!relay.tree.program_ended)
+    if (launch->cancelled)
+        return 128 + SIGTERM; /* as of one that was stopped as soon as it ran */
+    if (launch->never_ran)
+        return child_exit_status_of(&launch->why);
+    if (!launch->tree.program_ended)
         return EXIT_MUONTRAP_FAILED;
-    status = relay.tree.program_status;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int relay_run(struct launch *launch, const struct tether *tether, struct failure *why)
+{
+    struct relay relay = {.launch = launch, .state = LAUNCHING, .tether = tether->fd, .keeper = tether->keeper};
+
+    relay.control = launch->lifeline || launch->options.port ? STDIN_FILENO : -1;
+    output_init(&launch->output, STDOUT_FILENO, launch->options.stdio_window);
+    if (!tree_open(&launch->tree, why) || (relay.signals = signals_reopen(why)) < 0 || !child_start(launch, why))
+        return -1;
+    /* There is a process that depends on us: no way out but through the table, which leaves nothing of it alive. */
+    tell_program(&relay);
+    signals_unblock();
+    if (launch->lifeline_ended)
+        relay_post(&relay, STOP_ASKED);
+    for (settle(&relay); relay.state != DONE; settle(&relay))
+        events_wait(&relay);
+    choose_end(&relay);
+    return exit_status(launch);
 }

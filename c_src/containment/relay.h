@@ -4,28 +4,80 @@
  * The inner process: the program's parent. One poll(2) loop and one table of states by events.
  * Promises that when it returns no descendant is alive, and that in a port the owner has been told how the program
  * ended, after every byte that it wrote.
+ *
+ * How it works. Whatever happens becomes an event, and an event is only ever posted: it lies there until the loop takes
+ * it out, looks up the action in the table, and runs it. An action does its work, may post further events, and returns
+ * the next state; it never runs another action. The loop ends a turn, and waits in poll(2), only when no event is left.
+ *
+ * Events come from two places. The sources (events.c) post what the kernel tells: what has been read from descriptors,
+ * and signals. What follows from the relay's own state is asked by one function (post_what_follows() in relay.c) after
+ * every step, and nowhere else. So it makes no difference which step has brought a state about, and none is waited for
+ * that is there already.
  */
 #ifndef MUONTRAP_RELAY_H
 #define MUONTRAP_RELAY_H
 
-#include "cgroup/cgroup.h"
-#include "program/child.h"
-#include "base/failure.h"
-#include "containment/keeper.h"
-#include "options.h"
-#include "containment/tree.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
-struct relay_setup {
-    const struct options *options;
-    const struct tether *tether;
-    const struct tree *tree; /* with the program in it */
-    const struct child *child;
-    const struct cgroup *cgroup; /* with the program in it; NULL: none was asked for */
-    int signals;                 /* as of signals_open() */
-    bool lifeline;               /* without --port: the end of standard input means stop */
+#include "base/failure.h"
+#include "containment/tether.h"
+#include "port/protocol.h"
+
+struct launch;
+
+enum state {
+    LAUNCHING, /* there is a process that is to become the program */
+    RUNNING,   /* the program runs */
+    STOPPING,  /* it has got SIGTERM and time to end by itself */
+    KILLING,   /* the sweep goes on until no descendant is left */
+    DRAINING,  /* what the dead have written is being sent */
+    REPORTED,  /* the owner has been told all, and lets go in its own time */
+    DONE,
+    STATES
 };
 
-/* Runs until all is over. Returns the status to exit with. */
-int relay_run(const struct relay_setup *setup);
+/* In the order in which they are dealt with when several have been posted. */
+enum event {
+    VERDICT,          /* the new process has told something of itself */
+    STOP_ASKED,       /* by the owner, a signal, the end of the lifeline or the keeper's death */
+    FAULT,            /* something went wrong that `fault` says, and the program has to be stopped because of it */
+    CHILDREN_CHANGED, /* a child has ended, stopped or been continued, or the cgroup has become empty */
+    PROGRAM_ENDED,    /* the program is a zombie */
+    TIME_UP,          /* the deadline has passed: of the program's time, or of the sweep's next pass */
+    TREE_GONE,        /* no descendant is left, or none that we may kill */
+    DRAINED,          /* nothing is left to send */
+    LET_GO,           /* all is said, and the owner will not write any more */
+    EVENTS
+};
+
+struct relay {
+    struct launch *launch;
+    enum state state;
+    unsigned posted;   /* a bit for each event that is to be dealt with */
+    uint64_t deadline; /* as of io_now_us(); 0: none */
+    int signals;       /* as of signals_open() */
+    int tether;        /* -1 once it has hung up */
+    pid_t keeper;
+    bool keeper_stopped; /* because the program is */
+    int control;         /* standard input as frames or lifeline; -1 when it is neither or has ended */
+    struct decoder decoder;
+    bool deaf;       /* a malformed frame has come: what follows has no meaning */
+    bool signalled;   /* a signal has come that means stop, when all had been said */
+    int ended_by_key; /* the signal of the terminal's key that has asked for a stop; 0: none has */
+    bool more_dead;  /* orphans are still to be reaped, though their signals have been taken */
+    struct failure fault;
+};
+
+/* Adds the event to those that are to be dealt with. */
+void relay_post(struct relay *relay, enum event event);
+
+/* Posts the fault, whose words are in relay->fault. */
+void relay_post_fault(struct relay *relay);
+
+/* Starts the program and runs until all is over. Returns the status to exit with; -1 with the failure filled when
+ * there was never a process that might have become the program. */
+int relay_run(struct launch *launch, const struct tether *tether, struct failure *why);
 
 #endif

@@ -8,18 +8,64 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/io.h"
 #include "base/platform.h"
 
+/* Not the list of spared children, which would be memory that most launches never touch. */
 bool tree_open(struct tree *tree, struct failure *why)
 {
-    memset(tree, 0, sizeof *tree);
+    memset(tree, 0, offsetof(struct tree, spared));
     if (!platform_adopt_orphans(why))
         return false;
     tree->children = platform_children_open(why);
     return tree->children >= 0;
+}
+
+void tree_close(struct tree *tree)
+{
+    io_close(&tree->children);
+}
+
+static void spare(pid_t child, void *context)
+{
+    struct tree *tree = context;
+
+    if (tree->spared_count < SPARED_MOST)
+        tree->spared[tree->spared_count] = child;
+    tree->spared_count++;
+}
+
+bool tree_spare_children(struct tree *tree, struct failure *why)
+{
+    if (!platform_has_children)
+        return true;
+    if (!platform_pids(tree->children, spare, tree))
+        return failed(why, STAGE_SETUP, errno, "cannot read the list of children in /proc: %s", strerror(errno));
+    if (tree->spared_count > SPARED_MOST)
+        return failed(why, STAGE_SETUP, E2BIG,
+                      "this process has %u children already, and can tell only %u apart from those of the program: start "
+                      "muontrap without exec",
+                      tree->spared_count, SPARED_MOST);
+    return true;
+}
+
+static bool is_spared(const struct tree *tree, pid_t child)
+{
+    for (unsigned i = 0; i < tree->spared_count; i++)
+        if (tree->spared[i] == child)
+            return true;
+    return false;
+}
+
+void tree_forget_spared(struct tree *tree, pid_t child)
+{
+    for (unsigned i = 0; i < tree->spared_count; i++)
+        if (tree->spared[i] == child)
+            tree->spared[i] = tree->spared[--tree->spared_count];
 }
 
 /* The next child that is dead and not reaped: its pid, 0 when there is none, -1 when there are no children at all. */
@@ -85,7 +131,7 @@ bool tree_reap(struct tree *tree)
 
 struct pass {
     struct tree *tree;
-    unsigned seen;   /* children that the list named */
+    unsigned seen;   /* children that the list named, but for the spared ones */
     unsigned killed; /* of these, those that will die */
 };
 
@@ -95,6 +141,8 @@ static void kill_child(pid_t child, void *context)
 {
     struct pass *pass = context;
 
+    if (is_spared(pass->tree, child))
+        return;
     pass->seen++;
     (void)kill(-child, SIGKILL);
     if (kill(child, SIGKILL) == 0)
@@ -108,8 +156,10 @@ static bool reap_dead(struct tree *tree)
     pid_t dead;
 
     while ((dead = next_dead()) > 0) {
-        (void)kill(-dead, SIGKILL);
+        if (!is_spared(tree, dead))
+            (void)kill(-dead, SIGKILL);
         reap(tree, dead);
+        tree_forget_spared(tree, dead);
     }
     return dead == 0;
 }
@@ -134,12 +184,16 @@ static struct pass kill_children(struct tree *tree)
  * while another exits (proc(5)), so a pass that saw none, or killed none, is followed by another at once. */
 enum sweep tree_sweep(struct tree *tree)
 {
+    unsigned only_spared = 0; /* passes in a row that saw no others */
+
     for (;;) {
         struct pass pass;
 
-        if (!reap_dead(tree))
+        if (!reap_dead(tree) || (!platform_has_children && tree->program <= 0))
             return SWEEP_DONE;
         pass = kill_children(tree);
+        if (pass.seen == 0 && tree->spared_count > 0 && ++only_spared == 2)
+            return SWEEP_DONE;
         if (pass.killed > 0)
             return SWEEP_GOES_ON;
         if (pass.seen > 0 && tree->refused > 0)

@@ -13,6 +13,8 @@
 
 #include "base/failure.h"
 
+#define SPARED_MOST 1024u /* children that a process may have before it becomes the keeper */
+
 struct tree {
     int children;  /* the list of children */
     pid_t program; /* the child whose end is reported; 0 without one */
@@ -22,10 +24,21 @@ struct tree {
     int stop_signal;      /* by which it was */
     uint32_t killed;      /* descendants other than the program that the sweep has killed */
     pid_t refused;        /* a child that we are not permitted to kill; 0 without one */
+    unsigned spared_count; /* children that are none of the program's, and are left alone: */
+    pid_t spared[SPARED_MOST];
 };
 
 /* Makes this process the one that orphaned descendants fall to. */
 bool tree_open(struct tree *tree, struct failure *why);
+
+/* Has the children that there are now spared by every sweep. */
+bool tree_spare_children(struct tree *tree, struct failure *why);
+
+/* The child has been reaped, so that its pid may become another's. */
+void tree_forget_spared(struct tree *tree, pid_t child);
+
+/* In a process that was forked: closes what is the other one's. */
+void tree_close(struct tree *tree);
 
 /* After a SIGCHLD: reaps adopted orphans, and notes it when the program has ended (but does not reap it: its pid, which
  * is its process group's too, stays ours until the sweep) or was stopped. True when there are more to be reaped. */
@@ -33,7 +46,7 @@ bool tree_reap(struct tree *tree);
 
 enum sweep {
     SWEEP_GOES_ON, /* some are still dying: call again after the next SIGCHLD */
-    SWEEP_DONE,    /* there is no descendant left */
+    SWEEP_DONE,    /* there is no descendant left, but for spared ones */
     SWEEP_REFUSED  /* what is left may not be killed by us: tree->refused is one of them */
 };
 

@@ -16,12 +16,29 @@
 
 _Static_assert(OUTPUT_COPY_MOST <= DATA_ROOM, "a copied frame must fit");
 
-void output_init(struct output *output, int fd, uint32_t fixed_window, int stdout_fd, int stderr_fd)
+void output_init(struct output *output, int fd, uint32_t fixed_window)
 {
     output->fd = fd;
     window_init(&output->window, fixed_window);
+    output_open_streams(output, -1, -1);
+}
+
+void output_open_streams(struct output *output, int stdout_fd, int stderr_fd)
+{
     output->streams[0] = (struct stream){.fd = stdout_fd, .tag = TAG_STDOUT, .readable = true};
     output->streams[1] = (struct stream){.fd = stderr_fd, .tag = TAG_STDERR, .readable = true};
+}
+
+void output_read_again(struct output *output)
+{
+    for (int i = 0; i < OUTPUT_STREAMS; i++)
+        output->streams[i].readable = output->streams[i].fd >= 0;
+}
+
+void output_close_streams(struct output *output)
+{
+    for (int i = 0; i < OUTPUT_STREAMS && output->moving == 0; i++)
+        io_close(&output->streams[i].fd);
 }
 
 uint8_t *output_control(struct output *output)
@@ -57,7 +74,7 @@ bool output_wants(const struct output *output, const struct stream *stream)
     return stream->fd >= 0 && !output->blocked && room(output) > 0;
 }
 
-static bool idle(const struct output *output)
+bool output_sent(const struct output *output)
 {
     return output->at == output->end && output->moving == 0 && output->control_at == output->control_end;
 }
@@ -67,7 +84,7 @@ bool output_drained(const struct output *output)
     for (int i = 0; i < OUTPUT_STREAMS; i++)
         if (output->streams[i].fd >= 0 && output->streams[i].readable)
             return false;
-    return idle(output);
+    return output_sent(output);
 }
 
 bool output_ended(const struct output *output)
@@ -111,7 +128,7 @@ static void break_promise(struct output *output)
     output->at = 0;
     output->end = most;
     output->moving -= most;
-    output->broken_promise = true;
+    output->shortened = true;
 }
 
 /* The rest of a frame whose header has promised it, without splice(2): nobody else reads that pipe, so it is there. */
@@ -231,5 +248,5 @@ void output_pump(struct output *output, uint64_t now_us)
         else if (!send_data(output, now_us))
             return;
     }
-    output->blocked = !idle(output);
+    output->blocked = !output_sent(output);
 }

@@ -33,7 +33,7 @@ struct output {
     bool discard;        /* data is thrown away, and needs no window */
     bool unacknowledged; /* no acknowledgement can come any more: the window doesn't count */
     bool no_splice;
-    bool broken_promise; /* a frame had to be filled up */
+    bool shortened;      /* a frame had less than its header had announced, and was filled up */
     int moving_from;     /* the pipe of which `moving` bytes are to follow the header that was sent */
     size_t moving;
     size_t at; /* what of bytes[] is to be sent */
@@ -44,8 +44,17 @@ struct output {
     uint8_t bytes[OUTPUT_COPY_MOST + FRAME_HEADER];
 };
 
-/* The output must be all zero: its buffers are not touched before they are needed. */
-void output_init(struct output *output, int fd, uint32_t fixed_window, int stdout_fd, int stderr_fd);
+/* The output must be all zero: its buffers are not touched before they are needed. There are no streams at first. */
+void output_init(struct output *output, int fd, uint32_t fixed_window);
+
+/* From now on the program's pipes are read (-1: there is none). */
+void output_open_streams(struct output *output, int stdout_fd, int stderr_fd);
+
+/* Reads them again, even those in which nothing is to be expected. */
+void output_read_again(struct output *output);
+
+/* Closes them, but for one whose bytes have been announced and not been sent. */
+void output_close_streams(struct output *output);
 
 /* Room for a control frame of up to FRAME_CONTROL_MOST bytes; output_queued() with its size puts it in line. */
 uint8_t *output_control(struct output *output);
@@ -57,7 +66,10 @@ void output_pump(struct output *output, uint64_t now_us);
 /* Whether reading that stream would serve: it is open and there is room in the window. */
 bool output_wants(const struct output *output, const struct stream *stream);
 
-/* All that was queued has been sent, and each stream has ended or was empty when last looked at. */
+/* All that was queued has been sent, or can't be. */
+bool output_sent(const struct output *output);
+
+/* All that was queued has been sent, and each stream has ended or was empty when it was last read. */
 bool output_drained(const struct output *output);
 
 /* Each stream has ended. */

@@ -5,6 +5,7 @@
 #include "port/report.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,6 +59,6 @@ void report_failure(const struct options *options, const struct failure *why)
     }
     if (!io_write_all(STDOUT_FILENO, frame, protocol_error(frame, why)))
         return;
-    signals_reset(); /* there is nothing to clean up: a signal may end the wait */
+    signals_reset(NULL); /* there is nothing to clean up: a signal may end the wait */
     wait_to_be_let_go();
 }

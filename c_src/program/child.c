@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  */
-#define _GNU_SOURCE /* vfork(2), which POSIX had until 2008 */
+#define _GNU_SOURCE /* environ, MAP_ANONYMOUS */
 #include "program/child.h"
 
 #include <errno.h>
@@ -19,19 +19,11 @@
 #include "base/io.h"
 #include "base/platform.h"
 #include "base/signals.h"
+#include "launch.h"
 
-/* The descriptors that become the program's 0, 1 and 2 (itself where it stays), and our ends of the pipes. */
-struct stdio {
-    int program[3];
-    int null;
-    bool stderr_is_stdout;
-    int relay_stdout;
-    int relay_stderr;
-};
-
-/* What the child tells: that it lives, where that isn't a matter of course (no stage), and when it could not become the
- * program. */
-struct verdict {
+/* What the new process tells over the verdict pipe: that it is alive, where that isn't a matter of course (no stage), and
+ * at which stage it could not become the program. */
+struct message {
     enum stage stage;
     int error;
 };
@@ -59,13 +51,15 @@ static bool relayed(int *program_end, int *our_end, struct failure *why)
     return true;
 }
 
-static bool stdio_open(struct stdio *stdio, const struct options *options, bool lifeline, struct failure *why)
+static bool stdio_open(struct stdio *stdio, const struct launch *launch, struct failure *why)
 {
+    const struct options *options = &launch->options;
+
     *stdio = (struct stdio){.program = {0, 1, 2}, .null = -1, .relay_stdout = -1, .relay_stderr = -1};
     stdio->null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (stdio->null < 0)
         return failed(why, STAGE_SETUP, errno, "cannot open /dev/null: %s", strerror(errno));
-    if (lifeline || options->port || options->stdin_mode == STDIN_NULL)
+    if (launch->null_stdin)
         stdio->program[0] = stdio->null;
     if (options->stdout_mode == OUTPUT_NULL)
         stdio->program[1] = stdio->null;
@@ -148,7 +142,7 @@ static void execute(const struct options *options, char *const environment[])
         return;
     }
     for (const char *path = search_path(options); path;) {
-        static char file[PATH_MAX]; /* on the stack, which is the relay's, it would stay resident */
+        char file[PATH_MAX];
         bool fits;
 
         path = next_in_path(path, options->file, file, &fits);
@@ -163,60 +157,47 @@ static void execute(const struct options *options, char *const environment[])
     errno = denied;
 }
 
-static bool leave_our_group(const struct options *options, bool lifeline)
+static bool leave_our_group(const struct launch *launch)
 {
-    if (child_shares_group(options, lifeline))
+    if (child_shares_group(launch))
         return true;
-    return options->port ? setsid() >= 0 : setpgid(0, 0) == 0;
+    return launch->options.port ? setsid() >= 0 : setpgid(0, 0) == 0;
 }
 
-/* What the child is to become, and who is to know. */
-struct plan {
-    const struct options *options;
-    const struct identity *identity;
-    const struct cgroup *cgroup;
-    bool inside; /* the cgroup, by birth */
-    const struct stdio *stdio;
-    char **environment;
-    bool lifeline;
-    pid_t parent;
-    int verdict_fd;
-};
-
-static bool enter(const struct plan *plan)
+static bool enter_cgroup(const struct launch *launch, int verdict_fd)
 {
-    const struct verdict alive = {.stage = 0};
+    const struct message alive = {.stage = 0};
 
-    return (plan->inside || cgroup_enter(plan->cgroup)) &&
-           write(plan->verdict_fd, &alive, sizeof alive) == (ssize_t)sizeof alive;
+    return (launch->child.born_inside || cgroup_enter(launch->cgroup)) &&
+           write(verdict_fd, &alive, sizeof alive) == (ssize_t)sizeof alive;
 }
 
-static _Noreturn void become_program(const struct plan *plan)
+static _Noreturn void become_program(const struct launch *launch, pid_t parent, int verdict_fd)
 {
-    const struct options *options = plan->options;
-    struct verdict verdict = {.stage = STAGE_CGROUP};
+    const struct options *options = &launch->options;
+    struct message message = {.stage = STAGE_CGROUP};
 
-    if (plan->cgroup && !enter(plan))
+    if (launch->cgroup && !enter_cgroup(launch, verdict_fd))
         goto failed;
-    verdict.stage = STAGE_SPAWN;
-    if (!leave_our_group(options, plan->lifeline) || !install_stdio(plan->stdio))
+    message.stage = STAGE_SPAWN;
+    if (!leave_our_group(launch) || !install_stdio(&launch->child.stdio))
         goto failed;
-    verdict.stage = STAGE_CD;
+    message.stage = STAGE_CD;
     if (options->cd && chdir(options->cd) < 0)
         goto failed;
-    if (!identity_assume(plan->identity, &verdict.stage))
+    if (!identity_assume(&launch->identity, &message.stage))
         goto failed;
-    verdict.stage = STAGE_SPAWN;
+    message.stage = STAGE_SPAWN;
     errno = ESRCH;
-    if (!platform_die_with_parent(plan->parent))
+    if (!platform_die_with_parent(parent))
         goto failed;
-    signals_reset();
-    verdict.stage = STAGE_EXEC;
-    execute(options, plan->environment);
+    signals_reset(&launch->kept_signals);
+    message.stage = STAGE_EXEC;
+    execute(options, launch->child.environment ? launch->child.environment : environ);
 failed:
-    verdict.error = errno;
+    message.error = errno;
     /* Less than PIPE_BUF bytes: written whole. When the parent is gone nobody needs to know. */
-    if (write(plan->verdict_fd, &verdict, sizeof verdict) < 0)
+    if (write(verdict_fd, &message, sizeof message) < 0)
         _exit(EXIT_MUONTRAP_FAILED);
     _exit(EXIT_NOT_FOUND);
 }
@@ -292,186 +273,155 @@ static bool exec_failed(const struct options *options, int error, struct failure
     }
 }
 
-static bool explain(const struct options *options, const struct identity *identity, const struct cgroup *cgroup,
-                    const struct verdict *verdict, struct failure *why)
+static bool explain(const struct launch *launch, const struct message *message, struct failure *why)
 {
-    const char *words = strerror(verdict->error);
+    const struct options *options = &launch->options;
+    const struct identity *identity = &launch->identity;
+    const char *words = strerror(message->error);
 
-    switch (verdict->stage) {
+    switch (message->stage) {
     case STAGE_CGROUP:
-        return cgroup_explain(cgroup, verdict->error, why);
+        return cgroup_explain(launch->cgroup, message->error, why);
     case STAGE_EXEC:
-        return exec_failed(options, verdict->error, why);
+        return exec_failed(options, message->error, why);
     case STAGE_CD:
-        return failed(why, STAGE_CD, verdict->error, "cannot change to the directory '%s': %s", options->cd, words);
+        return failed(why, STAGE_CD, message->error, "cannot change to the directory '%s': %s", options->cd, words);
     case STAGE_GROUPS:
-        return failed(why, STAGE_GROUPS, verdict->error,
+        return failed(why, STAGE_GROUPS, message->error,
                       "cannot set %lu supplementary groups: %s (this takes root or CAP_SETGID)",
                       (unsigned long)identity->group_count, words);
     case STAGE_GID:
-        return failed(why, STAGE_GID, verdict->error, "cannot become group %lu: %s (this takes root or CAP_SETGID)",
+        return failed(why, STAGE_GID, message->error, "cannot become group %lu: %s (this takes root or CAP_SETGID)",
                       (unsigned long)identity->gid, words);
     case STAGE_UID:
-        return failed(why, STAGE_UID, verdict->error, "cannot become user %lu: %s (this takes root or CAP_SETUID)",
+        return failed(why, STAGE_UID, message->error, "cannot become user %lu: %s (this takes root or CAP_SETUID)",
                       (unsigned long)identity->uid, words);
     default:
-        return failed(why, STAGE_SPAWN, verdict->error, "cannot prepare the new process for '%s': %s", options->file,
+        return failed(why, STAGE_SPAWN, message->error, "cannot prepare the new process for '%s': %s", options->file,
                       words);
     }
 }
 
-enum judgement { RUNS, FAILED, DIED };
-
-static bool hear(int verdict_fd, struct verdict *verdict)
-{
-    ssize_t size;
-
-    do {
-        size = read(verdict_fd, verdict, sizeof *verdict);
-    } while (size < 0 && errno == EINTR);
-    if (size > 0 && size != (ssize_t)sizeof *verdict)
-        *verdict = (struct verdict){.stage = STAGE_SPAWN, .error = EIO};
-    return size != 0;
-}
-
-/* The pipe is closed by exec, so end-of-file on it means that the program runs; but for a child that was to say first
- * that it is alive. */
-static enum judgement judge(const struct plan *plan, pid_t pid, int verdict_fd, struct verdict *verdict)
-{
-    enum judgement judgement;
-
-    if (plan->cgroup && !hear(verdict_fd, verdict))
-        judgement = DIED;
-    else if (plan->cgroup && verdict->stage != 0)
-        judgement = FAILED;
-    else
-        judgement = hear(verdict_fd, verdict) ? FAILED : RUNS;
-    while (judgement != RUNS && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    return judgement;
-}
-
-/* Ours, but for what --setenv says, the last of each name. NULL with the failure filled.
- * Not inlined, for a vfork(2) in the same function would have its variables in question. */
-__attribute__((noinline)) static char **environment_for(const struct options *options, struct failure *why)
+/* Ours, but for what --setenv says, the last of each name. */
+static bool make_environment(struct child *child, const struct options *options, struct failure *why)
 {
     size_t count = options->setenv_count + 1;
-    char **environment;
+    void *memory;
 
     if (options->setenv_count == 0)
-        return environ;
+        return true;
     for (char **variable = environ; *variable; variable++)
         count++;
-    environment = mmap(NULL, count * sizeof *environment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (environment == MAP_FAILED) {
-        failed(why, STAGE_SETUP, errno, "cannot get memory for %lu environment variables: %s", (unsigned long)count,
-               strerror(errno));
-        return NULL;
-    }
+    memory = mmap(NULL, count * sizeof *environ, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return failed(why, STAGE_SETUP, errno, "cannot get memory for %lu environment variables: %s",
+                      (unsigned long)count, strerror(errno));
+    child->environment = memory;
+    child->environment_size = count * sizeof *environ;
     count = 0;
     for (char **variable = environ; *variable; variable++)
         if (!is_set(options, 0, *variable))
-            environment[count++] = *variable;
+            child->environment[count++] = *variable;
     for (unsigned i = 0; i < options->setenv_count; i++)
         if (!is_set(options, i + 1, options->setenv[i]))
-            environment[count++] = (char *)(uintptr_t)options->setenv[i]; /* execve(2) doesn't write to it */
-    return environment;
+            child->environment[count++] = (char *)(uintptr_t)options->setenv[i]; /* execve(2) doesn't write to it */
+    return true;
 }
 
-static pid_t fork_program(struct plan *plan)
+static bool cannot_fork(const struct launch *launch, int error, struct failure *why)
 {
-    pid_t pid;
-
-    if (plan->cgroup)
-        pid = cgroup_fork(plan->cgroup, &plan->inside);
-    else
-        pid = platform_fork_to_exec();
-    /* POSIX allows a child of vfork(2) next to nothing; platform.h says what the systems do where it is used. */
-    if (pid == 0)
-        become_program(plan); /* NOLINT */
-    return pid;
-}
-
-static bool cannot_fork(const struct plan *plan, int error, struct failure *why)
-{
-    if (plan->cgroup && error != EAGAIN && error != ENOMEM)
-        return cgroup_explain(plan->cgroup, error, why);
+    if (launch->cgroup && error != EAGAIN && error != ENOMEM)
+        return cgroup_explain(launch->cgroup, error, why);
     return failed(why, STAGE_SPAWN, error,
                   "cannot make a process for '%s': %s (ulimit -u and the pids controller limit processes)",
-                  plan->options->file, strerror(error));
+                  launch->options.file, strerror(error));
 }
 
-static bool died(const struct plan *plan, struct failure *why)
+/* fork(2) and not vfork(2), which would hold up this process until the new one executes the program. */
+static bool make_process(struct launch *launch, struct failure *why)
 {
-    return failed(why, STAGE_SPAWN, 0,
-                  "the new process for '%s' was killed before it could become the program (dmesg tells whether the "
-                  "kernel's OOM killer struck)",
-                  plan->options->file);
-}
-
-static enum judgement start_once(struct child *child, struct plan *plan, struct failure *why)
-{
-    enum judgement judgement = FAILED;
-    struct verdict verdict;
-    int ends[2];
+    struct child *child = &launch->child;
+    pid_t parent = getpid();
     int error;
+    int ends[2];
 
-    if (!io_pipe(ends)) {
-        failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));
-        return FAILED;
-    }
-    plan->verdict_fd = ends[1];
-    child->pid = fork_program(plan);
+    if (!io_pipe(ends) || !io_nonblocking(ends[0]))
+        return failed(why, STAGE_SETUP, errno, "cannot make a pipe: %s (raise ulimit -n)", strerror(errno));
+    child->pid = launch->cgroup ? cgroup_fork(launch->cgroup, &child->born_inside) : fork();
+    if (child->pid == 0)
+        become_program(launch, parent, ends[1]);
     error = errno;
     io_close(&ends[1]);
-    if (child->pid < 0)
-        (void)cannot_fork(plan, error, why);
-    else if ((judgement = judge(plan, child->pid, ends[0], &verdict)) == FAILED)
-        (void)explain(plan->options, plan->identity, plan->cgroup, &verdict, why);
-    else if (judgement == DIED)
-        (void)died(plan, why);
-    io_close(&ends[0]);
-    return judgement;
+    child->verdict_fd = ends[0];
+    return child->pid > 0 || cannot_fork(launch, error, why);
 }
 
-static bool start(struct child *child, struct plan *plan, struct failure *why)
+bool child_start(struct launch *launch, struct failure *why)
 {
-    enum judgement judgement;
+    struct child *child = &launch->child;
 
-    plan->environment = environment_for(plan->options, why);
-    if (!plan->environment)
-        return false;
-    plan->parent = getpid();
-    plan->inside = true;
-    judgement = start_once(child, plan, why);
-    if (judgement == DIED && plan->inside) {
-        plan->inside = false;
-        judgement = start_once(child, plan, why);
+    *child = (struct child){.verdict_fd = -1, .born_inside = true};
+    if (stdio_open(&child->stdio, launch, why) &&
+        make_environment(child, &launch->options, why) && make_process(launch, why))
+        return true;
+    child_started(child);
+    return false;
+}
+
+void child_started(struct child *child)
+{
+    stdio_close(&child->stdio);
+    io_close(&child->verdict_fd);
+    if (child->environment)
+        (void)munmap(child->environment, child->environment_size);
+    child->environment = NULL;
+}
+
+/* The process has ended before it could say that it lives. Some kernels kill one at once that is born in a cgroup
+ * (cgroup.h), and then a second one, which enters the cgroup by itself, may do better. */
+static enum verdict died(struct launch *launch, struct failure *why)
+{
+    struct child *child = &launch->child;
+
+    if (child->born_inside) {
+        while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+            continue;
+        io_close(&child->verdict_fd);
+        child->born_inside = false;
+        return make_process(launch, why) ? VERDICT_PENDING : VERDICT_FAILED;
     }
-    return judgement == RUNS;
+    failed(why, STAGE_SPAWN, 0,
+           "the new process for '%s' was killed before it could become the program (dmesg tells whether the kernel's "
+           "OOM killer struck)",
+           launch->options.file);
+    return VERDICT_FAILED;
 }
 
-bool child_shares_group(const struct options *options, bool lifeline)
+/* The pipe is closed by exec, so end-of-file on it means that the program runs; but for a process that was to say first
+ * that it is alive. */
+enum verdict child_verdict(struct launch *launch, struct failure *why)
 {
-    return !options->port &&
-           (platform_has_children || (!lifeline && options->stdin_mode != STDIN_NULL && isatty(STDIN_FILENO)));
+    struct child *child = &launch->child;
+    struct message message;
+    ssize_t size = read(child->verdict_fd, &message, sizeof message);
+
+    if (size < 0 && (errno == EINTR || errno == EAGAIN))
+        return VERDICT_PENDING;
+    if (size == 0)
+        return !launch->cgroup || child->is_alive ? VERDICT_RUNS : died(launch, why);
+    if (size != (ssize_t)sizeof message)
+        message = (struct message){.stage = STAGE_SPAWN, .error = EIO};
+    if (message.stage != 0) {
+        (void)explain(launch, &message, why);
+        return VERDICT_FAILED;
+    }
+    child->is_alive = true;
+    return VERDICT_PENDING;
 }
 
-bool child_spawn(struct child *child, const struct options *options, const struct identity *identity,
-                 const struct cgroup *cgroup, bool lifeline, struct failure *why)
+bool child_shares_group(const struct launch *launch)
 {
-    struct stdio stdio;
-    struct plan plan = {.options = options,
-                        .identity = identity,
-                        .cgroup = cgroup,
-                        .stdio = &stdio,
-                        .lifeline = lifeline};
-    bool started = stdio_open(&stdio, options, lifeline, why) && start(child, &plan, why);
-
-    stdio_close(&stdio);
-    child->stdout_fd = stdio.relay_stdout;
-    child->stderr_fd = stdio.relay_stderr;
-    return started;
+    return !launch->options.port && (platform_has_children || (!launch->null_stdin && isatty(STDIN_FILENO)));
 }
 
 int child_exit_status_of(const struct failure *why)

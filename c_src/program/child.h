@@ -1,34 +1,59 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The program's start: a new process with nothing of ours but descriptors 0, 1 and 2, that dies when its parent does.
- * Promises that it either executes the program, or never ran anything and the failure says at which stage and why.
+ * The program's start: a new process with nothing of ours but its descriptors 0, 1 and 2, that dies when its parent does.
+ * Promises that it either executes the program, or never ran anything and the failure says at which stage and why. The
+ * start never waits: what the new process does until then can take as long as a dead file server does.
  */
 #ifndef MUONTRAP_CHILD_H
 #define MUONTRAP_CHILD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
-#include "cgroup/cgroup.h"
 #include "base/failure.h"
-#include "program/identity.h"
-#include "options.h"
+
+struct launch;
+
+/* The descriptors that become the program's 0, 1 and 2 (itself where it stays), and our ends of the pipes. */
+struct stdio {
+    int program[3];
+    int null;
+    bool stderr_is_stdout;
+    int relay_stdout; /* where its output is to be read, -1 where it is not relayed */
+    int relay_stderr;
+};
 
 struct child {
     pid_t pid;
-    int stdout_fd; /* where its output is to be read, -1 where it is not relayed */
-    int stderr_fd;
+    int verdict_fd;   /* where the new process tells what has become of it; -1 once that is known */
+    bool born_inside; /* it was made in its cgroup, and need not enter it */
+    bool is_alive;    /* it has told so, which only one in a cgroup does */
+    struct stdio stdio;
+    char **environment; /* the program's; NULL while there is none of its own */
+    size_t environment_size;
 };
 
 /* Whether the program shares our session and process group, as the job that a shell made of us. Not in a port, and not
  * where a group of its own is all that contains it, unless it is to read from the terminal. */
-bool child_shares_group(const struct options *options, bool lifeline);
+bool child_shares_group(const struct launch *launch);
 
-/* Starts the program as the options say, in the cgroup if there is one; `lifeline`: standard input is ours, so the
- * program gets /dev/null. */
-bool child_spawn(struct child *child, const struct options *options, const struct identity *identity,
-                 const struct cgroup *cgroup, bool lifeline, struct failure *why);
+/* Makes the process that is to become the program, as the launch says. The verdict comes later. False with the failure
+ * filled when there is no process. */
+bool child_start(struct launch *launch, struct failure *why);
+
+enum verdict {
+    VERDICT_PENDING,
+    VERDICT_RUNS,  /* the program runs */
+    VERDICT_FAILED /* it does not; the failure says why, and what is left of the process is a zombie, or about to be one */
+};
+
+/* Reads what the new process has told so far, when verdict_fd can be read. It may make the process a second time. */
+enum verdict child_verdict(struct launch *launch, struct failure *why);
+
+/* Frees what only the start needs, after the verdict or when nobody waits for it any more. */
+void child_started(struct child *child);
 
 /* Exit statuses as of env(1), nohup(1) and timeout(1) (POSIX, Utilities). */
 #define EXIT_MUONTRAP_FAILED 125

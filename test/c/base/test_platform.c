@@ -44,7 +44,7 @@ static bool closes_all(void)
 
         if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || dup2(0, 3) < 0 || dup2(0, 7) < 0 || dup2(0, 511) < 0)
             _exit(2);
-        platform_close_inherited();
+        platform_close_all();
         for (int fd = 0; fd < 512; fd++)
             if ((fcntl(fd, F_GETFD) >= 0) != (fd < 3))
                 _exit(1);
@@ -207,6 +207,8 @@ static void the_clock_goes_forward(void **state)
 
 /* ---- signals.c ---- */
 
+static struct signals_kept kept;
+
 static void signals_come_as_readable_notes(void **state)
 {
     struct failure why;
@@ -214,8 +216,8 @@ static void signals_come_as_readable_notes(void **state)
     int fd;
 
     (void)state;
-    signals_block(false, false);
-    fd = signals_open(&why);
+    signals_block(&kept, false);
+    fd = signals_open(&kept, &why);
     assert_true(fd >= 0);
     assert_int_equal(raise(SIGTERM), 0);
     assert_false(readable_now(fd)); /* blocked until now */
@@ -232,7 +234,7 @@ static void signals_come_as_readable_notes(void **state)
     taken = signals_take();
     assert_true(taken.child);
     assert_false(readable_now(fd));
-    signals_reset();
+    signals_reset(&kept);
 }
 
 static void every_signal_that_means_stop_does(void **state)
@@ -241,14 +243,14 @@ static void every_signal_that_means_stop_does(void **state)
     struct failure why;
 
     (void)state;
-    signals_block(false, false);
-    assert_true(signals_open(&why) >= 0);
+    signals_block(&kept, false);
+    assert_true(signals_open(&kept, &why) >= 0);
     signals_unblock();
     for (size_t i = 0; i < COUNT(meaning_stop); i++) {
         assert_int_equal(raise(meaning_stop[i]), 0);
         assert_true(signals_take().stop);
     }
-    signals_reset();
+    signals_reset(&kept);
 }
 
 static void what_nohup_ignores_stays_ignored_and_nothing_else(void **state)
@@ -259,14 +261,14 @@ static void what_nohup_ignores_stays_ignored_and_nothing_else(void **state)
     (void)state;
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGTERM, SIG_IGN);
-    signals_block(true, false);
-    assert_true(signals_open(&why) >= 0);
+    signals_block(&kept, true);
+    assert_true(signals_open(&kept, &why) >= 0);
     signals_unblock();
     assert_int_equal(raise(SIGHUP), 0);
     assert_false(signals_take().stop);
     assert_int_equal(raise(SIGTERM), 0);
     assert_true(signals_take().stop);
-    signals_reset();
+    signals_reset(&kept);
     assert_int_equal(sigaction(SIGHUP, NULL, &now), 0);
     assert_true(now.sa_handler == SIG_IGN);
     assert_int_equal(sigaction(SIGTERM, NULL, &now), 0);
@@ -283,17 +285,17 @@ static void without_descriptors_it_says_so(void **state)
     struct failure why;
 
     (void)state;
-    signals_block(false, false);
+    signals_block(&kept, false);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     low = limit;
     low.rlim_cur = 3;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-    assert_int_equal(signals_open(&why), -1);
+    assert_int_equal(signals_open(&kept, &why), -1);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_int_equal(why.stage, STAGE_SETUP);
     assert_int_equal(why.error, EMFILE);
     assert_non_null(strstr(why.words, "ulimit -n"));
-    signals_reset();
+    signals_reset(&kept);
 }
 
 static int tests(void)

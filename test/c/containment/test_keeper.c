@@ -240,7 +240,7 @@ static void a_program_that_kills_its_relay_dies_of_it(void **state)
 /* How a relay is scheduled that has been told to stop, before or after it has started the program. */
 static int scheduling_at_stop(bool program_runs)
 {
-    static struct options options = {.port = true};
+    static struct launch launch = {.options = {.port = true}};
     int policy = -1;
     int ends[2];
     pid_t pid;
@@ -254,8 +254,8 @@ static int scheduling_at_stop(bool program_runs)
         sigset_t term;
         int signal;
 
-        signals_block(false, false);
-        if (!keeper_start(&options, NULL, &tether, &why))
+        signals_block(&launch.kept_signals, false);
+        if (!keeper_start(&launch, &tether, &why))
             _exit(1);
         if (program_runs)
             tether_tell(tether.fd, TETHER_PROGRAM, 1);
@@ -302,12 +302,12 @@ static void a_relay_that_is_told_to_stop_hurries_once_it_has_started_the_program
 
 static void assert_does_not_start(int *error_variable, int error, const char *words)
 {
-    static struct options options;
+    static struct launch launch;
     struct tether tether;
     struct failure why;
 
     *error_variable = error;
-    assert_false(keeper_start(&options, NULL, &tether, &why));
+    assert_false(keeper_start(&launch, &tether, &why));
     *error_variable = 0;
     assert_int_equal(why.stage, STAGE_SETUP);
     assert_int_equal(why.error, error);

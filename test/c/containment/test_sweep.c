@@ -23,6 +23,7 @@ static struct tree tree;
 static struct cgroup cgroup;
 static struct failure why;
 static int signals;
+static struct signals_kept kept;
 
 /* What the kernel is made to say of the cgroup: so many times that somebody lives in it, or that so many do. */
 static const bool *populated;
@@ -56,8 +57,8 @@ static void open_all(void)
     populated = NULL;
     members = 0;
     options.group = in_own("a");
-    signals_block(false, false);
-    signals = signals_open(&why);
+    signals_block(&kept, false);
+    signals = signals_open(&kept, &why);
     signals_unblock();
     if (signals < 0 || !tree_open(&tree, &why) || !cgroup_open(&cgroup, &options, &why))
         fail_msg("%s", why.words);
@@ -83,7 +84,7 @@ static pid_t child(void)
     assert_true(pid >= 0);
     if (pid > 0)
         return pid;
-    signals_reset();
+    signals_reset(&kept);
     (void)close(cgroup.directory);
     for (;;)
         (void)pause();

@@ -21,6 +21,7 @@
 
 static struct tree tree;
 static int signals;
+static struct signals_kept kept;
 static int words; /* what the processes say on their stdout */
 
 /* ---- System calls that fail on demand ---- */
@@ -56,8 +57,8 @@ static int open_tree(void **state)
 {
     struct failure why;
 
-    signals_block(false, false);
-    signals = signals_open(&why);
+    signals_block(&kept, false);
+    signals = signals_open(&kept, &why);
     signals_unblock();
     if (signals < 0 || !tree_open(&tree, &why))
         return -1;
@@ -84,7 +85,7 @@ static pid_t make_trouble(const char *act, const char *number)
     if (pid == 0) {
         (void)setsid();
         (void)dup2(ends[1], STDOUT_FILENO);
-        signals_reset();
+        signals_reset(&kept);
         (void)execl(path, path, act, number, NULL);
         _exit(127);
     }

@@ -45,7 +45,8 @@ static void open_output(uint32_t window)
     to_stderr = streams[1][1];
     received_size = 0;
     memset(&output, 0, sizeof output);
-    output_init(&output, port[1], window, streams[0][0], streams[1][0]);
+    output_init(&output, port[1], window);
+    output_open_streams(&output, streams[0][0], streams[1][0]);
 }
 
 static void close_output(void)
@@ -466,7 +467,7 @@ static void streams_that_were_never_there_have_ended(void **state)
 {
     (void)state;
     memset(&output, 0, sizeof output);
-    output_init(&output, -1, 0, -1, -1);
+    output_init(&output, -1, 0);
     assert_true(output_ended(&output));
     output_pump(&output, 0);
     assert_false(output_wants(&output, &output.streams[0]));

@@ -17,9 +17,11 @@
 #include "program/child.h"
 #include "base/io.h"
 #include "base/signals.h"
+#include "launch.h"
 
 static struct failure why;
-static struct child child;
+static struct launch launch;
+static struct child *const child = &launch.child;
 
 /* ---- System calls that fail on demand: 0, or the errno ---- */
 
@@ -39,13 +41,6 @@ pid_t __wrap_fork(void)
 {
     FAILS(fork_error)
     return __real_fork();
-}
-
-/* What is in a portable build fork(2) itself. A vfork(2) that returns from a function would lose its frame. */
-pid_t __wrap_vfork(void);
-pid_t __wrap_vfork(void)
-{
-    return __wrap_fork();
 }
 
 int __real_pipe(int ends[2]);
@@ -128,11 +123,23 @@ static struct options relayed_options(char *program[])
 #define PROGRAM(...) ((char *[]){__VA_ARGS__, NULL})
 #define OPTIONS(...) relayed_options(PROGRAM(__VA_ARGS__))
 
+/* Starts it and waits for the verdict. */
 static bool spawns_as(const struct options *options, const struct identity *identity)
 {
+    enum verdict verdict = VERDICT_PENDING;
+
     memset(&why, 0, sizeof why);
-    child = (struct child){.stdout_fd = -1, .stderr_fd = -1};
-    return child_spawn(&child, options, identity, NULL, false, &why);
+    launch = (struct launch){.options = *options, .identity = *identity, .null_stdin = true};
+    if (!child_start(&launch, &why))
+        return false;
+    while (verdict == VERDICT_PENDING) {
+        await_readable(child->verdict_fd);
+        verdict = child_verdict(&launch, &why);
+    }
+    child_started(child);
+    if (verdict == VERDICT_FAILED)
+        assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
+    return verdict == VERDICT_RUNS;
 }
 
 static bool spawns(const struct options *options)
@@ -144,8 +151,8 @@ static bool spawns(const struct options *options)
 
 static void close_child(void)
 {
-    io_close(&child.stdout_fd);
-    io_close(&child.stderr_fd);
+    io_close(&child->stdio.relay_stdout);
+    io_close(&child->stdio.relay_stderr);
 }
 
 /* Whether there is no child, as after every failure. */
@@ -167,10 +174,10 @@ static int output_of(const struct options *options, char *text, size_t size)
 
     if (!spawns(options))
         fail_msg("not started: %s", why.words);
-    (void)io_nonblocking(child.stdout_fd);
-    (void)read_text(child.stdout_fd, text, size);
-    child.stdout_fd = -1;
-    assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+    (void)io_nonblocking(child->stdio.relay_stdout);
+    (void)read_text(child->stdio.relay_stdout, text, size);
+    child->stdio.relay_stdout = -1;
+    assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
     close_child();
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -192,10 +199,10 @@ static void stderr_has_a_pipe_of_its_own(void **state)
 
     (void)state;
     assert_true(spawns(&options));
-    (void)read_text(child.stderr_fd, text, sizeof text);
-    child.stderr_fd = -1;
+    (void)read_text(child->stdio.relay_stderr, text, sizeof text);
+    child->stdio.relay_stderr = -1;
     assert_string_equal(text, "no\n");
-    assert_int_equal(waitpid(child.pid, NULL, 0), child.pid);
+    assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
     close_child();
 }
 
@@ -218,15 +225,15 @@ static void output_can_go_nowhere(void **state)
     (void)state;
     options.stdout_mode = OUTPUT_NULL;
     assert_true(spawns(&options));
-    assert_int_equal(child.stdout_fd, -1);
-    (void)read_text(child.stderr_fd, text, sizeof text);
-    child.stderr_fd = -1;
+    assert_int_equal(child->stdio.relay_stdout, -1);
+    (void)read_text(child->stdio.relay_stderr, text, sizeof text);
+    child->stdio.relay_stderr = -1;
     assert_string_equal(text, "/dev/null\n/dev/null\n");
-    assert_int_equal(waitpid(child.pid, NULL, 0), child.pid);
+    assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
     options.stderr_mode = OUTPUT_NULL;
     assert_true(spawns(&options));
-    assert_int_equal(child.stderr_fd, -1);
-    assert_int_equal(waitpid(child.pid, NULL, 0), child.pid);
+    assert_int_equal(child->stdio.relay_stderr, -1);
+    assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
 }
 
 static void the_program_has_descriptors_0_1_and_2_only(void **state)
@@ -266,10 +273,10 @@ static void no_signal_is_blocked_ignored_or_pending_in_the_program(void **state)
     const unsigned long own = 3ul << 31;
 
     (void)state;
-    signals_block(false, false); /* as the helper does; SIGPIPE and more are ignored then */
-    assert_true(signals_open(&why) >= 0);
+    signals_block(&launch.kept_signals, false); /* as the helper does; SIGPIPE and more are ignored then */
+    assert_true(signals_open(&launch.kept_signals, &why) >= 0);
     assert_int_equal(output_of(&options, text, sizeof text), 0);
-    signals_reset();
+    signals_reset(NULL);
     assert_int_equal(mask_in(text, "\nSigBlk:"), 0);
     assert_int_equal(mask_in(text, "\nSigPnd:"), 0);
     assert_int_equal(mask_in(text, "\nShdPnd:"), 0);
@@ -701,9 +708,9 @@ static void the_program_runs_as_who_was_asked_for(void **state)
     ROOT_ONLY();
     if (!spawns_as(&options, &other))
         fail_msg("not started: %s", why.words);
-    (void)read_text(child.stdout_fd, text, sizeof text);
-    child.stdout_fd = -1;
-    assert_int_equal(waitpid(child.pid, NULL, 0), child.pid);
+    (void)read_text(child->stdio.relay_stdout, text, sizeof text);
+    child->stdio.relay_stdout = -1;
+    assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
     close_child();
     assert_non_null(strstr(text, "\nUid:\t3999999\t3999999\t3999999\t3999999\n"));
     assert_non_null(strstr(text, "\nGid:\t3999998\t3999998\t3999998\t3999998\n"));

@@ -1,0 +1,217 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
+#include "containment/events.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/platform.h"
+#include "base/signals.h"
+#include "containment/job_control.h"
+#include "launch.h"
+
+/* ---- Standard input ---- */
+
+static void acknowledge(struct relay *relay, uint32_t bytes)
+{
+    struct window *window = &relay->launch->output.window;
+
+    if (window_acknowledged(window, bytes, io_now_us()))
+        return;
+    failed(&relay->fault, STAGE_PROTOCOL, EPROTO,
+           "%lu bytes were acknowledged, where only %lu had been sent and not acknowledged before",
+           (unsigned long)bytes, (unsigned long)window->outstanding);
+    relay->deaf = true;
+    relay_post_fault(relay);
+}
+
+static void obey(struct relay *relay, struct command *command)
+{
+    switch (command->kind) {
+    case COMMAND_ACK:
+        acknowledge(relay, command->bytes);
+        break;
+    case COMMAND_STOP:
+        relay_post(relay, STOP_ASKED);
+        break;
+    case COMMAND_DISCARD:
+        relay->launch->output.discard = true;
+        break;
+    case COMMAND_MALFORMED:
+        relay->fault = command->why;
+        relay->deaf = true;
+        relay_post_fault(relay);
+        break;
+    case COMMAND_NONE:
+        break;
+    }
+}
+
+static void read_frames(struct relay *relay, const uint8_t *bytes, size_t size)
+{
+    struct command command = {.kind = COMMAND_ACK};
+
+    while (!relay->deaf && command.kind != COMMAND_NONE) {
+        protocol_decode(&relay->decoder, &bytes, &size, &command);
+        obey(relay, &command);
+    }
+}
+
+/* A frame that has begun and not ended is truncated; the owner may still be reading. */
+static void owner_gone(struct relay *relay)
+{
+    relay->control = -1;
+    relay->launch->output.unacknowledged = true;
+    if (relay->decoder.have > 0 && !relay->deaf) {
+        failed(&relay->fault, STAGE_PROTOCOL, EPROTO, "standard input ended within a frame, after %lu bytes of it",
+               (unsigned long)relay->decoder.have);
+        relay->deaf = true;
+        relay_post_fault(relay);
+    }
+    relay_post(relay, STOP_ASKED);
+}
+
+static void read_control(struct relay *relay)
+{
+    uint8_t bytes[512];
+    ssize_t size = platform_read_now(relay->control, bytes, sizeof bytes);
+
+    if (size > 0)
+        read_frames(relay, bytes, (size_t)size);
+    else if (size == 0 || (errno != EINTR && errno != EAGAIN))
+        owner_gone(relay);
+}
+
+/* Nothing is ever read from a lifeline: what somebody has written there is for whoever reads it after us. */
+static void control_has_news(struct relay *relay)
+{
+    if (relay->launch->options.port)
+        read_control(relay);
+    else
+        owner_gone(relay);
+}
+
+/* ---- The keeper and the signals ---- */
+
+static void read_tether(struct relay *relay, short events)
+{
+    struct tether_message message;
+
+    while (tether_read(relay->tether, &message))
+        if (message.kind == TETHER_CONTINUED)
+            job_control_continue_program(relay);
+    if ((events & (POLLHUP | POLLERR)) != 0) {
+        relay->tether = -1;
+        relay_post(relay, STOP_ASKED);
+    }
+}
+
+/* Whether the terminal's keys reach the program, too: they do as long as it is in our process group. */
+static bool program_gets_keys(const struct relay *relay)
+{
+    pid_t program = relay->launch->tree.program;
+
+    return relay->state != LAUNCHING && program > 0 && getpgid(program) == getpgrp();
+}
+
+static void stop_by_signal(struct relay *relay, const struct signals *signals)
+{
+    if (!signals->stop)
+        relay->ended_by_key = (signals->keys & TERMINAL_INTERRUPT) != 0 ? SIGINT : SIGQUIT;
+    relay->signalled = relay->state == REPORTED;
+    relay_post(relay, STOP_ASKED);
+}
+
+static void read_signals(struct relay *relay)
+{
+    struct signals signals = signals_take();
+    pid_t program = relay->launch->tree.program;
+
+    relay->launch->keys |= signals.keys;
+    if (signals.child)
+        relay_post(relay, CHILDREN_CHANGED);
+    if (signals.stop || (signals.keys != 0 && !program_gets_keys(relay)))
+        stop_by_signal(relay, &signals);
+    for (unsigned i = 0; i < signals.passed_count && program > 0; i++)
+        (void)kill(program, signals.passed[i]);
+}
+
+/* ---- Waiting ---- */
+
+enum watched {
+    WATCH_SIGNALS,
+    WATCH_TETHER,
+    WATCH_CONTROL,
+    WATCH_VERDICT,
+    WATCH_PORT,
+    WATCH_CGROUP,
+    WATCH_STREAMS,
+    WATCHED = WATCH_STREAMS + OUTPUT_STREAMS
+};
+
+/* poll(2) tells of errors and hang-ups even when not asked, so what can't be dealt with now is not watched at all. */
+static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
+{
+    const struct launch *launch = relay->launch;
+    const struct output *output = &launch->output;
+    bool awaits_empty_cgroup = relay->state == KILLING && launch->sweeping.populated;
+
+    fds[WATCH_SIGNALS] = (struct pollfd){.fd = relay->signals, .events = POLLIN};
+    fds[WATCH_TETHER] = (struct pollfd){.fd = relay->tether, .events = POLLIN};
+    fds[WATCH_CONTROL] =
+        (struct pollfd){.fd = relay->control, .events = launch->options.port ? POLLIN : platform_poll_shut};
+    fds[WATCH_VERDICT] =
+        (struct pollfd){.fd = relay->state == LAUNCHING ? launch->child.verdict_fd : -1, .events = POLLIN};
+    fds[WATCH_PORT] = (struct pollfd){.fd = output->blocked ? output->fd : -1, .events = POLLOUT};
+    fds[WATCH_CGROUP] =
+        (struct pollfd){.fd = awaits_empty_cgroup ? cgroup_events(launch->cgroup) : -1, .events = POLLPRI};
+    for (int i = 0; i < OUTPUT_STREAMS; i++)
+        fds[WATCH_STREAMS + i] =
+            (struct pollfd){.fd = output_wants(output, &output->streams[i]) ? output->streams[i].fd : -1,
+                            .events = POLLIN};
+}
+
+/* Two processes that take turns over a small window spend most of their time in being put to sleep and woken. So for a
+ * reader that is fast the relay polls for the next acknowledgement for a short while before it goes to sleep. */
+#define POLLING_US 50u
+
+static int poll_for_acknowledgement(struct relay *relay, struct pollfd fds[WATCHED])
+{
+    uint64_t until = io_now_us() + POLLING_US;
+    int ready = 0;
+
+    while (window_is_about_to_open(&relay->launch->output.window) && (ready = poll(fds, WATCHED, 0)) == 0 &&
+           io_now_us() < until)
+        (void)sched_yield();
+    return ready;
+}
+
+void events_wait(struct relay *relay)
+{
+    struct pollfd fds[WATCHED];
+
+    watch(relay, fds);
+    if (poll_for_acknowledgement(relay, fds) == 0 &&
+        poll(fds, WATCHED, relay->more_dead ? 0 : io_left_ms(relay->deadline)) < 0)
+        return; /* EINTR: the signal has left its byte in the pipe; ENOMEM, EAGAIN: the next try may do better */
+    for (int i = 0; i < OUTPUT_STREAMS; i++)
+        if (fds[WATCH_STREAMS + i].revents)
+            relay->launch->output.streams[i].readable = true;
+    if (fds[WATCH_VERDICT].revents)
+        relay_post(relay, VERDICT);
+    if (fds[WATCH_CONTROL].revents)
+        control_has_news(relay);
+    if (fds[WATCH_SIGNALS].revents)
+        read_signals(relay);
+    if (relay->more_dead || fds[WATCH_CGROUP].revents)
+        relay_post(relay, CHILDREN_CHANGED);
+    if (fds[WATCH_TETHER].revents)
+        read_tether(relay, fds[WATCH_TETHER].revents);
+}

@@ -1,0 +1,71 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "containment/job_control.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/platform.h"
+#include "containment/tether.h"
+#include "launch.h"
+
+bool job_control_prepare(int tether, struct failure *why)
+{
+    if (platform_wake_up_by(tether))
+        return true;
+    return failed(why, STAGE_SETUP, errno, "cannot have the kernel tell of messages by a signal: %s", strerror(errno));
+}
+
+void job_control_stop(int tether, int signal)
+{
+    signals_stop(signal, tether);
+}
+
+/* SIGSTOP can't be held back until it is known whether the program still is stopped. Sent from here, it comes before the
+ * SIGCONT that the next message brings, since both have the same sender. */
+static void stop_keeper(struct relay *relay, int signal)
+{
+    if (signal == SIGSTOP)
+        (void)kill(relay->keeper, SIGSTOP);
+    else
+        tether_tell(relay->tether, TETHER_STOPPED, signal);
+    relay->keeper_stopped = true;
+}
+
+/* With a lifeline a plain SIGSTOP is the program's own affair: nobody may be there who would continue us. */
+void job_control_follow_program(struct relay *relay)
+{
+    const struct tree *tree = &relay->launch->tree;
+
+    if (!tree->program_stopped || tree->program_ended || relay->state != RUNNING)
+        job_control_continue_keeper(relay);
+    else if (!relay->keeper_stopped && relay->tether >= 0 && !relay->launch->options.port &&
+             !(relay->control >= 0 && tree->stop_signal == SIGSTOP))
+        stop_keeper(relay, tree->stop_signal);
+}
+
+void job_control_continue_keeper(struct relay *relay)
+{
+    if (!relay->keeper_stopped)
+        return;
+    relay->keeper_stopped = false;
+    if (relay->tether < 0)
+        return;
+    tether_tell(relay->tether, TETHER_CONTINUED, 0);
+    if (!platform_has_wake_up)
+        (void)kill(relay->keeper, SIGCONT);
+}
+
+void job_control_continue_program(struct relay *relay)
+{
+    struct tree *tree = &relay->launch->tree;
+
+    relay->keeper_stopped = false;
+    if (!tree->program_stopped || tree->program <= 0)
+        return;
+    tree->program_stopped = false;
+    (void)kill(tree->program, SIGCONT);
+}

@@ -1,0 +1,34 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Job control (POSIX, System Interfaces, 2.4 and Shell Command Language, 2.11): the keeper is what a shell waits for. It
+ * stops when job control has stopped the program, and the program is continued when somebody continues the keeper. The
+ * relay never stops, because its deadlines, the lifeline and the tether have to stay watched.
+ *
+ * Promises that no continuation is lost, however close it follows the stop, and that a keeper which is stopped is
+ * continued when the relay dies (in a portable build: only when somebody continues it).
+ */
+#ifndef MUONTRAP_JOB_CONTROL_H
+#define MUONTRAP_JOB_CONTROL_H
+
+#include <stdbool.h>
+
+#include "base/failure.h"
+#include "containment/relay.h"
+
+/* In the keeper, with its end of the tether: has everything that the relay tells continue it. */
+bool job_control_prepare(int tether, struct failure *why);
+
+/* In the keeper: job control has stopped the program by that signal. Returns when the keeper has been continued. */
+void job_control_stop(int tether, int signal);
+
+/* In the relay: the program may have been stopped, or continued. */
+void job_control_follow_program(struct relay *relay);
+
+/* In the relay: the program is to be ended, or has ended, so that the keeper must not stay stopped. */
+void job_control_continue_keeper(struct relay *relay);
+
+/* In the relay: somebody has continued the keeper, and the program is meant. */
+void job_control_continue_program(struct relay *relay);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The tie between keeper and relay, a socket pair: what they tell each other over it, and that each end hangs up when
+ * the process at the other one dies, whatever has killed it.
+ */
+#ifndef MUONTRAP_TETHER_H
+#define MUONTRAP_TETHER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/failure.h"
+
+/* The relay's end. */
+struct tether {
+    int fd;
+    pid_t keeper;
+};
+
+enum tether_kind {
+    TETHER_PROGRAM,   /* to the keeper: the program's pid, all that it can go by where orphans are not adopted */
+    TETHER_STOPPED,   /* to the keeper: job control has stopped the program by that signal; stop likewise */
+    TETHER_CONTINUED, /* to the keeper: the program goes on; to the relay: somebody has continued the keeper */
+    TETHER_END_BY     /* to the keeper: end by that signal when the relay has ended */
+};
+
+struct tether_message {
+    enum tether_kind kind;
+    int value;
+};
+
+/* Makes both ends, closed by exec. */
+bool tether_open(int ends[2], struct failure *why);
+
+/* Tells the other side. That it has died meanwhile will be noticed otherwise. */
+void tether_tell(int fd, enum tether_kind kind, int value);
+
+/* Reads the next message of the other side. False when there is none. */
+bool tether_read(int fd, struct tether_message *message);
+
+#endif

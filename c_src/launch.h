@@ -1,0 +1,55 @@
+/* SPDX-FileCopyrightText: The MuonTrap contributors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * All that belongs to one launch of one program: what was asked for, the program, what descends from it, its output and
+ * its end. It starts as all zero, and nothing of it is kept anywhere else, so that a second launch would begin with a
+ * fresh one.
+ */
+#ifndef MUONTRAP_LAUNCH_H
+#define MUONTRAP_LAUNCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/failure.h"
+#include "base/signals.h"
+#include "cgroup/cgroup.h"
+#include "containment/sweep.h"
+#include "containment/tree.h"
+#include "options.h"
+#include "port/output.h"
+#include "port/protocol.h"
+#include "program/child.h"
+#include "program/identity.h"
+
+/* What has been granted to the program once it was told to end. All times are as of io_now_us(). */
+struct patience {
+    uint64_t until;          /* when its time to end is up */
+    uint64_t check_after_us; /* how long after the last check of its cgroup the next one comes */
+    uint64_t forked;         /* how often its cgroup had forked when the program was told to end */
+    bool forks_known;
+};
+
+struct launch {
+    struct options options;
+    struct identity identity;
+    struct signals_kept kept_signals;
+    bool lifeline;   /* without --port: the end of standard input means stop */
+    bool lifeline_ended; /* and it can't tell so, because it has no other end */
+    bool null_stdin; /* the program gets /dev/null as its standard input, not ours */
+    struct cgroup cgroup_state;
+    struct cgroup *cgroup; /* &cgroup_state; NULL when none was asked for */
+    struct child child;
+    struct tree tree;
+    struct sweeping sweeping;
+    bool tree_gone; /* no descendant is left, or none that we may kill */
+    struct patience patience;
+    struct output output;
+    struct ending ending;
+    bool never_ran;     /* the program could not be started, and this is the reason: */
+    struct failure why;
+    bool cancelled; /* which is that somebody wanted it to stop before */
+    unsigned keys;      /* of enum terminal_key: what has interrupted it from the terminal */
+};
+
+#endif

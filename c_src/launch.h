@@ -30,26 +30,28 @@ struct patience {
     bool forks_known;
 };
 
+/* What every launch touches comes first, and stands close together: each page of it that is touched is resident. */
 struct launch {
-    struct options options;
-    struct identity identity;
     struct signals_kept kept_signals;
-    bool lifeline;   /* without --port: the end of standard input means stop */
-    bool lifeline_ended; /* and it can't tell so, because it has no other end */
-    bool null_stdin; /* the program gets /dev/null as its standard input, not ours */
-    struct cgroup cgroup_state;
+    bool lifeline;         /* without --port: the end of standard input means stop */
+    bool lifeline_ended;   /* and it can't tell so, because it has no other end */
+    bool null_stdin;       /* the program gets /dev/null as its standard input, not ours */
+    bool never_ran;        /* the program could not be started; `why` says why */
+    bool cancelled;        /* which is that somebody wanted it to stop before */
+    bool tree_gone;        /* no descendant is left, or none that we may kill */
+    unsigned keys;         /* of enum terminal_key: what has interrupted it from the terminal */
     struct cgroup *cgroup; /* &cgroup_state; NULL when none was asked for */
     struct child child;
     struct tree tree;
     struct sweeping sweeping;
-    bool tree_gone; /* no descendant is left, or none that we may kill */
     struct patience patience;
-    struct output output;
     struct ending ending;
-    bool never_ran;     /* the program could not be started, and this is the reason: */
+    struct options options;
+    struct identity identity;
+    struct output output;
+    struct cgroup cgroup_state;
     struct failure why;
-    bool cancelled; /* which is that somebody wanted it to stop before */
-    unsigned keys;      /* of enum terminal_key: what has interrupted it from the terminal */
+    struct spared spared; /* the keeper's children from before */
 };
 
 #endif

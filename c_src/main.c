@@ -12,18 +12,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
+#include "base/platform.h"
+#include "base/signals.h"
 #include "cgroup/cgroup.h"
 #include "cgroup/check.h"
-#include "program/child.h"
-#include "program/identity.h"
-#include "base/io.h"
 #include "containment/keeper.h"
+#include "containment/relay.h"
 #include "launch.h"
 #include "options.h"
-#include "base/platform.h"
-#include "containment/relay.h"
 #include "port/report.h"
-#include "base/signals.h"
+#include "program/child.h"
+#include "program/identity.h"
 
 /* A descriptor that came closed would be given to the next file opened, and that would become the program's stdio. */
 static bool own_descriptors(struct failure *why)
@@ -85,7 +85,7 @@ static void choose_stdin(struct launch *launch)
     }
 }
 
-static int fail(const struct launch *launch, const struct failure *why)
+__attribute__((cold)) static int fail(const struct launch *launch, const struct failure *why)
 {
     struct failure ignored;
 
@@ -94,7 +94,7 @@ static int fail(const struct launch *launch, const struct failure *why)
     return child_exit_status_of(why);
 }
 
-static int print(const char *text)
+__attribute__((cold)) static int print(const char *text)
 {
     return io_write_all(STDOUT_FILENO, text, strlen(text)) ? 0 : EXIT_MUONTRAP_FAILED;
 }

@@ -171,7 +171,7 @@ static bool set_cd(const struct argument *arg)
 }
 
 /* POSIX, Base Definitions, 8.1: a name is not empty and has no = in it. */
-static bool set_setenv(const struct argument *arg)
+__attribute__((cold)) static bool set_setenv(const struct argument *arg)
 {
     struct options *options = arg->options;
 

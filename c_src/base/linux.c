@@ -28,7 +28,7 @@
 #endif
 
 /* Calls `visit` with each number that an open descriptor may have, from 3 up. */
-static void each_possible_descriptor(void (*visit)(int fd))
+__attribute__((cold)) static void each_possible_descriptor(void (*visit)(int fd))
 {
     struct rlimit limit = {.rlim_cur = 0};
 

@@ -227,7 +227,7 @@ void signals_hold_children(bool hold)
 
 /* POSIX, System Interfaces, 2.4.1: a SIGCONT, when it is generated, discards every stop signal that is pending. So a stop
  * signal that is held back and pending can still be called off, and no SIGCONT can come too early for it. */
-void signals_stop(int signal, int called_off)
+__attribute__((cold)) void signals_stop(int signal, int called_off)
 {
     struct pollfd news = {.fd = called_off, .events = POLLIN};
 
@@ -240,7 +240,7 @@ void signals_stop(int signal, int called_off)
     change_mask(SIG_UNBLOCK, signal);
 }
 
-_Noreturn void signals_end_by(int signal)
+__attribute__((cold)) _Noreturn void signals_end_by(int signal)
 {
     const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
 

@@ -180,8 +180,8 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
     struct keeper keeper = {.options = &launch->options, .cgroup = launch->cgroup, .tree = &launch->tree};
     int ends[2];
 
-    if (!tree_open(keeper.tree, why) || !tree_spare_children(keeper.tree, why) || !tether_open(ends, why) ||
-        !job_control_prepare(ends[0], why))
+    if (!tree_open(keeper.tree, why) || !tree_spare_children(keeper.tree, &launch->spared, why) ||
+        !tether_open(ends, why) || !job_control_prepare(ends[0], why))
         return false;
     keeper.signals = signals_open(&launch->kept_signals, why);
     if (keeper.signals < 0)

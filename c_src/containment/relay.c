@@ -34,7 +34,7 @@ void relay_post_fault(struct relay *relay)
 
 /* ---- Reporting ---- */
 
-static void report(struct relay *relay, const struct failure *why)
+__attribute__((cold)) static void report(struct relay *relay, const struct failure *why)
 {
     struct output *output = &relay->launch->output;
 
@@ -44,7 +44,7 @@ static void report(struct relay *relay, const struct failure *why)
         report_words("%s", why->words);
 }
 
-static enum state report_fault(struct relay *relay)
+__attribute__((cold)) static enum state report_fault(struct relay *relay)
 {
     report(relay, &relay->fault);
     return relay->state;
@@ -52,7 +52,7 @@ static enum state report_fault(struct relay *relay)
 
 /* ---- The sweep ---- */
 
-static void report_refused(struct relay *relay)
+__attribute__((cold)) static void report_refused(struct relay *relay)
 {
     struct failure why;
 
@@ -87,7 +87,7 @@ static enum state begin_sweep(struct relay *relay)
 /* ---- The launch ---- */
 
 /* There is no program, or shall be none, and this is why. */
-static enum state give_up_launch(struct relay *relay)
+__attribute__((cold)) static enum state give_up_launch(struct relay *relay)
 {
     struct launch *launch = relay->launch;
 
@@ -99,7 +99,7 @@ static enum state give_up_launch(struct relay *relay)
     return begin_sweep(relay);
 }
 
-static enum state cancel_launch(struct relay *relay)
+__attribute__((cold)) static enum state cancel_launch(struct relay *relay)
 {
     failed(&relay->launch->why, STAGE_SPAWN, ECANCELED, "told to stop before '%s' had been started",
            relay->launch->options.file);
@@ -107,7 +107,7 @@ static enum state cancel_launch(struct relay *relay)
     return give_up_launch(relay);
 }
 
-static enum state cancel_launch_for_fault(struct relay *relay)
+__attribute__((cold)) static enum state cancel_launch_for_fault(struct relay *relay)
 {
     relay->launch->why = relay->fault;
     return give_up_launch(relay);
@@ -176,7 +176,7 @@ static void check_later(struct relay *relay)
     patience->check_after_us *= 2;
 }
 
-static enum state lose_patience(struct relay *relay)
+__attribute__((cold)) static enum state lose_patience(struct relay *relay)
 {
     const struct patience *patience = &relay->launch->patience;
     uint64_t forked;
@@ -206,7 +206,7 @@ static enum state terminate(struct relay *relay)
     return STOPPING;
 }
 
-static enum state terminate_for_fault(struct relay *relay)
+__attribute__((cold)) static enum state terminate_for_fault(struct relay *relay)
 {
     report(relay, &relay->fault);
     return terminate(relay);
@@ -287,7 +287,7 @@ static enum state tell_end(struct relay *relay)
 #define CHECK_AGAIN_US 100000u
 
 /* The time for what may never end is up. What the owner has held up is not lost for that. */
-static enum state give_up_draining(struct relay *relay)
+__attribute__((cold)) static enum state give_up_draining(struct relay *relay)
 {
     const struct output *output = &relay->launch->output;
 

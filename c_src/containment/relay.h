@@ -63,10 +63,10 @@ struct relay {
     bool keeper_stopped; /* because the program is */
     int control;         /* standard input as frames or lifeline; -1 when it is neither or has ended */
     struct decoder decoder;
-    bool deaf;       /* a malformed frame has come: what follows has no meaning */
+    bool deaf;        /* a malformed frame has come: what follows has no meaning */
     bool signalled;   /* a signal has come that means stop, when all had been said */
     int ended_by_key; /* the signal of the terminal's key that has asked for a stop; 0: none has */
-    bool more_dead;  /* orphans are still to be reaped, though their signals have been taken */
+    bool more_dead;   /* orphans are still to be reaped, though their signals have been taken */
     struct failure fault;
 };
 

@@ -8,17 +8,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
 #include "base/platform.h"
 
-/* Not the list of spared children, which would be memory that most launches never touch. */
 bool tree_open(struct tree *tree, struct failure *why)
 {
-    memset(tree, 0, offsetof(struct tree, spared));
+    memset(tree, 0, sizeof *tree);
     if (!platform_adopt_orphans(why))
         return false;
     tree->children = platform_children_open(why);
@@ -28,44 +26,6 @@ bool tree_open(struct tree *tree, struct failure *why)
 void tree_close(struct tree *tree)
 {
     io_close(&tree->children);
-}
-
-static void spare(pid_t child, void *context)
-{
-    struct tree *tree = context;
-
-    if (tree->spared_count < SPARED_MOST)
-        tree->spared[tree->spared_count] = child;
-    tree->spared_count++;
-}
-
-bool tree_spare_children(struct tree *tree, struct failure *why)
-{
-    if (!platform_has_children)
-        return true;
-    if (!platform_pids(tree->children, spare, tree))
-        return failed(why, STAGE_SETUP, errno, "cannot read the list of children in /proc: %s", strerror(errno));
-    if (tree->spared_count > SPARED_MOST)
-        return failed(why, STAGE_SETUP, E2BIG,
-                      "this process has %u children already, and can tell only %u apart from those of the program: start "
-                      "muontrap without exec",
-                      tree->spared_count, SPARED_MOST);
-    return true;
-}
-
-static bool is_spared(const struct tree *tree, pid_t child)
-{
-    for (unsigned i = 0; i < tree->spared_count; i++)
-        if (tree->spared[i] == child)
-            return true;
-    return false;
-}
-
-void tree_forget_spared(struct tree *tree, pid_t child)
-{
-    for (unsigned i = 0; i < tree->spared_count; i++)
-        if (tree->spared[i] == child)
-            tree->spared[i] = tree->spared[--tree->spared_count];
 }
 
 /* The next child that is dead and not reaped: its pid, 0 when there is none, -1 when there are no children at all. */
@@ -80,6 +40,54 @@ static pid_t next_dead(void)
         if (errno != EINTR)
             return -1;
     }
+}
+
+static void spare(pid_t child, void *context)
+{
+    struct spared *spared = context;
+
+    if (spared->count < SPARED_MOST)
+        spared->children[spared->count] = child;
+    spared->count++;
+}
+
+bool tree_spare_children(struct tree *tree, struct spared *spared, struct failure *why)
+{
+    if (!platform_has_children || next_dead() < 0)
+        return true; /* there are none at all */
+    if (!platform_pids(tree->children, spare, spared))
+        return failed(why, STAGE_SETUP, errno, "cannot read the list of children in /proc: %s", strerror(errno));
+    if (spared->count > SPARED_MOST)
+        return failed(
+            why, STAGE_SETUP, E2BIG,
+            "this process has %u children already, and can tell only %u apart from those of the program: start "
+            "muontrap without exec",
+            spared->count, SPARED_MOST);
+    tree->spared = spared->count > 0 ? spared : NULL;
+    return true;
+}
+
+/* Its place among the spared children; their number when it is none of them. */
+static unsigned place_among_spared(const struct tree *tree, pid_t child)
+{
+    unsigned place = 0;
+
+    while (place < tree->spared->count && tree->spared->children[place] != child)
+        place++;
+    return place;
+}
+
+static bool is_spared(const struct tree *tree, pid_t child)
+{
+    return tree->spared && place_among_spared(tree, child) < tree->spared->count;
+}
+
+void tree_forget_spared(struct tree *tree, pid_t child)
+{
+    if (!is_spared(tree, child))
+        return;
+    tree->spared->children[place_among_spared(tree, child)] = tree->spared->children[tree->spared->count - 1];
+    tree->spared->count--;
 }
 
 /* Reaps a child that is dead. */
@@ -192,7 +200,7 @@ enum sweep tree_sweep(struct tree *tree)
         if (!reap_dead(tree) || (!platform_has_children && tree->program <= 0))
             return SWEEP_DONE;
         pass = kill_children(tree);
-        if (pass.seen == 0 && tree->spared_count > 0 && ++only_spared == 2)
+        if (pass.seen == 0 && tree->spared && ++only_spared == 2)
             return SWEEP_DONE;
         if (pass.killed > 0)
             return SWEEP_GOES_ON;

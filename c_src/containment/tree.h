@@ -15,24 +15,29 @@
 
 #define SPARED_MOST 1024u /* children that a process may have before it becomes the keeper */
 
+/* Children that are none of the program's, and are left alone. */
+struct spared {
+    unsigned count;
+    pid_t children[SPARED_MOST];
+};
+
 struct tree {
     int children;  /* the list of children */
     pid_t program; /* the child whose end is reported; 0 without one */
     bool program_ended;
-    int program_status;   /* as of waitpid(2), once it has been reaped */
-    bool program_stopped; /* by job control, and not yet continued */
-    int stop_signal;      /* by which it was */
-    uint32_t killed;      /* descendants other than the program that the sweep has killed */
-    pid_t refused;        /* a child that we are not permitted to kill; 0 without one */
-    unsigned spared_count; /* children that are none of the program's, and are left alone: */
-    pid_t spared[SPARED_MOST];
+    int program_status;    /* as of waitpid(2), once it has been reaped */
+    bool program_stopped;  /* by job control, and not yet continued */
+    int stop_signal;       /* by which it was */
+    uint32_t killed;       /* descendants other than the program that the sweep has killed */
+    pid_t refused;         /* a child that we are not permitted to kill; 0 without one */
+    struct spared *spared; /* NULL: there are none */
 };
 
 /* Makes this process the one that orphaned descendants fall to. */
 bool tree_open(struct tree *tree, struct failure *why);
 
 /* Has the children that there are now spared by every sweep. */
-bool tree_spare_children(struct tree *tree, struct failure *why);
+bool tree_spare_children(struct tree *tree, struct spared *spared, struct failure *why);
 
 /* The child has been reaped, so that its pid may become another's. */
 void tree_forget_spared(struct tree *tree, pid_t child);

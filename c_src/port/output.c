@@ -120,7 +120,7 @@ static bool is_empty(int fd)
 
 /* The program has read its own output back (through /proc/self/fd/1), so the frame has less than its header says. It is
  * filled up with zeros, for what follows to be frames. */
-static void break_promise(struct output *output)
+__attribute__((cold)) static void break_promise(struct output *output)
 {
     size_t most = output->moving < DATA_ROOM ? output->moving : DATA_ROOM;
 
@@ -132,7 +132,7 @@ static void break_promise(struct output *output)
 }
 
 /* The rest of a frame whose header has promised it, without splice(2): nobody else reads that pipe, so it is there. */
-static void copy_promised(struct output *output)
+__attribute__((cold)) static void copy_promised(struct output *output)
 {
     size_t most = output->moving < DATA_ROOM ? output->moving : DATA_ROOM;
     ssize_t size = read(output->moving_from, output->bytes, most);

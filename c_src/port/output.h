@@ -33,8 +33,8 @@ struct output {
     bool discard;        /* data is thrown away, and needs no window */
     bool unacknowledged; /* no acknowledgement can come any more: the window doesn't count */
     bool no_splice;
-    bool shortened;      /* a frame had less than its header had announced, and was filled up */
-    int moving_from;     /* the pipe of which `moving` bytes are to follow the header that was sent */
+    bool shortened;  /* a frame had less than its header had announced, and was filled up */
+    int moving_from; /* the pipe of which `moving` bytes are to follow the header that was sent */
     size_t moving;
     size_t at; /* what of bytes[] is to be sent */
     size_t end;

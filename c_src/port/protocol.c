@@ -75,7 +75,7 @@ size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *e
     return finish(frame, TAG_EXITED, at);
 }
 
-size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure)
+__attribute__((cold)) size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure)
 {
     const char *name = errno_name(failure->error);
     uint8_t *at = frame + FRAME_HEADER;

@@ -99,7 +99,7 @@ static bool same_name(const char *a, const char *b)
 }
 
 /* Whether one of the --setenv from that on has the same name. */
-static bool is_set(const struct options *options, unsigned from, const char *variable)
+__attribute__((cold)) static bool is_set(const struct options *options, unsigned from, const char *variable)
 {
     for (unsigned i = from; i < options->setenv_count; i++)
         if (same_name(options->setenv[i], variable))
@@ -273,7 +273,8 @@ static bool exec_failed(const struct options *options, int error, struct failure
     }
 }
 
-static bool explain(const struct launch *launch, const struct message *message, struct failure *why)
+__attribute__((cold)) static bool explain(const struct launch *launch, const struct message *message,
+                                          struct failure *why)
 {
     const struct options *options = &launch->options;
     const struct identity *identity = &launch->identity;
@@ -302,14 +303,13 @@ static bool explain(const struct launch *launch, const struct message *message, 
     }
 }
 
-/* Ours, but for what --setenv says, the last of each name. */
-static bool make_environment(struct child *child, const struct options *options, struct failure *why)
+/* Ours, but for what --setenv says, which is something; of each name the last counts. */
+__attribute__((cold)) static bool make_environment(struct child *child, const struct options *options,
+                                                   struct failure *why)
 {
     size_t count = options->setenv_count + 1;
     void *memory;
 
-    if (options->setenv_count == 0)
-        return true;
     for (char **variable = environ; *variable; variable++)
         count++;
     memory = mmap(NULL, count * sizeof *environ, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -362,7 +362,8 @@ bool child_start(struct launch *launch, struct failure *why)
 
     *child = (struct child){.verdict_fd = -1, .born_inside = true};
     if (stdio_open(&child->stdio, launch, why) &&
-        make_environment(child, &launch->options, why) && make_process(launch, why))
+        (launch->options.setenv_count == 0 || make_environment(child, &launch->options, why)) &&
+        make_process(launch, why))
         return true;
     child_started(child);
     return false;
@@ -379,7 +380,7 @@ void child_started(struct child *child)
 
 /* The process has ended before it could say that it lives. Some kernels kill one at once that is born in a cgroup
  * (cgroup.h), and then a second one, which enters the cgroup by itself, may do better. */
-static enum verdict died(struct launch *launch, struct failure *why)
+__attribute__((cold)) static enum verdict died(struct launch *launch, struct failure *why)
 {
     struct child *child = &launch->child;
 

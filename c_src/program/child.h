@@ -45,7 +45,7 @@ bool child_start(struct launch *launch, struct failure *why);
 
 enum verdict {
     VERDICT_PENDING,
-    VERDICT_RUNS,  /* the program runs */
+    VERDICT_RUNS, /* the program runs */
     VERDICT_FAILED /* it does not; the failure says why, and what is left of the process is a zombie, or about to be one */
 };
 

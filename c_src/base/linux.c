@@ -224,6 +224,15 @@ void platform_default_signal(int signal)
     (void)syscall(SYS_rt_sigaction, signal, action, NULL, (size_t)(_NSIG / 8));
 }
 
+/* In the kernel's own form, which has more in it than sigaction(3) shows (SA_RESTORER), and fits into that buffer. */
+void platform_share_handler(int signal, int other)
+{
+    unsigned long action[8];
+
+    if (syscall(SYS_rt_sigaction, other, NULL, action, (size_t)(_NSIG / 8)) == 0)
+        (void)syscall(SYS_rt_sigaction, signal, action, NULL, (size_t)(_NSIG / 8));
+}
+
 /* sigaction(2): SI_KERNEL is what the terminal's line discipline sends with. */
 bool platform_signal_from_terminal(const siginfo_t *info)
 {

@@ -56,6 +56,9 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size);
 /* Gives the signal its default disposition, whichever it is. */
 void platform_default_signal(int signal);
 
+/* Gives the signal the handler of another one, also where the C library keeps that signal to itself. */
+void platform_share_handler(int signal, int other);
+
 /* Whether the terminal's driver has sent the signal that a handler was told of; whether a process has. */
 bool platform_signal_from_terminal(const siginfo_t *info);
 bool platform_signal_from_process(const siginfo_t *info);

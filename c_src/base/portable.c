@@ -120,6 +120,14 @@ void platform_default_signal(int signal)
     (void)sigaction(signal, &action, NULL);
 }
 
+void platform_share_handler(int signal, int other)
+{
+    struct sigaction action;
+
+    if (sigaction(other, NULL, &action) == 0)
+        (void)sigaction(signal, &action, NULL);
+}
+
 /* POSIX, <signal.h>: SI_USER is kill(2)'s code. What else there is comes from the system. */
 bool platform_signal_from_terminal(const siginfo_t *info)
 {

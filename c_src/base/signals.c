@@ -100,7 +100,7 @@ static void on_signal(int signal, siginfo_t *info, void *context)
     errno = error;
 }
 
-/* Whether a handler of ours is to take it. The C library keeps some numbers to itself, and refuses them. */
+/* Whether a handler of ours is to take it. */
 static bool is_handled(int signal)
 {
     return signal != SIGKILL && signal != SIGSTOP && signal != SIGURG && signal != SIGWINCH &&
@@ -167,8 +167,8 @@ int signals_open(const struct signals_kept *kept, struct failure *why)
     action.sa_sigaction = on_signal;
     action.sa_flags = SA_SIGINFO;
     for (int signal = 1; signal <= SIGRTMAX; signal++)
-        if (is_handled(signal) && !is_kept(kept, signal))
-            (void)sigaction(signal, &action, NULL);
+        if (is_handled(signal) && !is_kept(kept, signal) && sigaction(signal, &action, NULL) < 0)
+            platform_share_handler(signal, SIGCHLD);
     return notes.pipe[0];
 }
 

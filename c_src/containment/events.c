@@ -106,27 +106,11 @@ static void read_tether(struct relay *relay, short events)
 
     while (tether_read(relay->tether, &message))
         if (message.kind == TETHER_CONTINUED)
-            job_control_continue_program(relay);
+            job_control_continue_program(relay, message.value);
     if ((events & (POLLHUP | POLLERR)) != 0) {
         relay->tether = -1;
         relay_post(relay, STOP_ASKED);
     }
-}
-
-/* Whether the terminal's keys reach the program, too: they do as long as it is in our process group. */
-static bool program_gets_keys(const struct relay *relay)
-{
-    pid_t program = relay->launch->tree.program;
-
-    return relay->state != LAUNCHING && program > 0 && getpgid(program) == getpgrp();
-}
-
-static void stop_by_signal(struct relay *relay, const struct signals *signals)
-{
-    if (!signals->stop)
-        relay->ended_by_key = (signals->keys & TERMINAL_INTERRUPT) != 0 ? SIGINT : SIGQUIT;
-    relay->signalled = relay->state == REPORTED;
-    relay_post(relay, STOP_ASKED);
 }
 
 static void read_signals(struct relay *relay)
@@ -137,8 +121,10 @@ static void read_signals(struct relay *relay)
     relay->launch->keys |= signals.keys;
     if (signals.child)
         relay_post(relay, CHILDREN_CHANGED);
-    if (signals.stop || (signals.keys != 0 && !program_gets_keys(relay)))
-        stop_by_signal(relay, &signals);
+    if (signals.stop)
+        relay_post(relay, SIGNALLED);
+    if (signals.keys != 0)
+        relay_post(relay, KEY_PRESSED);
     for (unsigned i = 0; i < signals.passed_count && program > 0; i++)
         (void)kill(program, signals.passed[i]);
 }

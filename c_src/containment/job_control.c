@@ -24,15 +24,12 @@ void job_control_stop(int tether, int signal)
     signals_stop(signal, tether);
 }
 
-/* SIGSTOP can't be held back until it is known whether the program still is stopped. Sent from here, it comes before the
- * SIGCONT that the next message brings, since both have the same sender. */
+/* SIGSTOP can't be held back until it is known whether the program still is stopped, so SIGTSTP takes its place. */
 static void stop_keeper(struct relay *relay, int signal)
 {
-    if (signal == SIGSTOP)
-        (void)kill(relay->keeper, SIGSTOP);
-    else
-        tether_tell(relay->tether, TETHER_STOPPED, signal);
     relay->keeper_stopped = true;
+    relay->keeper_stops++;
+    tether_tell(relay->tether, TETHER_STOPPED, signal == SIGSTOP ? SIGTSTP : signal);
 }
 
 /* With a lifeline a plain SIGSTOP is the program's own affair: nobody may be there who would continue us. */
@@ -59,10 +56,12 @@ void job_control_continue_keeper(struct relay *relay)
         (void)kill(relay->keeper, SIGCONT);
 }
 
-void job_control_continue_program(struct relay *relay)
+void job_control_continue_program(struct relay *relay, int stops)
 {
     struct tree *tree = &relay->launch->tree;
 
+    if (stops != relay->keeper_stops)
+        return;
     relay->keeper_stopped = false;
     if (!tree->program_stopped || tree->program <= 0)
         return;

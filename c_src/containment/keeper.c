@@ -28,6 +28,7 @@ struct keeper {
     bool tether_hung_up;
     int signals;
     pid_t program; /* once it has been told */
+    int stops;     /* how often it has been told to stop */
     int end_by;    /* the signal to end by when the relay has ended; 0: none */
 };
 
@@ -102,6 +103,7 @@ static void read_tether(struct keeper *keeper)
             keeper->program = message.value;
             break;
         case TETHER_STOPPED:
+            keeper->stops++;
             job_control_stop(keeper->tether, message.value);
             break;
         case TETHER_END_BY:
@@ -145,7 +147,7 @@ static void pass_on(const struct keeper *keeper, const struct signals *signals)
     for (unsigned i = 0; i < signals->passed_count; i++)
         (void)kill(keeper->relay, signals->passed[i]);
     if (signals->continued)
-        tether_tell(keeper->tether, TETHER_CONTINUED, 0);
+        tether_tell(keeper->tether, TETHER_CONTINUED, keeper->stops);
     if (signals->stop)
         pass_on_stop(keeper);
 }

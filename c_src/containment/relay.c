@@ -206,6 +206,32 @@ static enum state terminate(struct relay *relay)
     return STOPPING;
 }
 
+static void note_key(struct relay *relay)
+{
+    relay->stopped_by_key = (relay->launch->keys & TERMINAL_INTERRUPT) != 0 ? SIGINT : SIGQUIT;
+}
+
+__attribute__((cold)) static enum state cancel_launch_for_key(struct relay *relay)
+{
+    note_key(relay);
+    return cancel_launch(relay);
+}
+
+/* The terminal's keys reach a program that is in our process group, and what they mean is its to decide. */
+__attribute__((cold)) static enum state heed_key(struct relay *relay)
+{
+    if (getpgid(relay->launch->tree.program) == getpgrp())
+        return relay->state;
+    note_key(relay);
+    return terminate(relay);
+}
+
+__attribute__((cold)) static enum state note_signal(struct relay *relay)
+{
+    relay->signalled = true;
+    return relay->state;
+}
+
 __attribute__((cold)) static enum state terminate_for_fault(struct relay *relay)
 {
     report(relay, &relay->fault);
@@ -309,11 +335,15 @@ static action *const table[STATES][EVENTS] = {
     [LAUNCHING] = {
         [VERDICT]          = read_verdict,
         [STOP_ASKED]       = cancel_launch,
+        [SIGNALLED]        = cancel_launch,
+        [KEY_PRESSED]      = cancel_launch_for_key,
         [FAULT]            = cancel_launch_for_fault,
         [CHILDREN_CHANGED] = reap,
     },
     [RUNNING] = {
         [STOP_ASKED]       = terminate,
+        [SIGNALLED]        = terminate,
+        [KEY_PRESSED]      = heed_key,
         [FAULT]            = terminate_for_fault,
         [CHILDREN_CHANGED] = reap,
         [PROGRAM_ENDED]    = begin_sweep,
@@ -336,6 +366,7 @@ static action *const table[STATES][EVENTS] = {
         [DRAINED]          = tell_end,
     },
     [REPORTED] = {
+        [SIGNALLED]        = note_signal,
         [LET_GO]           = leave,
     },
 };
@@ -435,7 +466,7 @@ static int key_that_ended(const struct launch *launch)
  * runs a script knows that the user has interrupted it. */
 static void choose_end(const struct relay *relay)
 {
-    int signal = relay->ended_by_key != 0 ? relay->ended_by_key : key_that_ended(relay->launch);
+    int signal = relay->stopped_by_key != 0 ? relay->stopped_by_key : key_that_ended(relay->launch);
 
     if (signal != 0 && !relay->launch->options.port)
         tether_tell(relay->tether, TETHER_END_BY, signal);

@@ -41,7 +41,9 @@ enum state {
 /* In the order in which they are dealt with when several have been posted. */
 enum event {
     VERDICT,          /* the new process has told something of itself */
-    STOP_ASKED,       /* by the owner, a signal, the end of the lifeline or the keeper's death */
+    STOP_ASKED,       /* by the owner, the end of the lifeline or the keeper's death */
+    SIGNALLED,        /* the same by a signal */
+    KEY_PRESSED,      /* one of the terminal's keys that interrupt */
     FAULT,            /* something went wrong that `fault` says, and the program has to be stopped because of it */
     CHILDREN_CHANGED, /* a child has ended, stopped or been continued, or the cgroup has become empty */
     PROGRAM_ENDED,    /* the program is a zombie */
@@ -61,12 +63,13 @@ struct relay {
     int tether;        /* -1 once it has hung up */
     pid_t keeper;
     bool keeper_stopped; /* because the program is */
+    int keeper_stops;    /* how often it has been told to stop */
     int control;         /* standard input as frames or lifeline; -1 when it is neither or has ended */
     struct decoder decoder;
-    bool deaf;        /* a malformed frame has come: what follows has no meaning */
-    bool signalled;   /* a signal has come that means stop, when all had been said */
-    int ended_by_key; /* the signal of the terminal's key that has asked for a stop; 0: none has */
-    bool more_dead;   /* orphans are still to be reaped, though their signals have been taken */
+    bool deaf;          /* a malformed frame has come: what follows has no meaning */
+    bool signalled;     /* a signal has come that means stop, when all had been said */
+    int stopped_by_key; /* the signal of the terminal's key that the program is stopped for; 0: it isn't */
+    bool more_dead;     /* orphans are still to be reaped, though their signals have been taken */
     struct failure fault;
 };
 

@@ -21,7 +21,8 @@ struct tether {
 enum tether_kind {
     TETHER_PROGRAM,   /* to the keeper: the program's pid, all that it can go by where orphans are not adopted */
     TETHER_STOPPED,   /* to the keeper: job control has stopped the program by that signal; stop likewise */
-    TETHER_CONTINUED, /* to the keeper: the program goes on; to the relay: somebody has continued the keeper */
+    TETHER_CONTINUED, /* to the keeper: the program goes on; to the relay: somebody has continued the keeper, which had
+                       * been told to stop so many times by then */
     TETHER_END_BY     /* to the keeper: end by that signal when the relay has ended */
 };
 

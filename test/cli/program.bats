@@ -6,11 +6,32 @@
 
 load helper
 
-@test "the program has the descriptors 0, 1 and 2 and no other, whatever the caller has open" {
-    run -0 bash -c 'exec 3</dev/null 4</dev/null 5</dev/null 6</dev/null 7</dev/null 8</dev/null 9</dev/null 200</dev/null
+@test "from a shell the program has the descriptors that the caller has left open, and no other" {
+    run -0 bash -c 'for fd in {3..300}; do exec {fd}<&-; done
+        exec 3</dev/null 9</dev/null 200</dev/null
         exec "$MUONTRAP" perl -e "print join q( ), grep { -e qq(/proc/self/fd/\$_) } 0..300"'
     # perl opens nothing of its own here
+    output_is "0 1 2 3 9 200"
+}
+
+@test "in a port the program has the descriptors 0, 1 and 2 and no other" {
+    run -0 bash -c 'exec 3</dev/null 9</dev/null 200</dev/null
+        "$MUONTRAP" --port --stderr inherit perl -e "print STDERR join q( ), grep { -e qq(/proc/self/fd/\$_) } 0..300" \
+            2>&1 >/dev/null < <(exec sleep 2)'
     output_is "0 1 2"
+}
+
+@test "the program reads what a process substitution writes" {
+    run -0 bash -c '"$MUONTRAP" -- cat <(echo hi)'
+    output_is hi
+}
+
+@test "the program takes part in make's job server" {
+    printf 'all:\n\t+@"$$MUONTRAP" -- $(MAKE) --no-print-directory -f inner\n' >"$dir/outer"
+    printf 'all: a b\na b:\n\t@echo $@\n' >"$dir/inner"
+    run -0 make --no-print-directory -j2 -C "$dir" -f outer
+    [[ $output != *jobserver* ]]
+    output_has a b
 }
 
 @test "the helper itself keeps none of the caller's descriptors" {
@@ -152,4 +173,124 @@ without_internal() { output=${output//SigIgn:$'\t'0000000180000/SigIgn:$'\t'0000
 @test "muontrap can run muontrap" {
     run -7 muontrap "$MUONTRAP" "$MUONTRAP" sh -c 'exit 7'
     run -143 muontrap "$MUONTRAP" sh -c 'kill -TERM $$'
+}
+
+# ---- Signals that are passed on ----
+
+@test "a signal that would end a process is passed on to the program, which decides" {
+    start bash -c 'trap "echo got \$signal" USR1; for signal in USR1 USR2 ALRM VTALRM PROF IO XCPU RTMIN RTMAX ABRT SEGV PIPE
+        do trap "echo got $signal" "$signal"; done; echo ready; while :; do sleep 1000 & wait $!; kill $!; done' </dev/null
+    await ready
+    for signal in USR1 USR2 ALRM VTALRM PROF IO XCPU RTMIN RTMAX ABRT SEGV PIPE; do
+        kill -s "$signal" "$keeper"
+        await "got $signal"
+    done
+    kill -s USR1 "$(relay_of "$keeper")"
+    await "got USR1"
+    kill "$keeper"
+    everything_is_gone
+    ends_with 143
+}
+
+@test "a program that such a signal ends gives 128 and its number, and nothing survives" {
+    start sh -c 'sleep 100 & echo ready; exec sleep 100' </dev/null
+    await ready
+    kill -s USR2 "$keeper"
+    everything_is_gone
+    ends_with $((128 + $(kill -l USR2)))
+}
+
+@test "SIGCONT continues a program that was stopped behind the helper's back" {
+    lifeline
+    start sh -c 'echo ready; kill -STOP $$; echo on; exec sleep 100' <&7
+    exec 7<&-
+    await ready
+    program=$(children_of "$(relay_of "$keeper")")
+    until grep -q '^State:.T' "/proc/${program% }/status"; do :; done
+    kill -CONT "$keeper"
+    await on
+    exec 8>&-
+    everything_is_gone
+}
+
+# ---- Children that are none of the program's ----
+
+@test "children from before exec are left alone, while the program runs and at its end" {
+    linux_only
+    start_as sh -c 'sleep 50 & echo $!; exec "$MUONTRAP" -- echo done' </dev/null
+    await
+    before=$line
+    await done
+    ends_with 0
+    kill -0 "$before"
+    kill "$before"
+    everything_is_gone
+}
+
+@test "children from before exec are left alone even when kill -9 of the relay ends the program" {
+    linux_only
+    start_as sh -c 'sleep 50 & echo $!; exec "$MUONTRAP" -- sh -c "setsid sleep 50 & echo \$!; exec sleep 50"' </dev/null
+    await
+    before=$line
+    await
+    relay=
+    for pid in $(children_of "$keeper"); do [ "$pid" = "$before" ] || relay=$pid; done
+    kill -9 "$relay"
+    ends_with 125
+    kill -0 "$before"
+    [ ! -d "/proc/$line" ] || grep -q '^State:.Z' "/proc/$line/status"
+    kill "$before"
+    everything_is_gone
+}
+
+@test "a child from before exec that ends meanwhile is reaped" {
+    linux_only
+    start_as sh -c 'sh -c "read x <$0" & echo $!; exec "$MUONTRAP" -- sh -c "echo ready; exec sleep 50"' "$(mkfifo "$dir/go"; echo "$dir/go")" </dev/null
+    await
+    before=$line
+    await ready
+    echo go >"$dir/go"
+    gone "$before"
+    kill "$keeper"
+    everything_is_gone
+}
+
+in_a_pid_namespace=(unshare --pid --fork --mount-proc --kill-child --)
+
+@test "as the first process of a container it passes signals on, and its end is the program's" {
+    linux_only
+    root_only
+    mkfifo "$dir/ready"
+    env --default-signal "${in_a_pid_namespace[@]}" "$MUONTRAP" -- sh -c "trap 'exit 7' USR1; echo \$PPID >$dir/ready; while :; do sleep 0.1; done" </dev/null 3>&- &
+    outer=$!
+    [ "$(timeout "$PATIENCE" cat "$dir/ready")" = 2 ]
+    first=$(children_of "$outer")
+    kill -USR1 "${first% }"
+    status=0
+    wait "$outer" || status=$?
+    [ "$status" = 7 ]
+}
+
+@test "as the first process of a container it reaps the orphans that others leave" {
+    linux_only
+    root_only
+    mkfifo "$dir/ready" "$dir/orphan"
+    env --default-signal "${in_a_pid_namespace[@]}" "$MUONTRAP" -- sh -c "echo ready >$dir/ready; exec sleep 50" </dev/null 3>&- &
+    outer=$!
+    [ "$(timeout "$PATIENCE" cat "$dir/ready")" = ready ]
+    first=$(children_of "$outer")
+    first=${first% }
+    # the shell that was entered from outside ends, and leaves its child to the first process
+    nsenter --target "$first" --pid --mount sh -c "(read x <$dir/orphan) & exit 0" 3>&-
+    orphan=
+    for pid in $(children_of "$first"); do
+        ! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q 'read x' || orphan=$pid
+    done
+    [ -n "$orphan" ]
+    echo go >"$dir/orphan"
+    gone "$orphan"
+    kill "$first"
+    status=0
+    wait "$outer" || status=$?
+    [ "$status" = 143 ]
 }

@@ -93,17 +93,43 @@ muontrap_without_output() { muontrap "$@" >&-; }
     ends_with 143
 }
 
-@test "what is written into the lifeline is ignored" {
+@test "what is written into the lifeline is left there for who comes after" {
     lifeline
     start sh -c 'echo ready; exec sleep 100' <&7
-    exec 7<&-
     await ready
-    # more than a pipe holds, so that it must have been read
-    head -c 300000 /dev/zero >&8
-    [ -d "/proc/$keeper" ]
+    echo later >&8
     exec 8>&-
     everything_is_gone
     ends_with 143
+    read -r -u 7 line
+    [ "$line" = later ]
+    exec 7<&-
+}
+
+@test "a script on standard input is not eaten" {
+    run -0 bash -c 'printf "\"\$MUONTRAP\" -- echo one\necho two\n" | bash'
+    output_is $'one\ntwo'
+}
+
+@test "a pipe that has ended before the start is no lifeline, and the program gets /dev/null" {
+    run -0 bash -c ': | (until read -r -t 0.01 x || [ $? = 1 ]; do :; done
+        exec timeout 60 "$MUONTRAP" sh -c "readlink /proc/self/fd/0; cat; sleep 0.3; echo on")'
+    output_is $'/dev/null\non'
+}
+
+@test "a socket that has ended before the start is no lifeline" {
+    run -0 timeout 60 perl -MSocket -e '
+        socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, 0) or die;
+        close $ours;
+        open STDIN, "<&", $theirs or die;
+        exec $ENV{MUONTRAP}, "sh", "-c", "sleep 0.3; echo on";'
+    output_is on
+}
+
+@test "with --stdin lifeline a pipe that has ended before the start stops the program" {
+    run -143 bash -c ': | (until read -r -t 0.01 x || [ $? = 1 ]; do :; done
+        exec timeout 60 "$MUONTRAP" --stdin lifeline sleep 100)'
+    output_is ""
 }
 
 @test "the end of a socket stops the program" {

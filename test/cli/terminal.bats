@@ -23,14 +23,17 @@ scene() {
 # What was hung up dies after the scene has ended: keeper, relay, program and all.
 then_nothing_survives() { survivors_end; }
 
-@test "Ctrl-C stops the program, with status 130" { scene ctrl-c; nothing_survives; }
+@test "Ctrl-C ends muontrap by the signal that it ends the program by" { scene ctrl-c; nothing_survives; }
 @test "Ctrl-C in an interactive shell stops the job, with status 130" { scene ctrl-c-of-a-job; nothing_survives; }
-@test "Ctrl-\\ stops the program, with status 131" { scene ctrl-backslash; nothing_survives; }
+@test "Ctrl-\\ ends muontrap by the signal that it ends the program by" { scene ctrl-backslash; nothing_survives; }
 @test "Ctrl-C does not spare a child that ignores it" {
     linux_only
     scene ctrl-c-kills-children
     nothing_survives
 }
+@test "Ctrl-C ends a script that runs muontrap in a loop" { scene ctrl-c-ends-a-script; nothing_survives; }
+@test "Ctrl-C stops a program that is in a session of its own" { scene ctrl-c-of-a-session-of-its-own; nothing_survives; }
+@test "a program that leaves with status 130 after Ctrl-C gives that status" { scene a-status-of-130; nothing_survives; }
 @test "a program that handles Ctrl-C itself goes on" { scene ctrl-c-handled; nothing_survives; }
 @test "a program that ignores Ctrl-C goes on" { scene ctrl-c-ignored; nothing_survives; }
 @test "a program reads from the terminal" { scene interactive; nothing_survives; }
@@ -46,6 +49,11 @@ then_nothing_survives() { survivors_end; }
     [ -n "${PORTABLE:-}" ] || nothing_survives
 }
 @test "after Ctrl-Z, kill -9 %1 ends the job" { scene ctrl-z-kill-9; survivors_end; }
+@test "after Ctrl-Z, kill -9 of the relay ends the job and what has left it, although nobody continues it" {
+    linux_only
+    scene kill-of-the-relay-of-a-stopped-job
+    survivors_end
+}
 @test "a background job is ended by kill %1" { scene background; }
 @test "a background job that reads from the terminal is stopped until fg" { scene background-reader-stops; }
 @test "a terminal that hangs up ends everything" { scene hang-up; survivors_end; }

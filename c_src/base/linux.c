@@ -247,9 +247,7 @@ bool platform_signal_from_process(const siginfo_t *info)
 
 /* fcntl(2), F_SETSIG: with O_ASYNC the signal that is sent for I/O can be any. SIGCONT continues a stopped process even
  * if a handler takes it or it is ignored (signal(7)). */
-const bool platform_has_wake_up = true;
-
-bool platform_wake_up_by(int fd)
+bool platform_continue_at_end(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
 

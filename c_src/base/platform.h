@@ -63,10 +63,9 @@ void platform_share_handler(int signal, int other);
 bool platform_signal_from_terminal(const siginfo_t *info);
 bool platform_signal_from_process(const siginfo_t *info);
 
-/* Has the kernel send SIGCONT to this process whenever something arrives on that descriptor, a socket, or it hangs up:
- * then it is continued, should it be stopped. Where `platform_has_wake_up` is false, it does nothing. */
-extern const bool platform_has_wake_up;
-bool platform_wake_up_by(int fd);
+/* Has the kernel continue this process, should it be stopped, when the last writer of that pipe has closed it or died.
+ * Where the system can't, it does nothing. */
+bool platform_continue_at_end(int fd);
 
 /* The event by which poll(2) tells that the writing half of a socket's other end was shut; 0 where it tells that only
  * as something to read. */

@@ -139,9 +139,7 @@ bool platform_signal_from_process(const siginfo_t *info)
     return !platform_signal_from_terminal(info);
 }
 
-const bool platform_has_wake_up = false;
-
-bool platform_wake_up_by(int fd)
+bool platform_continue_at_end(int fd)
 {
     (void)fd;
     return true;

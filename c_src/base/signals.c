@@ -65,7 +65,7 @@ static bool note(int signal, const siginfo_t *info, unsigned char *passed)
         was_noted = notes.child != 0;
         notes.child = 1;
         return !was_noted;
-    case SIGCONT: /* The kernel's own tell that the tether can be read, which poll(2) will tell as well. */
+    case SIGCONT: /* One of the kernel's own tells that the relay has died, as its SIGCHLD does. */
         notes.continued = notes.continued || platform_signal_from_process(info);
         return notes.continued != 0;
     case SIGINT:

@@ -8,15 +8,16 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "base/platform.h"
 #include "containment/tether.h"
 #include "launch.h"
 
-bool job_control_prepare(int tether, struct failure *why)
+bool job_control_open(int ends[2], struct failure *why)
 {
-    if (platform_wake_up_by(tether))
+    if (io_pipe(ends) && platform_continue_at_end(ends[0]))
         return true;
-    return failed(why, STAGE_SETUP, errno, "cannot have the kernel tell of messages by a signal: %s", strerror(errno));
+    return failed(why, STAGE_SETUP, errno, "cannot make a pipe for job control: %s (raise ulimit -n)", strerror(errno));
 }
 
 void job_control_stop(int tether, int signal)
@@ -52,8 +53,7 @@ void job_control_continue_keeper(struct relay *relay)
     if (relay->tether < 0)
         return;
     tether_tell(relay->tether, TETHER_CONTINUED, 0);
-    if (!platform_has_wake_up)
-        (void)kill(relay->keeper, SIGCONT);
+    (void)kill(relay->keeper, SIGCONT); /* after the message, which calls off a stop that has not come yet */
 }
 
 void job_control_continue_program(struct relay *relay, int stops)

@@ -16,8 +16,9 @@
 #include "base/failure.h"
 #include "containment/relay.h"
 
-/* In the keeper, with its end of the tether: has everything that the relay tells continue it. */
-bool job_control_prepare(int tether, struct failure *why);
+/* Before the relay is forked: makes the pipe whose end continues the keeper. The relay has to keep the writing end until
+ * it dies, and to close the other one; the keeper the other way round. */
+bool job_control_open(int ends[2], struct failure *why);
 
 /* In the keeper: job control has stopped the program by that signal. Returns when the keeper has been continued. */
 void job_control_stop(int tether, int signal);

@@ -181,9 +181,10 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
 {
     struct keeper keeper = {.options = &launch->options, .cgroup = launch->cgroup, .tree = &launch->tree};
     int ends[2];
+    int relay_ends[2] = {-1, -1}; /* of the pipe that ends with the relay; in a port there is no job control */
 
     if (!tree_open(keeper.tree, why) || !tree_spare_children(keeper.tree, &launch->spared, why) ||
-        !tether_open(ends, why) || !job_control_prepare(ends[0], why))
+        !tether_open(ends, why) || (!launch->options.port && !job_control_open(relay_ends, why)))
         return false;
     keeper.signals = signals_open(&launch->kept_signals, why);
     if (keeper.signals < 0)
@@ -194,12 +195,14 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
                       strerror(errno));
     if (keeper.relay == 0) {
         (void)close(ends[0]);
+        io_close(&relay_ends[0]);
         tree_close(keeper.tree);
         tether->fd = ends[1];
         tether->keeper = getppid();
         return true;
     }
     (void)close(ends[1]);
+    io_close(&relay_ends[1]);
     platform_close_inherited();
     keeper.tether = ends[0];
     signals_unblock();

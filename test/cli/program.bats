@@ -294,3 +294,43 @@ in_a_pid_namespace=(unshare --pid --fork --mount-proc --kill-child --)
     wait "$outer" || status=$?
     [ "$status" = 143 ]
 }
+
+# ---- Job control ----
+
+@test "a continuation that overtakes the stop is not lost" {
+    linux_only strace
+    run -143 timeout 60 perl -e '
+        pipe(my $out, my $in) or die;
+        defined(my $keeper = fork) or die;
+        if (!$keeper) {
+            setpgrp(0, 0); # or the group would be orphaned, and could not be stopped (setpgid(2))
+            close $out; open STDOUT, ">&", $in or die; close $in;
+            open STDIN, "<", "/dev/null" or die;
+            exec $ENV{MUONTRAP}, "sh", "-c", q(echo $$; exec sleep 100);
+        }
+        close $in;
+        chomp(my $program = <$out>);
+        sub state { open my $stat, "<", "/proc/$_[0]/stat" or return "gone"; (split " ", <$stat>)[2] }
+        # the keeper is slow to read what the relay tells it
+        defined(my $tracer = fork) or die;
+        if (!$tracer) {
+            exec "strace", "-qq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", "inject=recvfrom:delay_enter=100000",
+                "-p", $keeper;
+        }
+        for (;;) {
+            open my $status, "<", "/proc/$keeper/status" or die;
+            last if grep { /^TracerPid:\s+[1-9]/ } <$status>;
+        }
+        for (1 .. 5) {
+            kill TSTP => $program;
+            1 while state($program) ne "T";
+            select undef, undef, undef, 0.02; # so that the relay has told the keeper, and that one has not read it
+            kill CONT => $program;
+            select undef, undef, undef, 0.3;
+        }
+        kill TERM => $keeper;
+        waitpid $keeper, 0;
+        my $status = $?;
+        waitpid $tracer, 0;
+        exit $status >> 8;'
+}

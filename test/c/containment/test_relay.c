@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client.h"
 #include "base/io.h"
+#include "client.h"
 
 static struct client client;
 

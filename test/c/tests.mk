@@ -20,7 +20,7 @@ TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_out
 
 # The system calls that a test program can make fail.
 WRAP_test_platform := syscall
-WRAP_test_identity := platform_setgroups platform_setgid platform_setuid
+WRAP_test_identity := platform_setgroups platform_setgid platform_setuid platform_drop_capabilities
 WRAP_test_child := fork vfork pipe setsid dup2 prctl platform_setgroups platform_setgid platform_setuid open
 WRAP_test_tree := prctl open
 WRAP_test_cgroup := syscall

@@ -11,6 +11,11 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
 
 #include "program/identity.h"
 
@@ -24,6 +29,8 @@ static int setgid_error;
 static int setuid_error;
 static bool setgid_pretends; /* as with CAP_SETGID missing and the gid the saved one: success, but not the real gid */
 static bool setuid_pretends;
+static int drop_error;
+static bool drop_pretends;
 
 int __real_platform_setgroups(size_t count, const gid_t *groups);
 int __wrap_platform_setgroups(size_t count, const gid_t *groups);
@@ -47,6 +54,14 @@ int __wrap_platform_setuid(uid_t uid)
 {
     errno = setuid_error;
     return setuid_error ? -1 : setuid_pretends ? 0 : __real_platform_setuid(uid);
+}
+
+int __real_platform_drop_capabilities(void);
+int __wrap_platform_drop_capabilities(void);
+int __wrap_platform_drop_capabilities(void)
+{
+    errno = drop_error;
+    return drop_error ? -1 : drop_pretends ? 0 : __real_platform_drop_capabilities();
 }
 
 /* ---- */
@@ -190,8 +205,28 @@ static void a_user_may_ask_for_what_it_is_already(void **state)
     assert_false(identity.change_gid);
 }
 
-/* What identity_assume() comes to in a process of its own: 0, else the stage and the errno. */
-static int assume(int *error)
+#ifdef __linux__
+/* prctl(2), PR_SET_KEEPCAPS: the permitted capabilities outlive the change from root to another user. The
+ * kernel's header describes capset(2) here, and linux.c by itself, so that both have to be right. */
+static void become_ordinary_user_with_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2] = {{0}};
+
+    sets[0].effective = sets[0].permitted = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL;
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 || setresgid(54330, 54330, 54330) < 0 ||
+        setresuid(54330, 54330, 54330) < 0 || syscall(SYS_capset, &header, sets) < 0)
+        _exit(254);
+}
+#else
+static void become_ordinary_user_with_capabilities(void)
+{
+}
+#endif
+
+/* What identity_assume() comes to in a process of its own, which `prepare` may change first: 0, else the stage and the
+ * errno. */
+static int assume_after(void (*prepare)(void), int *error)
 {
     int status;
     pid_t pid = fork();
@@ -200,6 +235,8 @@ static int assume(int *error)
     if (pid == 0) {
         enum stage stage;
 
+        if (prepare)
+            prepare();
         if (!identity_assume(&identity, &stage)) {
             int seen = errno;
 
@@ -212,8 +249,14 @@ static int assume(int *error)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     assert_int_not_equal(WEXITSTATUS(status), 255);
+    assert_int_not_equal(WEXITSTATUS(status), 254);
     *error = (int[]){0, EPERM, EAGAIN, EINVAL}[WEXITSTATUS(status) & 3];
     return WEXITSTATUS(status) >> 4;
+}
+
+static int assume(int *error)
+{
+    return assume_after(NULL, error);
 }
 
 static void who_has_become_another_cannot_go_back(void **state)
@@ -256,6 +299,10 @@ static void each_step_that_fails_is_named(void **state)
     assert_int_equal(assume(&error), STAGE_UID);
     assert_int_equal(error, EAGAIN);
     setuid_error = 0;
+    drop_error = EPERM;
+    assert_int_equal(assume(&error), STAGE_SPAWN);
+    assert_int_equal(error, EPERM);
+    drop_error = 0;
 }
 
 static void a_success_that_is_none_is_seen(void **state)
@@ -273,6 +320,36 @@ static void a_success_that_is_none_is_seen(void **state)
     assert_int_equal(assume(&error), STAGE_GID);
     assert_int_equal(error, EPERM);
     setgid_pretends = false;
+}
+
+static void a_way_back_that_capabilities_leave_is_seen(void **state)
+{
+    int error;
+
+    (void)state;
+    ROOT_ONLY();
+    LINUX_ONLY();
+    drop_pretends = true;
+    assert_true(resolves("3999999", "3999998", NULL));
+    assert_int_equal(assume_after(become_ordinary_user_with_capabilities, &error), STAGE_UID);
+    assert_int_equal(error, EPERM);
+    identity.change_uid = false; /* as when --gid alone is given */
+    assert_int_equal(assume_after(become_ordinary_user_with_capabilities, &error), STAGE_GID);
+    assert_int_equal(error, EPERM);
+    drop_pretends = false;
+    assert_int_equal(assume_after(become_ordinary_user_with_capabilities, &error), 0);
+}
+
+static void capabilities_are_dropped_but_from_who_asks_for_nothing_or_stays_root(void **state)
+{
+    (void)state;
+    ROOT_ONLY();
+    assert_true(resolves(NULL, NULL, NULL));
+    assert_false(identity.drop_capabilities);
+    assert_true(resolves(NULL, "3999998", "3999997"));
+    assert_false(identity.drop_capabilities);
+    assert_true(resolves("3999999", "3999998", NULL));
+    assert_true(identity.drop_capabilities);
 }
 
 static int tests(void)
@@ -293,6 +370,8 @@ static int tests(void)
         TEST(without_privilege_the_first_step_fails_and_says_so),
         TEST(each_step_that_fails_is_named),
         TEST(a_success_that_is_none_is_seen),
+        TEST(a_way_back_that_capabilities_leave_is_seen),
+        TEST(capabilities_are_dropped_but_from_who_asks_for_nothing_or_stays_root),
     };
 
     return cmocka_run_group_tests(all, NULL, NULL);

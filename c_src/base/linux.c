@@ -140,14 +140,14 @@ int platform_setuid(uid_t uid)
 #define CAPABILITY_VERSION 0x20080522u
 
 struct capability_header {
-    uint32_t version;
-    int pid; /* 0: the calling process */
+    uint32_t version; // cppcheck-suppress unusedStructMember
+    int pid;          // cppcheck-suppress unusedStructMember ; 0: the calling process
 };
 
 struct capability_sets {
     uint32_t effective;
-    uint32_t permitted;
-    uint32_t inheritable;
+    uint32_t permitted;   // cppcheck-suppress unusedStructMember
+    uint32_t inheritable; // cppcheck-suppress unusedStructMember
 };
 
 /* Where the call fails the answer is true: then the kernel will refuse what the capability is needed for. */

@@ -12,10 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cgroup/cgroup.h"
-#include "cgroup/controllers.h"
 #include "base/format.h"
 #include "base/io.h"
+#include "cgroup/cgroup.h"
+#include "cgroup/controllers.h"
 
 struct check {
     const char *path;
@@ -378,7 +378,7 @@ int check_run(struct options *options)
         options->group = CHECK_PATH;
     check.path = options->group;
     check.sudo = geteuid() == 0 ? "" : "sudo ";
-    if (!cgroup_check_path(check.path, &why) || !legacy_translate(&settings, options->sets, options->set_count, &why) ||
+    if (!cgroup_path_check(check.path, &why) || !legacy_translate(&settings, options->sets, options->set_count, &why) ||
         !controllers_gather(&check.controllers, options, &settings, &why)) {
         line(MISSING, "%s", why.words);
         return 1;

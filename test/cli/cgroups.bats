@@ -221,10 +221,37 @@ nested_and_stopped() {
     [ "$(cgroups_left)" = given ]
 }
 
+# Makes so many cgroups, each within the one before.
+# $1: the directory above the first; $2: how many; $3: the mode that they all get in the end, if any.
+chain='
+    my ($top, $count, $mode) = @ARGV;
+    chdir $top or die;
+    for my $level (1..$count) {
+        mkdir "n" or die "$level: $!"; chdir "n" or die "$level: $!";
+        push @all, "$all[-1]/n";
+    }
+    if (defined $mode) { chmod oct $mode, "$top$_" or die for reverse "", @all }'
+
+@test "cgroups nested deeper than a small stack go" {
+    for way in "" "${freeze_then_kill[*]}"; do
+        # shellcheck disable=SC2016,SC2086 # the shell that is run is to expand these; words are wanted
+        run -0 timeout 100 env "$mark" bash -c 'ulimit -Ss 512; exec "$MUONTRAP" "$@"' - $way -g "$own/a" -- \
+            perl -e "$chain" "$top/a" 500
+        no_cgroup_is_left
+    done
+}
+
+@test "nested cgroups that the program has closed to everybody go" {
+    for mode in 0 444 555; do
+        run -0 muontrap -g "$own/a" -- perl -e "$chain" "$top/a" 3 "$mode"
+        no_cgroup_is_left
+    done
+}
+
 @test "cgroups nested deeper than there are descriptors go" {
     for way in "" "${freeze_then_kill[*]}"; do
         # shellcheck disable=SC2086 # words are wanted
-        run -0 timeout 60 env "$mark" bash -c 'ulimit -Sn 64; exec "$MUONTRAP" "$@"' - $way -g "$own/a" -- perl -e '
+        run -0 timeout 60 env "$mark" bash -c 'ulimit -n 64; exec "$MUONTRAP" "$@"' - $way -g "$own/a" -- perl -e '
             chdir shift or die; for (1..200) { mkdir "n" or die "$_: $!"; chdir "n" or die }
             defined(my $pid = fork) or die; if (!$pid) { sleep 100; exit }
             open my $file, ">", "cgroup.procs" or die; syswrite $file, $pid or die' "$top/a"

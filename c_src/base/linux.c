@@ -136,7 +136,8 @@ int platform_setuid(uid_t uid)
     return (int)syscall(CALL_SETRESUID, uid, uid, uid);
 }
 
-/* capget(2) and capset(2), as version 3 of linux/capability.h has them: 64 bits a set, the lower 32 of each set first. */
+/* capget(2) and capset(2), as version 3 of linux/capability.h has them: 64 bits a set, the lower 32 of each set
+ * first. */
 #define CAPABILITY_VERSION 0x20080522u
 
 struct capability_header {

@@ -50,8 +50,8 @@ static bool write_settings(const struct cgroup *cgroup, const struct settings *s
     return true;
 }
 
-/* A process that is made in a frozen cgroup doesn't run, not even as far as execve(2), and the helper would wait for that
- * for ever. */
+/* A process that is made in a frozen cgroup doesn't run, not even as far as execve(2), and the helper would wait for
+ * that for ever. */
 static bool check_not_frozen(const struct cgroup *cgroup, struct failure *why)
 {
     if (!cgroup_events_flag(cgroup->events, "frozen"))
@@ -114,8 +114,8 @@ static pid_t clone_into(const struct cgroup *cgroup)
     return (pid_t)syscall(SYS_clone3, arguments, sizeof arguments);
 }
 
-/* Falls back to fork(2) on the errors of kernels before 5.3, which don't have the call, of those before 5.7, which don't
- * know so long a struct, and of the seccomp filters of some containers, which forbid it. */
+/* Falls back to fork(2) on the errors of kernels before 5.3, which don't have the call, of those before 5.7, which
+ * don't know so long a struct, and of the seccomp filters of some containers, which forbid it. */
 pid_t cgroup_fork(const struct cgroup *cgroup, bool *inside)
 {
     pid_t pid = *inside ? clone_into(cgroup) : -1;

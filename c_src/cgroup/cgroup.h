@@ -64,9 +64,9 @@ bool cgroup_members(const struct cgroup *cgroup, unsigned *number);
  * is. False when they can't be counted. */
 bool cgroup_forked(const struct cgroup *cgroup, uint64_t *forked);
 
-/* The descriptor by which poll(2) tells with POLLPRI that cgroup_populated() may have changed; -1 without a cgroup. This
- * function and the next are inline, because every launch calls them and most launches run nothing else of cgroups, which
- * therefore lies apart in memory (cold.ld). */
+/* The descriptor by which poll(2) tells with POLLPRI that cgroup_populated() may have changed; -1 without a cgroup.
+ * This function and the next are inline, because every launch calls them and most launches run nothing else of
+ * cgroups, which therefore lies apart in memory (cold.ld). */
 static inline int cgroup_events(const struct cgroup *cgroup)
 {
     return cgroup ? cgroup->events : -1;
@@ -78,7 +78,8 @@ static inline const char *cgroup_path(const struct cgroup *cgroup)
     return cgroup ? cgroup->path : "";
 }
 
-/* Fills in what the program used in it, and whether the kernel's OOM killer struck. To be called before it is removed. */
+/* Fills in what the program used in it, and whether the kernel's OOM killer struck. To be called before it is
+ * removed. */
 void cgroup_figures(const struct cgroup *cgroup, struct ending *ending);
 
 /* Removes it with all directories below, if this helper has made it. Of a cgroup that was there before, it removes what

@@ -80,8 +80,8 @@ static bool is_race(int error)
 /* ---- The directories above the cgroup's own ---- */
 
 /* Opens a directory on the way, and makes it where it is missing. One that helpers have made is locked and held until
- * our end, so that nobody removes it. But when another helper has it locked for its own program, then we run inside that
- * program's cgroup, and the directory is for that helper to remove. */
+ * our end, so that nobody removes it. But when another helper has it locked for its own program, then we run inside
+ * that program's cgroup, and the directory is for that helper to remove. */
 static int open_above(struct cgroup *cgroup, int parent, const char *name)
 {
     int fd = cgroup_directory(parent, name);
@@ -255,8 +255,8 @@ static enum attempt try_to_own(struct cgroup *cgroup, int parent, const char *na
     claim = claim_of(cgroup->directory);
     if (claim != CLAIM_MADE)
         return use_existing(cgroup, claim, why) ? ATTEMPT_DONE : ATTEMPT_FAILED;
-    /* It belongs to a dead helper, or to one that has just made it and is about to lock it. That one finds its directory
-     * removed then, and tries again as well. */
+    /* It belongs to a dead helper, or to one that has just made it and is about to lock it. That one finds its
+     * directory removed then, and tries again as well. */
     if (!cgroup_tree_kill_all(cgroup->directory, cgroup->without, cgroup->deadline)) {
         (void)leftovers_live(cgroup, why);
         return ATTEMPT_FAILED;

@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The directory of the program's cgroup. cgroup_make() finds or makes it and locks it; cgroup_remove() and cgroup_clean()
- * (cgroup.h) remove it. What dead helpers have left in the same place or beside it is killed and removed on the way.
+ * The directory of the program's cgroup. cgroup_make() finds or makes it and locks it; cgroup_remove() and
+ * cgroup_clean() (cgroup.h) remove it. What dead helpers have left in the same place or beside it is killed and
+ * removed on the way.
  */
 #ifndef MUONTRAP_CGROUP_MAKE_H
 #define MUONTRAP_CGROUP_MAKE_H

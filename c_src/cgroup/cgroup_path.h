@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The path of a cgroup, relative to where cgroup2 is mounted. Pure.
- * Promises that a path which passes the check names something below the mount, and that each of its parts is a file name.
+ * Promises that a path which passes the check names something below the mount, and that each of its parts is a file
+ * name.
  */
 #ifndef MUONTRAP_CGROUP_PATH_H
 #define MUONTRAP_CGROUP_PATH_H

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Kills the processes in a cgroup and in all that are nested below it, and removes these directories.
- * Promises to need no more stack and descriptors for a thousand levels than for one. Assumes that a directory of cgroup2
- * keeps its parent, which the kernel guarantees: there is no rename(2) in that file system.
+ * Promises to need no more stack and descriptors for a thousand levels than for one. Assumes that a directory of
+ * cgroup2 keeps its parent, which the kernel guarantees: there is no rename(2) in that file system.
  */
 #ifndef MUONTRAP_CGROUP_TREE_H
 #define MUONTRAP_CGROUP_TREE_H

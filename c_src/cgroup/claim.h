@@ -4,10 +4,10 @@
  * Which helper a cgroup's directory belongs to. A mark on the directory says that a helper has made it or uses it, and
  * a lock says that this helper lives. A marked directory without a lock belongs to a helper that is dead.
  *
- * A directory that a helper makes has the sticky bit from its first moment on, for which cgroups have no other use. One
- * that was there before gets the set-user-ID bit while it is used. A helper holds an exclusive flock(2) on the directory
- * of its program's cgroup, and a shared one on each directory above it that a helper has made. Keeper and relay share
- * these locks, which end with the last of the two. Directories of other users are never taken for marked.
+ * A directory that a helper makes has the sticky bit from its first moment on, for which cgroups have no other use.
+ * One that was there before gets the set-user-ID bit while it is used. A helper holds an exclusive flock(2) on the
+ * directory of its program's cgroup, and a shared one on each directory above it that a helper has made. Keeper and
+ * relay share these locks, which end with the last of the two. Directories of other users are never taken for marked.
  */
 #ifndef MUONTRAP_CLAIM_H
 #define MUONTRAP_CLAIM_H

@@ -2,11 +2,12 @@
 # SPDX-FileCopyrightText: The MuonTrap contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# As whom the program runs. What only root can do is skipped for others, who are refused instead.
+# The user and groups that the program runs as. Tests of what only root can do are skipped for other users; others test
+# that these users are refused.
 
 load helper
 
-# An account that every system has; nobody's group has two names.
+# nobody is an account that every system has, but its group has one of two names.
 setup() {
     common_setup
     other=nobody

@@ -316,11 +316,10 @@ static bool check_migration(const struct check *check, int root)
         return true;
     }
     if (!strchr(check->path, '/')) {
-        print_line(
-            MISSING,
-            "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: for who is not root it "
-            "takes a path with a part more, as %s/program",
-            check->mount, check->own, check->mount, check->path, check->mount, place, check->path);
+        print_line(MISSING,
+                   "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: an ordinary user "
+                   "needs a path with one more part, as %s/program",
+                   check->mount, check->own, check->mount, check->path, check->mount, place, check->path);
         return false;
     }
     print_line(MISSING,

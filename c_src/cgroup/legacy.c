@@ -32,7 +32,7 @@ static const struct controller_rule controller_rules[] = {
 
 /* How a setting is translated. */
 enum kind {
-    KIND_UNKNOWN,   /* the kernel's to judge: it passes unchanged */
+    KIND_UNKNOWN,   /* passes unchanged: the kernel refuses it if it is wrong */
     KIND_GONE,      /* every setting whose name begins so has no counterpart in v2 */
     KIND_SAME,      /* has the same value under another name */
     KIND_LIMIT,     /* bytes, where v1 says -1 and v2 says max */

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Translates controllers and settings of cgroup v1 to v2. Pure: it knows the rules, and nothing of this machine.
- * Promises that a key is [a-z0-9_.]+ and none of those that muontrap contains the program with. What v2 has passes
- * unchanged, whether it is known here or not, because newer kernels have new controllers and files. Values of v2 are
- * the kernel's to judge.
+ * Promises that a key is [a-z0-9_.]+ and none of those that muontrap contains the program with. Controllers and
+ * settings of v2 pass unchanged, whether they are known here or not, because newer kernels have new ones. Their values
+ * are not checked here, but by the kernel.
  */
 #ifndef MUONTRAP_LEGACY_H
 #define MUONTRAP_LEGACY_H

@@ -382,7 +382,7 @@ both_killed() {
     kill -STOP "$relay" "$keeper"
     kill -KILL "$relay" "$keeper"
     ends_with 137
-    # its end, not its burial, which whoever adopted it sees to in his own time
+    # the process has ended then, but may be a zombie until the process that adopted it reaps it
     eventually is_dead "$relay"
     eventually has_lines "$top/$1/cgroup.procs" 1
     make_room

@@ -220,7 +220,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     no_cgroup_is_left
 }
 
-@test "a user with a cgroup of his own who is outside of it is told to be moved there" {
+@test "a user outside of the cgroup that was given to the user is told to be moved there" {
     administrator
     run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given"
     as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups "$MUONTRAP")
@@ -234,7 +234,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     [ "$(cgroups_left)" = given ]
 }
 
-@test "a user with a cgroup of his own who is in a leaf of it has all of it" {
+@test "a user in a leaf of the cgroup that was given to the user may use all of it" {
     administrator
     run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given"
     run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given/leaf"
@@ -245,7 +245,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     [ "$(cgroups_left | sort)" = $'given\ngiven/leaf' ]
 }
 
-@test "what limits the user may not raise are told as his to ask for" {
+@test "a limit that the user may not set is a failure that says how to get the permission" {
     administrator
     mkdir "$top/given"
     echo +memory >"$top/cgroup.subtree_control"

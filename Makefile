@@ -43,15 +43,15 @@ PLATFORM_FLAG := $(if $(filter portable,$(PLATFORM)),-DMUONTRAP_PORTABLE)
 
 # Unwind tables would be a tenth of what each static helper process holds, and nothing unwinds.
 STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)
-ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections $(WARNINGS) \
-    $(HARDENING) $(CPPFLAGS)
+ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections \
+    $(WARNINGS) $(HARDENING) $(CPPFLAGS)
 VERSION_FLAG := -DMUONTRAP_VERSION='"$(VERSION)"'
 COLD := $(if $(STATIC),$(call supported,-Wl$(comma)-T$(comma)c_src/cold.ld))
 ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(COLD) $(LDFLAGS)
 
 # Modules are named with their folders. Of some there are alternatives, of which the platform or C library has one.
 USERS := program/users_$(if $(STATIC),files,nss)
-CGROUPS := $(addprefix cgroup/,cgroup cgroup_files check claim controllers)
+CGROUPS := $(addprefix cgroup/,cgroup cgroup_files cgroup_make cgroup_tree check claim controllers)
 CHOSEN := base/$(PLATFORM) $(USERS) $(if $(filter linux,$(PLATFORM)),$(CGROUPS),cgroup/no_cgroup)
 ALTERNATIVES := base/linux base/portable program/users_files program/users_nss $(CGROUPS) cgroup/no_cgroup
 ALL_MODULES := $(patsubst c_src/%.c,%,$(wildcard c_src/*.c c_src/*/*.c))

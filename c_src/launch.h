@@ -51,7 +51,8 @@ struct launch {
     struct output output;
     struct cgroup cgroup_state;
     struct failure why;
-    struct spared spared; /* the keeper's children from before */
+    gid_t groups[GROUPS_MOST]; /* the identity's list */
+    struct spared spared;      /* the keeper's children from before */
 };
 
 #endif

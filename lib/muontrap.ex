@@ -48,7 +48,8 @@ defmodule MuonTrap do
     * `:gid` - group to run the program as, by name or number
     * `:groups` - list of supplementary groups, by name or number
 
-  `:uid`, `:gid` and `:groups` take root (or the capabilities CAP_SETUID and CAP_SETGID), and never root's own id 0.
+  `:uid`, `:gid` and `:groups` take root (or the capabilities CAP_SETUID and CAP_SETGID, and CAP_KILL for `:uid`), and never
+  root's own id 0. The program has no capabilities then, unless it stays root.
 
   These run the program in a cgroup of its own, where Linux has cgroups of version 2 (see `check/1`). Paths are relative to
   where they are mounted, usually /sys/fs/cgroup.

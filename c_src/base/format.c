@@ -6,12 +6,13 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* Where the text goes. */
 struct sink {
-    char *at;
-    size_t left; /* with the NUL */
+    char *at;    /* where the next character goes */
+    size_t left; /* bytes from there on, with the one for the NUL */
 };
 
-static void put(struct sink *sink, const char *text, size_t size)
+static void put_text(struct sink *sink, const char *text, size_t size)
 {
     if (size > sink->left - 1)
         size = sink->left - 1;
@@ -32,7 +33,7 @@ static void put_number(struct sink *sink, unsigned long value, unsigned base, in
     } while (value > 0 || width > 0);
     if (negative)
         *--at = '-';
-    put(sink, at, (size_t)(digits + sizeof digits - at));
+    put_text(sink, at, (size_t)(digits + sizeof digits - at));
 }
 
 static void put_signed(struct sink *sink, long value)
@@ -40,14 +41,15 @@ static void put_signed(struct sink *sink, long value)
     put_number(sink, value < 0 ? 0UL - (unsigned long)value : (unsigned long)value, 10, 0, value < 0);
 }
 
-static size_t length(const char *text, size_t most)
+/* strnlen(3) */
+static size_t bounded_length(const char *text, size_t most)
 {
     const char *end = memchr(text, '\0', most);
 
     return end ? (size_t)(end - text) : most;
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to, through the sink */
+/* NOLINTNEXTLINE(readability-non-const-parameter): `text` is written to through the sink */
 void format_list(char *text, size_t size, const char *format, va_list args)
 {
     struct sink sink = {.at = text, .left = size};
@@ -55,11 +57,11 @@ void format_list(char *text, size_t size, const char *format, va_list args)
     char character;
 
     while (*format) {
-        size_t most = size; /* more than fits is not looked at */
+        size_t most = size; /* of a string no more is read than fits */
         const char *percent = strchr(format, '%');
         size_t plain = percent ? (size_t)(percent - format) : strlen(format);
 
-        put(&sink, format, plain);
+        put_text(&sink, format, plain);
         format += plain;
         if (!percent)
             break;
@@ -72,11 +74,11 @@ void format_list(char *text, size_t size, const char *format, va_list args)
         switch (*format++) {
         case 's':
             string = va_arg(args, const char *);
-            put(&sink, string, length(string, most));
+            put_text(&sink, string, bounded_length(string, most));
             break;
         case 'c':
             character = (char)va_arg(args, int);
-            put(&sink, &character, 1);
+            put_text(&sink, &character, 1);
             break;
         case 'd':
             put_signed(&sink, va_arg(args, int));
@@ -95,7 +97,7 @@ void format_list(char *text, size_t size, const char *format, va_list args)
             format += 2;
             break;
         default: /* %% */
-            put(&sink, "%", 1);
+            put_text(&sink, "%", 1);
         }
     }
     *sink.at = '\0';

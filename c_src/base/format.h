@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * A small vsnprintf(3): with the C library's, which brings floating point and wide characters, the text of the helper
- * would be a third larger, and each of its processes holds the text. Pure. The size is 1 at least. Knows %s, %.*s,
- * %c, %d, %u, %ld, %lu, %02x and %%; what is cut off is cut off, and the end is always a NUL.
+ * A small vsnprintf(3). The C library's would make the helper's code a third larger, for it brings floating point and
+ * wide characters, and each of the two processes holds that code in memory. Pure. Knows %s, %.*s, %c, %d, %u, %ld,
+ * %lu, %02x and %%. Text that doesn't fit is cut off, and a NUL always ends it. Assumes that the size is at least 1.
  */
 #ifndef MUONTRAP_FORMAT_H
 #define MUONTRAP_FORMAT_H

@@ -174,12 +174,12 @@ bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *contex
 /* On some 32-bit machines the calls of the plain names take ids of 16 bits. */
 #ifdef SYS_setgroups32
 #define CALL_SETGROUPS SYS_setgroups32
-#define CALL_SETGID SYS_setgid32
-#define CALL_SETUID SYS_setuid32
+#define CALL_SETRESGID SYS_setresgid32
+#define CALL_SETRESUID SYS_setresuid32
 #else
 #define CALL_SETGROUPS SYS_setgroups
-#define CALL_SETGID SYS_setgid
-#define CALL_SETUID SYS_setuid
+#define CALL_SETRESGID SYS_setresgid
+#define CALL_SETRESUID SYS_setresuid
 #endif
 
 int platform_setgroups(size_t count, const gid_t *groups)
@@ -189,12 +189,45 @@ int platform_setgroups(size_t count, const gid_t *groups)
 
 int platform_setgid(gid_t gid)
 {
-    return (int)syscall(CALL_SETGID, gid);
+    return (int)syscall(CALL_SETRESGID, gid, gid, gid);
 }
 
 int platform_setuid(uid_t uid)
 {
-    return (int)syscall(CALL_SETUID, uid);
+    return (int)syscall(CALL_SETRESUID, uid, uid, uid);
+}
+
+/* capget(2) and capset(2), as version 3 of linux/capability.h has them: 64 bits a set, the lower 32 of each set
+ * first. */
+#define CAPABILITY_VERSION 0x20080522u
+
+struct capability_header {
+    uint32_t version; // cppcheck-suppress unusedStructMember
+    int pid;          // cppcheck-suppress unusedStructMember ; 0: the calling process
+};
+
+struct capability_sets {
+    uint32_t effective;
+    uint32_t permitted;   // cppcheck-suppress unusedStructMember
+    uint32_t inheritable; // cppcheck-suppress unusedStructMember
+};
+
+/* Where the call fails the answer is true: then the kernel will refuse what the capability is needed for. */
+bool platform_has_capability(enum capability capability)
+{
+    struct capability_header header = {.version = CAPABILITY_VERSION};
+    struct capability_sets sets[2] = {{0}};
+
+    return syscall(SYS_capget, &header, sets) < 0 || (sets[0].effective >> capability & 1u) != 0;
+}
+
+/* The kernel keeps the ambient set within the permitted and the inheritable ones, so that this empties it, too. */
+int platform_drop_capabilities(void)
+{
+    struct capability_header header = {.version = CAPABILITY_VERSION};
+    const struct capability_sets none[2] = {{0}};
+
+    return (int)syscall(SYS_capset, &header, none);
 }
 
 ssize_t platform_move(int from, int to, size_t size)

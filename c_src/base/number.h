@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * User and group numbers as text. Pure.
+ * Reads user and group ids from text. Pure.
  */
 #ifndef MUONTRAP_NUMBER_H
 #define MUONTRAP_NUMBER_H
@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A whole decimal number that is an id. (uid_t)-1 is none: the system calls take it for "leave it as it is". */
+/* Whether the first `size` bytes of the text are a decimal number that an id can have. 4294967295 is none, because to
+ * the system calls this id, (uid_t)-1, means that the id is not to be changed. */
 bool number_id(const char *text, size_t size, unsigned long *id);
 
 #endif

@@ -40,11 +40,23 @@ bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *contex
 /* Calls `visit` with each name in a directory. False when it can't be read to its end. */
 bool platform_entries(int directory, void (*visit)(const char *name, void *context), void *context);
 
-/* setgroups(2), setgid(2), setuid(2) of this process, which has one thread. The C library's do it for all threads, with
- * machinery that a process which is about to execute a program had better not set in motion. */
+/* These change the credentials of the calling process, which has one thread. The C library's functions change them in
+ * all threads, with machinery that a process which is about to execute a program must not use. On Linux
+ * platform_setgid() and platform_setuid() set the real, the effective and the saved id, or fail; elsewhere they are
+ * setgid(2) and setuid(2), which without privilege may set the effective id alone. */
 int platform_setgroups(size_t count, const gid_t *groups);
 int platform_setgid(gid_t gid);
 int platform_setuid(uid_t uid);
+
+/* Two of the capabilities that Linux divides root's privileges into, by their numbers (capabilities(7)). */
+enum capability { CAPABILITY_KILL = 5, CAPABILITY_SETUID = 7 };
+
+/* Whether this process has the capability. A system without capabilities gives it to root alone. */
+bool platform_has_capability(enum capability capability);
+
+/* Empties the process's capability sets, so that it has none and a program that it executes inherits none. The bounding
+ * set, which gives nothing by itself, is left as it is. Returns 0, or -1 with errno. */
+int platform_drop_capabilities(void);
 
 /* Moves up to `size` bytes from a pipe to a descriptor without copying. Like write(2); ENOSYS or EINVAL where it
  * can't. */

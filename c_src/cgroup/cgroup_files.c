@@ -14,10 +14,11 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/platform.h"
 
 #define CGROUP2_MAGIC 0x63677270ul /* linux/magic.h */
 
-/* What is listed may be hidden by a later mount on the same place. */
+/* A mount point of the list may be hidden by a later mount on the same place, so the file system itself is asked. */
 static bool is_cgroup2(const char *mount, bool *writable)
 {
     struct statfs found;
@@ -32,33 +33,33 @@ bool cgroup_mounts(bool (*visit)(const char *line, void *context), void *context
 {
     static char text[4096]; /* the kernel's limit for a path is the longest part of a line */
     size_t have = 0;
-    bool goes_on = true;
+    bool wanted = true;
     int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     ssize_t size;
 
     if (fd < 0)
         return false;
-    while (goes_on && (size = read(fd, text + have, sizeof text - 1 - have)) > 0) {
+    while (wanted && (size = read(fd, text + have, sizeof text - 1 - have)) > 0) {
         char *line = text;
         char *end;
 
         text[have + (size_t)size] = '\0';
-        while (goes_on && (end = strchr(line, '\n'))) {
+        while (wanted && (end = strchr(line, '\n'))) {
             *end = '\0';
-            goes_on = visit(line, context);
+            wanted = visit(line, context);
             line = end + 1;
         }
         have = strlen(line);
         memmove(text, line, have);
         if (have == sizeof text - 1)
-            have = 0; /* of such a line the beginning is skipped, which leaves something that is no line of ours */
+            have = 0; /* the beginning of such a line is dropped, and its rest is no line of a cgroup file system */
     }
     (void)close(fd);
     return true;
 }
 
-/* Goes on as long as a better mount can come. */
-static bool consider(const char *line, void *context)
+/* Keeps the first mount, or the first one that can be written. The search ends with that. */
+static bool keep_best_mount(const char *line, void *context)
 {
     char candidate[CGROUP_MOUNT_MOST];
     char *mount = context;
@@ -74,7 +75,7 @@ static bool consider(const char *line, void *context)
 bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
 {
     mount[0] = '\0';
-    if (!cgroup_mounts(consider, mount))
+    if (!cgroup_mounts(keep_best_mount, mount))
         return false;
     errno = ENODEV;
     return mount[0] != '\0';
@@ -134,36 +135,68 @@ bool cgroup_number_in(int fd, const char *key, uint64_t *number)
 bool cgroup_number(int directory, const char *file, const char *key, uint64_t *number)
 {
     int fd = openat(directory, file, O_RDONLY | O_CLOEXEC);
-    bool there = fd >= 0 && cgroup_number_in(fd, key, number);
+    bool found = fd >= 0 && cgroup_number_in(fd, key, number);
 
     io_close(&fd);
-    return there;
+    return found;
 }
 
-/* The kernel's struct linux_dirent64 (getdents64(2)). opendir(3) would need memory of malloc(3), which else nothing in
- * the helper uses. */
+int cgroup_events_open(int directory)
+{
+    return openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC);
+}
+
+bool cgroup_events_flag(int events, const char *key)
+{
+    uint64_t value = 0;
+
+    return cgroup_number_in(events, key, &value) && value != 0;
+}
+
+bool cgroup_processes(int directory, void (*visit)(pid_t pid, void *context), void *context)
+{
+    int fd = openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    bool whole = fd >= 0 && platform_pids(fd, visit, context);
+
+    io_close(&fd);
+    return whole;
+}
+
+/* The kernel's struct linux_dirent64 (getdents64(2)). opendir(3) would bring in malloc(3), which nothing else in the
+ * helper uses. */
 struct entry {
-    uint64_t inode; // cppcheck-suppress unusedStructMember
+    uint64_t inode;
     int64_t offset; // cppcheck-suppress unusedStructMember
     uint16_t size;
     uint8_t type;
     char name[];
 };
 
-void cgroup_children(int directory, bool (*visit)(int directory, const char *name, void *context), void *context)
+void cgroup_list(struct cgroup_listing *listing, int directory)
 {
-    _Alignas(struct entry) char bytes[1024];
-    long size;
-
+    listing->directory = directory;
+    listing->at = listing->size = 0;
     (void)lseek(directory, 0, SEEK_SET);
-    while ((size = syscall(SYS_getdents64, directory, bytes, sizeof bytes)) > 0) {
-        for (long at = 0; at < size;) {
-            const struct entry *entry = (const void *)(bytes + at);
+}
 
-            at += entry->size;
-            if (entry->type == DT_DIR && strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0 &&
-                !visit(directory, entry->name, context))
-                return;
-        }
+static bool read_entries(struct cgroup_listing *listing)
+{
+    long size = syscall(SYS_getdents64, listing->directory, listing->bytes, sizeof listing->bytes);
+
+    listing->at = 0;
+    listing->size = size > 0 ? (size_t)size : 0;
+    return size > 0;
+}
+
+const char *cgroup_list_next(struct cgroup_listing *listing)
+{
+    while (listing->at < listing->size || read_entries(listing)) {
+        const struct entry *entry = (const void *)(listing->bytes + listing->at);
+
+        listing->at += entry->size;
+        listing->inode = entry->inode;
+        if (entry->type == DT_DIR && strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0)
+            return entry->name;
     }
+    return NULL;
 }

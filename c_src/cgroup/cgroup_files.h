@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The files of the cgroup2 file system: where it is mounted, and small reads and writes below it. They set errno and
- * report nothing.
+ * The files of the cgroup2 file system: where it is mounted, and small reads and writes below it. These functions set
+ * errno and report nothing.
  */
 #ifndef MUONTRAP_CGROUP_FILES_H
 #define MUONTRAP_CGROUP_FILES_H
@@ -10,31 +10,56 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "cgroup/cgroup_text.h"
 
 /* Calls `visit` for each line of /proc/self/mountinfo (proc(5)) until it returns false. False when it can't be read. */
 bool cgroup_mounts(bool (*visit)(const char *line, void *context), void *context);
 
-/* Where a cgroup2 file system is mounted, best where it can be written. ENODEV when there is none. */
+/* Finds where a cgroup2 file system is mounted, and prefers a mount that can be written. False, with ENODEV, when there
+ * is none. */
 bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST]);
 
-/* A directory, closed on exec; -1 when it can't be opened. */
+/* Opens a directory, closed on exec. -1 when it can't be opened. */
 int cgroup_directory(int at, const char *name);
 
-/* A whole small file as text; what doesn't fit is cut off. */
+/* Reads a whole small file as text. What doesn't fit is cut off. */
 bool cgroup_read(int directory, const char *file, char *text, size_t size);
 
 /* Writes the value with one write(2), as the kernel wants it. */
 bool cgroup_write(int directory, const char *file, const char *value);
 
-/* cgroup_number_of() what such a file says. */
+/* Reads a file and finds the number behind the key as cgroup_number_of() does. */
 bool cgroup_number(int directory, const char *file, const char *key, uint64_t *number);
 
-/* The same of an open file. With a file that poll(2) watches it has to be this: what was read is no news any more. */
+/* The same in an open file. poll(2) tells of a change since the descriptor was last read, so that a file which is
+ * watched has to be read by the descriptor that is watched. */
 bool cgroup_number_in(int fd, const char *key, uint64_t *number);
 
-/* Calls `visit` for each directory in that one, until it returns false. It may remove the one that it is called for. */
-void cgroup_children(int directory, bool (*visit)(int directory, const char *name, void *context), void *context);
+/* Opens cgroup.events of the cgroup, whose changes poll(2) tells with POLLPRI. -1 when it can't be opened. */
+int cgroup_events_open(int directory);
+
+/* Whether that flag of cgroup.events ("populated", "frozen") is set. False, too, when it can't be read: then the cgroup
+ * has been removed, and holds nothing. */
+bool cgroup_events_flag(int events, const char *key);
+
+/* Calls `visit` for each process in the cgroup itself. False when the list can't be read to its end. */
+bool cgroup_processes(int directory, void (*visit)(pid_t pid, void *context), void *context);
+
+/* The directories in a directory, one after the other. A directory that was returned may be removed. */
+struct cgroup_listing {
+    int directory;
+    size_t at;      /* where the next entry begins in `bytes` */
+    size_t size;    /* of what `bytes` holds */
+    uint64_t inode; /* of the directory that was returned last */
+    _Alignas(8) char bytes[1024];
+};
+
+/* Begins a listing at the first directory. */
+void cgroup_list(struct cgroup_listing *listing, int directory);
+
+/* The next directory's name, which is good until the next call. NULL when there is no more. */
+const char *cgroup_list_next(struct cgroup_listing *listing);
 
 #endif

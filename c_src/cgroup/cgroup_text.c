@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* What comes behind so many spaces. */
+/* The text behind that many spaces; NULL when there are fewer. */
 static const char *field(const char *line, unsigned number)
 {
     while (line && number-- > 0) {
@@ -16,8 +16,9 @@ static const char *field(const char *line, unsigned number)
     return line;
 }
 
-/* proc(5): space, tab, newline and backslash are written as three octal digits behind a backslash. */
-static char unescaped(const char **at)
+/* The next character of a mount point. proc(5): space, tab, newline and backslash are written as three octal digits
+ * behind a backslash. */
+static char next_unescaped(const char **at)
 {
     const char *digits = *at + 1;
 
@@ -37,18 +38,18 @@ static bool mount_point(const char *line, char mount[CGROUP_MOUNT_MOST])
     if (!at)
         return false;
     while (*at != ' ' && *at != '\0' && size < CGROUP_MOUNT_MOST - 1)
-        mount[size++] = unescaped(&at);
+        mount[size++] = next_unescaped(&at);
     mount[size] = '\0';
     return *at == ' ';
 }
 
-/* Behind a lone hyphen is the type. */
+/* The type of the file system stands behind a lone hyphen. */
 bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST])
 {
     return strstr(line, " - cgroup2 ") && mount_point(line, mount);
 }
 
-/* And behind that the source and the options, of which each controller is one. */
+/* Behind the type stand the source and the options, of which each controller is one. */
 bool cgroup_v1_mount_of(const char *line, const char *controller, char mount[CGROUP_MOUNT_MOST])
 {
     const char *options = strstr(line, " - cgroup ");

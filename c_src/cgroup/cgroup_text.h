@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * What the kernel says of cgroups in text: the lines of mountinfo, and the files of the cgroup2 file system. Pure:
- * assumes nothing of the text but that it ends.
+ * Reads the text of the kernel's files about cgroups: the lines of mountinfo, and the files of the cgroup2 file system.
+ * Pure. Assumes nothing of the text but that it ends with a NUL.
  */
 #ifndef MUONTRAP_CGROUP_TEXT_H
 #define MUONTRAP_CGROUP_TEXT_H
@@ -13,17 +13,18 @@
 
 #define CGROUP_MOUNT_MOST 256u /* bytes of a mount point's name */
 
-/* Whether that line of /proc/self/mountinfo (proc(5)) is of a cgroup2 file system; its mount point then. */
+/* Whether that line of /proc/self/mountinfo (proc(5)) stands for a cgroup2 file system. `mount` becomes its mount point
+ * then. */
 bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST]);
 
-/* Whether it is of a cgroup v1 hierarchy with that controller; its mount point then. */
+/* Whether the line stands for a cgroup v1 hierarchy with that controller. `mount` becomes its mount point then. */
 bool cgroup_v1_mount_of(const char *line, const char *controller, char mount[CGROUP_MOUNT_MOST]);
 
-/* The number behind that key of a flat keyed file (cgroup-v2.rst, "Format"), or the file's only value when the key is
- * empty. False where there is no such number. */
+/* Finds the number behind that key in the text of a flat keyed file (cgroup-v2.rst, "Format"), or at the beginning of
+ * the text when the key is empty. False when there is no such number. */
 bool cgroup_number_of(const char *text, const char *key, uint64_t *number);
 
-/* Whether one of the words in the text, which are separated by spaces or line ends, is that one, which is not
+/* Whether the text has that word. Words are separated by spaces or line ends; the one that is looked for must not be
  * empty. */
 bool cgroup_has_word(const char *text, const char *word);
 

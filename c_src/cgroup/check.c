@@ -20,13 +20,13 @@
 struct check {
     const char *path;
     char mount[CGROUP_MOUNT_MOST];
-    char own[1024];    /* our own cgroup, relative to the mount, "" for its root */
-    char offered[256]; /* the controllers, by the root */
-    const char *sudo;  /* what a command of root's begins with */
+    char own[1024];    /* this process's own cgroup, relative to the mount; "" for the root cgroup */
+    char offered[256]; /* the controllers that the root cgroup has */
+    const char *sudo;  /* what a command that only root may run begins with: "sudo ", or "" for root */
     struct controllers controllers;
 };
 
-__attribute__((format(printf, 2, 3))) static void line(const char *start, const char *words, ...)
+__attribute__((format(printf, 2, 3))) static void print_line(const char *start, const char *words, ...)
 {
     char text[2048];
     size_t size = strlen(start);
@@ -69,8 +69,8 @@ static bool is_v1(const char *text, void *context)
     return !*found;
 }
 
-/* They mostly lie below a file system of their own on /sys/fs/cgroup, which another one there would hide. */
-static bool v1_is_there(void)
+/* Hierarchies of v1 are mostly mounted below a tmpfs on /sys/fs/cgroup, which a cgroup2 mounted there would hide. */
+static bool has_v1_mount(void)
 {
     bool found = false;
 
@@ -82,26 +82,26 @@ static bool check_mount(struct check *check)
     struct statvfs found;
 
     if (!cgroup_mount_find(check->mount)) {
-        line(MISSING, "no cgroup2 file system is mounted");
-        if (v1_is_there())
-            line(COMMAND,
-                 "%ssh -c 'mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified'",
-                 check->sudo);
+        print_line(MISSING, "no cgroup2 file system is mounted");
+        if (has_v1_mount())
+            print_line(COMMAND,
+                       "%ssh -c 'mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified'",
+                       check->sudo);
         else
-            line(COMMAND, "%smount -t cgroup2 cgroup2 /sys/fs/cgroup", check->sudo);
+            print_line(COMMAND, "%smount -t cgroup2 cgroup2 /sys/fs/cgroup", check->sudo);
         return false;
     }
     if (statvfs(check->mount, &found) == 0 && (found.f_flag & ST_RDONLY) != 0) {
-        line(MISSING, "cgroup2 is mounted on %s, but read-only", check->mount);
-        line(COMMAND, "%smount -o remount,rw %s", check->sudo, check->mount);
+        print_line(MISSING, "cgroup2 is mounted on %s, but read-only", check->mount);
+        print_line(COMMAND, "%smount -o remount,rw %s", check->sudo, check->mount);
         return false;
     }
-    line(OK, "cgroup2 is mounted on %s", check->mount);
+    print_line(OK, "cgroup2 is mounted on %s", check->mount);
     return true;
 }
 
-/* The line "0::/path" (cgroups(7), /proc/pid/cgroup). */
-static void find_own(struct check *check)
+/* Reads this process's own cgroup: the line "0::/path" (cgroups(7), /proc/pid/cgroup). */
+static void read_own_cgroup(struct check *check)
 {
     char text[2048];
     const char *at = text;
@@ -127,8 +127,8 @@ static bool check_kernel(struct check *check, int root)
 
     (void)cgroup_read(root, "cgroup.controllers", check->offered, sizeof check->offered);
     check->offered[strcspn(check->offered, "\n")] = '\0';
-    line(OK, "controllers: %s",
-         check->offered[0] ? check->offered : "none, so programs can be contained, but not limited");
+    print_line(OK, "controllers: %s",
+               check->offered[0] ? check->offered : "none, so programs can be contained, but not limited");
     for (unsigned i = 0; i < check->controllers.count; i++) {
         const char *name = check->controllers.list[i].name;
         struct v1 v1 = {.controller = name};
@@ -137,16 +137,18 @@ static bool check_kernel(struct check *check, int root)
             continue;
         all = false;
         if (cgroup_mounts(is_v1_with_controller, &v1) && v1.found) {
-            line(MISSING,
-                 "the controller %s is in use by cgroup v1; unmounted there, it is v2's when nothing else uses it",
-                 name);
-            /* The kernel hands it over a moment after the last user of the hierarchy has let go. */
-            line(COMMAND, "%sumount %s && sleep 1", check->sudo, v1.mount);
+            print_line(
+                MISSING,
+                "the controller %s is in use by cgroup v1; unmounted there, it is v2's when nothing else uses it",
+                name);
+            /* The kernel gives it to v2 a moment after the v1 hierarchy has lost its last user. */
+            print_line(COMMAND, "%sumount %s && sleep 1", check->sudo, v1.mount);
         } else {
-            line(MISSING,
-                 "the kernel doesn't offer the controller %s (/proc/cgroups says whether it is built in; if it is, the "
-                 "kernel's command line may disable it)",
-                 name);
+            print_line(
+                MISSING,
+                "the kernel doesn't offer the controller %s (/proc/cgroups says whether it is built in; if it is, the "
+                "kernel's command line may disable it)",
+                name);
         }
     }
     return all;
@@ -159,8 +161,8 @@ static bool may_write(int directory, const char *name)
     return faccessat(directory, name, W_OK, AT_EACCESS) == 0;
 }
 
-/* How much of the path is there. */
-static size_t reach(const struct check *check, int root)
+/* How many bytes of the path are there already. */
+static size_t existing_part(const struct check *check, int root)
 {
     char part[1024 + 1];
     size_t reached = 0;
@@ -186,9 +188,9 @@ static void add_name(char names[256], const char *name)
     format(names + size, 256 - size, "%s%s", size > 0 ? "," : "", name);
 }
 
-/* The whole remedy of an ordinary user, who owns nothing there yet. Who has named no controllers gets those that
- * programs are mostly limited by. */
-static void give(const struct check *check)
+/* Prints the command with which root gives an ordinary user a cgroup. If no controllers were named, it has those by
+ * which programs are mostly limited. */
+static void print_delegation(const struct check *check)
 {
     static const char *const usual[] = {"cpu", "memory", "pids"};
     char names[256] = "";
@@ -201,33 +203,34 @@ static void give(const struct check *check)
             add_name(names, usual[i]);
     /* cgroup-v2.rst, "Model of Delegation": these files and no others. */
     if (names[0])
-        line(COMMAND, "sudo cgcreate -a $(id -un) -t $(id -un) -g %s:%.*s", names, (int)first, check->path);
+        print_line(COMMAND, "sudo cgcreate -a $(id -un) -t $(id -un) -g %s:%.*s", names, (int)first, check->path);
     else
-        line(COMMAND,
-             "sudo sh -c 'mkdir -p %s/%.*s && cd %s/%.*s && chown '$(id -un)' . cgroup.procs cgroup.subtree_control "
-             "cgroup.threads'",
-             check->mount, (int)first, check->path, check->mount, (int)first, check->path);
+        print_line(
+            COMMAND,
+            "sudo sh -c 'mkdir -p %s/%.*s && cd %s/%.*s && chown '$(id -un)' . cgroup.procs cgroup.subtree_control "
+            "cgroup.threads'",
+            check->mount, (int)first, check->path, check->mount, (int)first, check->path);
 }
 
-static bool check_making(const struct check *check, int root, size_t reached)
+static bool check_directory(const struct check *check, int root, size_t reached)
 {
     char place[1024 + 1];
 
     format(place, sizeof place, "%.*s", (int)reached, check->path);
     if (reached == strlen(check->path)) {
-        line(OK, "%s/%s is there", check->mount, check->path);
+        print_line(OK, "%s/%s is there", check->mount, check->path);
         return true;
     }
     if (may_write(root, reached > 0 ? place : ".")) {
-        line(OK, "cgroups may be made in %s%s%s", check->mount, reached > 0 ? "/" : "", place);
+        print_line(OK, "cgroups may be made in %s%s%s", check->mount, reached > 0 ? "/" : "", place);
         return true;
     }
-    line(MISSING, "cgroups may not be made in %s%s%s", check->mount, reached > 0 ? "/" : "", place);
-    give(check);
+    print_line(MISSING, "cgroups may not be made in %s%s%s", check->mount, reached > 0 ? "/" : "", place);
+    print_delegation(check);
     return false;
 }
 
-/* At one level above the cgroup: whether each controller is enabled for what is below it, or may be. */
+/* Whether, in one directory above the cgroup, each controller is enabled for what is below it, or may be enabled. */
 static bool check_level(const struct check *check, int directory, size_t level)
 {
     const char *slash = level > 0 ? "/" : "";
@@ -244,26 +247,28 @@ static bool check_level(const struct check *check, int directory, size_t level)
         if (cgroup_has_word(enabled, name))
             continue;
         if (inhabited) {
-            line(MISSING, "the controller %s can't be enabled below %s%s%.*s while processes are in that cgroup itself",
-                 name, check->mount, slash, (int)level, check->path);
-            line(COMMAND,
-                 "%ssh -c 'cd %s%s%.*s && mkdir -p inhabitants && while read p; do echo $p >inhabitants/cgroup.procs; "
-                 "done <cgroup.procs'",
-                 check->sudo, check->mount, slash, (int)level, check->path);
+            print_line(MISSING,
+                       "the controller %s can't be enabled below %s%s%.*s while processes are in that cgroup itself",
+                       name, check->mount, slash, (int)level, check->path);
+            print_line(
+                COMMAND,
+                "%ssh -c 'cd %s%s%.*s && mkdir -p inhabitants && while read p; do echo $p >inhabitants/cgroup.procs; "
+                "done <cgroup.procs'",
+                check->sudo, check->mount, slash, (int)level, check->path);
             return false;
         }
         if (may_write(directory, "cgroup.subtree_control"))
             continue;
         fine = false;
-        line(MISSING, "the controller %s is not enabled below %s%s%.*s", name, check->mount, slash, (int)level,
-             check->path);
-        line(COMMAND, "sudo sh -c 'echo +%s >%s%s%.*s/cgroup.subtree_control'", name, check->mount, slash, (int)level,
-             check->path);
+        print_line(MISSING, "the controller %s is not enabled below %s%s%.*s", name, check->mount, slash, (int)level,
+                   check->path);
+        print_line(COMMAND, "sudo sh -c 'echo +%s >%s%s%.*s/cgroup.subtree_control'", name, check->mount, slash,
+                   (int)level, check->path);
     }
     return fine;
 }
 
-/* From the root down to what is above the cgroup, as far as that is there. */
+/* The same for all directories above the cgroup that are there, from the root down. */
 static bool check_levels(const struct check *check, int root, size_t reached)
 {
     const char *last = strrchr(check->path, '/');
@@ -282,15 +287,15 @@ static bool check_levels(const struct check *check, int root, size_t reached)
         io_close(&fd);
     }
     if (fine && check->controllers.count > 0)
-        line(OK, "the controllers are enabled on the way to %s/%s, or may be", check->mount, check->path);
+        print_line(OK, "the controllers are enabled on the way to %s/%s, or may be", check->mount, check->path);
     return fine;
 }
 
 /* ---- Starting a process there ---- */
 
-/* cgroup-v2.rst, "Delegation Containment": who isn't root may bring a process from one cgroup into another only when
- * he may write the cgroup.procs of the one that both lie in, too. */
-static bool check_moving(const struct check *check, int root)
+/* cgroup-v2.rst, "Delegation Containment": an ordinary user may move a process from one cgroup into another only when
+ * the user may also write the cgroup.procs of the nearest cgroup that both lie in. */
+static bool check_migration(const struct check *check, int root)
 {
     size_t common = 0;
     char place[1024 + 16];
@@ -306,28 +311,29 @@ static bool check_moving(const struct check *check, int root)
     }
     format(place, sizeof place, "%.*s%scgroup.procs", (int)common, check->path, common > 0 ? "/" : "");
     if (may_write(root, place)) {
-        line(OK, "processes may be moved from %s/%s to %s/%s", check->mount, check->own, check->mount, check->path);
+        print_line(OK, "processes may be moved from %s/%s to %s/%s", check->mount, check->own, check->mount,
+                   check->path);
         return true;
     }
     if (!strchr(check->path, '/')) {
-        line(MISSING,
-             "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: for who is not root it "
-             "takes a path with a part more, as %s/program",
-             check->mount, check->own, check->mount, check->path, check->mount, place, check->path);
+        print_line(MISSING,
+                   "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: an ordinary user "
+                   "needs a path with one more part, as %s/program",
+                   check->mount, check->own, check->mount, check->path, check->mount, place, check->path);
         return false;
     }
-    line(MISSING,
-         "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: what starts muontrap "
-         "has to be in a cgroup beside it",
-         check->mount, check->own, check->mount, check->path, check->mount, place);
-    line(COMMAND, "sudo sh -c 'mkdir -p %s/%.*s/callers && echo %ld >%s/%.*s/callers/cgroup.procs'", check->mount,
-         (int)strcspn(check->path, "/"), check->path, (long)getppid(), check->mount, (int)strcspn(check->path, "/"),
-         check->path);
+    print_line(MISSING,
+               "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: what starts muontrap "
+               "has to be in a cgroup beside it",
+               check->mount, check->own, check->mount, check->path, check->mount, place);
+    print_line(COMMAND, "sudo sh -c 'mkdir -p %s/%.*s/callers && echo %ld >%s/%.*s/callers/cgroup.procs'", check->mount,
+               (int)strcspn(check->path, "/"), check->path, (long)getppid(), check->mount,
+               (int)strcspn(check->path, "/"), check->path);
     return false;
 }
 
-/* The errno of a process that could not be started there; 0 of one that could, -1 of one that was killed. */
-static int start_in(const struct cgroup *cgroup, bool inside)
+/* Starts a process in the cgroup. Returns 0, or the errno when that failed, or -1 when the process was killed. */
+static int start_process(const struct cgroup *cgroup, bool inside)
 {
     int status;
     pid_t pid = cgroup_fork(cgroup, &inside);
@@ -341,27 +347,27 @@ static int start_in(const struct cgroup *cgroup, bool inside)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* The proof. */
-static bool try_it(const struct check *check, const struct options *options)
+/* Opens the cgroup as a launch would and starts a process in it. */
+static bool check_launch(const struct check *check, const struct options *options)
 {
     static struct cgroup cgroup;
     struct failure why;
     int error;
 
     if (!cgroup_open(&cgroup, options, &why)) {
-        line(MISSING, "%s", why.words);
+        print_line(MISSING, "%s", why.words);
         return false;
     }
-    error = start_in(&cgroup, true);
+    error = start_process(&cgroup, true);
     if (error < 0)
-        error = start_in(&cgroup, false);
+        error = start_process(&cgroup, false);
     if (error != 0)
         (void)cgroup_explain(&cgroup, error > 0 ? error : ECHILD, &why);
     if (cgroup_remove(&cgroup, &why) && error == 0) {
-        line(OK, "a process was started in %s/%s", check->mount, check->path);
+        print_line(OK, "a process was started in %s/%s", check->mount, check->path);
         return true;
     }
-    line(MISSING, "%s", why.words);
+    print_line(MISSING, "%s", why.words);
     return false;
 }
 
@@ -378,20 +384,20 @@ int check_run(struct options *options)
         options->group = CHECK_PATH;
     check.path = options->group;
     check.sudo = geteuid() == 0 ? "" : "sudo ";
-    if (!cgroup_check_path(check.path, &why) || !legacy_translate(&settings, options->sets, options->set_count, &why) ||
+    if (!cgroup_path_check(check.path, &why) || !legacy_translate(&settings, options->sets, options->set_count, &why) ||
         !controllers_gather(&check.controllers, options, &settings, &why)) {
-        line(MISSING, "%s", why.words);
+        print_line(MISSING, "%s", why.words);
         return 1;
     }
     if (!check_mount(&check))
         return 1;
-    find_own(&check);
+    read_own_cgroup(&check);
     root = cgroup_directory(AT_FDCWD, check.mount);
-    reached = reach(&check, root);
+    reached = existing_part(&check, root);
     fine = check_kernel(&check, root);
-    fine = check_making(&check, root, reached) && fine;
+    fine = check_directory(&check, root, reached) && fine;
     fine = check_levels(&check, root, reached) && fine;
-    fine = check_moving(&check, root) && fine;
+    fine = check_migration(&check, root) && fine;
     io_close(&root);
-    return fine && try_it(&check, options) ? 0 : 1;
+    return fine && check_launch(&check, options) ? 0 : 1;
 }

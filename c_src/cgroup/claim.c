@@ -27,7 +27,7 @@ enum claim claim_of(int directory)
     return (found.st_mode & S_ISUID) != 0 ? CLAIM_USED : CLAIM_NONE;
 }
 
-void claim_used(int directory, bool used)
+void claim_mark_used(int directory, bool used)
 {
     struct stat found;
 
@@ -35,13 +35,14 @@ void claim_used(int directory, bool used)
         (void)fchmod(directory, (found.st_mode & 01777) | (used ? S_ISUID : 0));
 }
 
-static bool is_still(int directory, int parent, const char *name)
+/* Whether the open directory is the one that the name stands for. */
+static bool has_name(int directory, int parent, const char *name)
 {
-    struct stat found;
-    struct stat there;
+    struct stat open;
+    struct stat named;
 
-    return fstat(directory, &found) == 0 && fstatat(parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-           found.st_ino == there.st_ino && found.st_dev == there.st_dev;
+    return fstat(directory, &open) == 0 && fstatat(parent, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           open.st_ino == named.st_ino && open.st_dev == named.st_dev;
 }
 
 bool claim_lock(int directory, bool shared, int parent, const char *name)
@@ -49,7 +50,7 @@ bool claim_lock(int directory, bool shared, int parent, const char *name)
     if (flock(directory, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
         return false;
     errno = ENOENT;
-    return is_still(directory, parent, name);
+    return has_name(directory, parent, name);
 }
 
 void claim_unlock(int directory)

@@ -1,13 +1,13 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Whose a cgroup's directory is: marks that say that a helper has made it or uses it, and locks that say that one
- * lives. A mark without a lock is a dead helper's.
+ * Which helper a cgroup's directory belongs to. A mark on the directory says that a helper has made it or uses it, and
+ * a lock says that this helper lives. A marked directory without a lock belongs to a helper that is dead.
  *
- * A made directory has the sticky bit from its first moment on, which cgroups have no other use for, and one that
- * was there before gets the set-user-ID bit while it is used. A helper holds an exclusive flock(2) on its program's
- * directory, and a shared one on each made directory above it; keeper and relay share them, and they end with the
- * last of the two. Only directories of our own user are ever taken for marked.
+ * A directory that a helper makes has the sticky bit from its first moment on, for which cgroups have no other use.
+ * One that was there before gets the set-user-ID bit while it is used. A helper holds an exclusive flock(2) on the
+ * directory of its program's cgroup, and a shared one on each directory above it that a helper has made. Keeper and
+ * relay share these locks, which end with the last of the two. Directories of other users are never taken for marked.
  */
 #ifndef MUONTRAP_CLAIM_H
 #define MUONTRAP_CLAIM_H
@@ -16,22 +16,23 @@
 
 enum claim { CLAIM_NONE, CLAIM_MADE, CLAIM_USED };
 
-/* mkdirat(2) with the mark. */
+/* Makes the directory, marked as CLAIM_MADE. */
 bool claim_make(int parent, const char *name);
 
-/* What marks it. */
+/* The mark of an open directory. */
 enum claim claim_of(int directory);
 
-/* Marks it as used, or as no longer used. */
-void claim_used(int directory, bool used);
+/* Sets or takes away the mark CLAIM_USED. */
+void claim_mark_used(int directory, bool used);
 
-/* Locks it, unless another holds a lock against that; and it is still the directory of that name then: a lock on one
- * that was removed protects nothing. */
+/* Locks the open directory, exclusively or shared. False with EWOULDBLOCK when another helper's lock is in the way, and
+ * with ENOENT when the directory is no longer the one of that name: a lock on a removed directory protects nothing. */
 bool claim_lock(int directory, bool shared, int parent, const char *name);
 
 void claim_unlock(int directory);
 
-/* Locks it, but waits a moment for whoever is about to start, or to remove what somebody has left. */
+/* The same as claim_lock(), but waits up to 2 s for another helper that is about to start, or to remove what a dead one
+ * has left. */
 bool claim_lock_soon(int directory, bool shared, int parent, const char *name);
 
 #endif

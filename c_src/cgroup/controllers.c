@@ -15,7 +15,7 @@ static bool add(struct controllers *controllers, const char *name, struct failur
     if (!name)
         return false;
     if (name[0] == '\0')
-        return true; /* v2 has it in its core */
+        return true; /* v2 has it in its core, where nothing has to be enabled */
     for (unsigned i = 0; i < controllers->count; i++)
         if (strcmp(controllers->list[i].name, name) == 0)
             return true;
@@ -40,10 +40,10 @@ bool controllers_gather(struct controllers *controllers, const struct options *o
     return true;
 }
 
-/* cgroup-v2.rst, "No Internal Process Constraint": but for the root of the whole tree, which alone has no
- * cgroup.events, a cgroup with processes of its own has no controllers for what is below it. With some controllers
- * (cpu, pids) the kernel would take the request for the beginning of a threaded subtree ("Threads"), which nobody
- * means here. */
+/* cgroup-v2.rst, "No Internal Process Constraint": a cgroup that holds processes itself can't enable controllers for
+ * the cgroups below it. The root of the whole tree can, and it is the only one without a cgroup.events. For some
+ * controllers (cpu, pids) the kernel would not refuse the request, but make a threaded subtree ("Threads"), which is
+ * not wanted here. */
 bool controllers_inhabited(int directory)
 {
     char text[64];
@@ -64,7 +64,8 @@ static int enable(int directory, const char *offered, const char *name)
     return cgroup_write(directory, "cgroup.subtree_control", change) ? 0 : errno;
 }
 
-/* One at a time: of several in one write the kernel enables all or none (cgroup-v2.rst, "Enabling and Disabling"). */
+/* Each is written by itself, because the kernel enables either all controllers of one write or none (cgroup-v2.rst,
+ * "Enabling and Disabling"). */
 void controllers_enable(struct controllers *controllers, int directory, size_t level)
 {
     char enabled[256];
@@ -85,7 +86,8 @@ void controllers_enable(struct controllers *controllers, int directory, size_t l
     }
 }
 
-static bool missing(const char *name, int error, size_t level, const char *mount, const char *path, struct failure *why)
+static bool not_enabled(const char *name, int error, size_t level, const char *mount, const char *path,
+                        struct failure *why)
 {
     int size = (int)level;
     const char *slash = level > 0 ? "/" : "";
@@ -127,7 +129,7 @@ bool controllers_check(const struct controllers *controllers, int directory, con
                       strerror(errno));
     for (unsigned i = 0; i < controllers->count; i++)
         if (!cgroup_has_word(there, controllers->list[i].name))
-            return missing(controllers->list[i].name, controllers->list[i].error, controllers->list[i].level, mount,
-                           path, why);
+            return not_enabled(controllers->list[i].name, controllers->list[i].error, controllers->list[i].level, mount,
+                               path, why);
     return true;
 }

@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * What cgroup v1 calls a controller or a setting, as v2 calls it. Pure: knows the rules, not the machine.
- * Promises that a key is [a-z0-9_.]+ and none of those that muontrap contains the program with. What v2 has passes
- * unchanged, whether it is known here or not: new kernels have new controllers and files. The kernel judges the values.
+ * Translates controllers and settings of cgroup v1 to v2. Pure: it knows the rules, and nothing of this machine.
+ * Promises that a key is [a-z0-9_.]+ and none of those that muontrap contains the program with. Controllers and
+ * settings of v2 pass unchanged, whether they are known here or not, because newer kernels have new ones. Their values
+ * are not checked here, but by the kernel.
  */
 #ifndef MUONTRAP_LEGACY_H
 #define MUONTRAP_LEGACY_H
@@ -17,10 +18,10 @@
 #define KEY_SIZE 64        /* bytes, with the NUL: twice as long as the longest that there is */
 
 struct setting {
-    char controller[CONTROLLER_SIZE]; /* that has to be enabled for it; "" when none has to */
-    char key[KEY_SIZE];               /* the file's name */
-    const char *value;                /* to be written to it: a part of what was given, or computed */
-    char computed[72];                /* 66 are needed: "MAJOR:MINOR wiops=VALUE" with numbers of 19 digits */
+    char controller[CONTROLLER_SIZE]; /* the one that has to be enabled for it; "" when none has to */
+    char key[KEY_SIZE];               /* the name of the file that the value is written to */
+    const char *value;                /* points into the text that was given, or to `computed` */
+    char computed[72];                /* "MAJOR:MINOR wiops=VALUE" with numbers of 19 digits takes 66 */
 };
 
 struct settings {
@@ -28,12 +29,14 @@ struct settings {
     struct setting list[SETTINGS_MOST];
 };
 
-/* The controller that has to be enabled in v2 for what that one does in v1 or v2: "" when v2 has it in its core, or the
- * name as given when v2 has it or may have it. NULL, with the failure filled, for one that v2 has dropped. */
+/* The controller of v2 that has to be enabled for what a controller of v1 or v2 does. Returns the name as given when
+ * v2 has it or may have it, "" when v2 has it in its core, and NULL, with the failure filled, when v2 has dropped it
+ * or when it is no controller's name. */
 const char *legacy_controller(const char *name, struct failure *why);
 
-/* Turns what was given with --set, each KEY=VALUE, into what is to be written, in that order. Where keys of v1 become a
- * single one, it stands in the place of the last. `settings` and `given` must stay where they are. */
+/* Turns the KEY=VALUE texts that were given with --set into settings of v2, in the same order. Where several settings
+ * of v1 become one of v2, it takes the place of the last of them. `settings` and `given` must not be moved afterwards,
+ * for the values point into them. */
 bool legacy_translate(struct settings *settings, const char *const given[], unsigned count, struct failure *why);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * cgroup.h where there are no cgroups: who asks for one is told so.
+ * The functions of cgroup.h and check.h on systems without cgroups. What asks for a cgroup fails.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "cgroup/check.h"
 #include "port/report.h"
 
-static bool none(struct failure *why)
+static bool no_cgroups(struct failure *why)
 {
     return failed(
         why, STAGE_CGROUP, ENOSYS,
@@ -23,20 +23,20 @@ bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct fa
 {
     (void)cgroup;
     (void)options;
-    return none(why);
+    return no_cgroups(why);
 }
 
 bool cgroup_clean(const struct options *options, struct failure *why)
 {
     (void)options;
-    return none(why);
+    return no_cgroups(why);
 }
 
 int check_run(struct options *options)
 {
     struct failure why;
 
-    (void)none(&why);
+    (void)no_cgroups(&why);
     report_failure(options, &why);
     return 1;
 }
@@ -57,7 +57,7 @@ bool cgroup_explain(const struct cgroup *cgroup, int error, struct failure *why)
 {
     (void)cgroup;
     (void)error;
-    return none(why);
+    return no_cgroups(why);
 }
 
 bool cgroup_kill(const struct cgroup *cgroup)

@@ -13,9 +13,7 @@
 #include "base/platform.h"
 #include "program/users.h"
 
-static gid_t group_list[GROUPS_MOST];
-
-/* The user, by name or number; *known: it is in the database, else only its uid is set. */
+/* Looks up a user by name or number. A number that is not in the database sets the uid alone, and *known to false. */
 static bool find_user(const char *given, struct user *user, bool *known, struct failure *why)
 {
     unsigned long value;
@@ -36,6 +34,7 @@ static bool find_user(const char *given, struct user *user, bool *known, struct 
     return true;
 }
 
+/* Looks up a group by the name or number in the first `size` bytes of the text. */
 static bool find_group(const char *given, size_t size, enum stage stage, gid_t *gid, struct failure *why)
 {
     unsigned long value;
@@ -60,6 +59,7 @@ static bool find_group(const char *given, size_t size, enum stage stage, gid_t *
     return true;
 }
 
+/* Looks up the groups of a list that is separated by commas. */
 static bool find_groups(struct identity *identity, const char *list, struct failure *why)
 {
     while (*list) {
@@ -76,7 +76,9 @@ static bool find_groups(struct identity *identity, const char *list, struct fail
     return true;
 }
 
-static bool groups_of_user(struct identity *identity, const struct user *user, bool known, struct failure *why)
+/* The groups of a user that was not given --groups: those of the database, or the primary group alone when the user is
+ * not in it. */
+static bool find_groups_of_user(struct identity *identity, const struct user *user, bool known, struct failure *why)
 {
     identity->group_count = 1;
     identity->groups[0] = identity->gid;
@@ -88,37 +90,54 @@ static bool groups_of_user(struct identity *identity, const struct user *user, b
     return true;
 }
 
-/* An ordinary user may ask for what it is already, and then there is nothing to change (and nothing it may change). */
-static bool has_groups(const struct identity *identity)
+static bool contains(const gid_t *groups, size_t count, gid_t gid)
 {
-    static gid_t now[65536];
-    int count = getgroups(65536, now);
-
-    for (int i = 0; i < count; i++) {
-        bool wanted = now[i] == identity->gid && identity->change_gid;
-
-        for (size_t j = 0; j < identity->group_count; j++)
-            wanted = wanted || identity->groups[j] == now[i];
-        if (!wanted)
-            return false;
-    }
-    for (size_t j = 0; j < identity->group_count; j++) {
-        bool there = identity->groups[j] == getegid();
-
-        for (int i = 0; i < count; i++)
-            there = there || now[i] == identity->groups[j];
-        if (!there)
-            return false;
-    }
-    return count >= 0;
+    for (size_t i = 0; i < count; i++)
+        if (groups[i] == gid)
+            return true;
+    return false;
 }
 
-bool identity_resolve(struct identity *identity, const struct options *options, struct failure *why)
+/* Whether the process has those groups already, so that setgroups(2), which an ordinary user may not call, is not
+ * needed. A group that is the process's gid and remains it need not be among the supplementary groups as well. */
+static bool has_groups(const struct identity *identity)
 {
+    static gid_t present[65536]; /* NGROUPS_MAX of Linux */
+    int result = getgroups(65536, present);
+    size_t count = result < 0 ? 0 : (size_t)result;
+
+    for (size_t i = 0; i < count; i++)
+        if (!contains(identity->groups, identity->group_count, present[i]))
+            return false;
+    for (size_t i = 0; i < identity->group_count; i++) {
+        gid_t wanted = identity->groups[i];
+
+        if (!contains(present, count, wanted) && (identity->change_gid || wanted != identity->gid))
+            return false;
+    }
+    return result >= 0;
+}
+
+/* kill(2) reaches processes of another user only with CAP_KILL, so that without it a program could be started as
+ * another user with CAP_SETUID, and never be stopped. Who lacks CAP_SETUID, too, is refused by setuid(2). */
+static bool check_killable(const struct identity *identity, struct failure *why)
+{
+    if (!identity->change_uid || identity->uid == getuid() || identity->uid == geteuid() ||
+        platform_has_capability(CAPABILITY_KILL) || !platform_has_capability(CAPABILITY_SETUID))
+        return true;
+    return failed(why, STAGE_UID, EPERM,
+                  "muontrap may start a program as user %lu, but not stop it: that takes root or CAP_KILL (setcap "
+                  "cap_setuid,cap_setgid,cap_kill+ep gives it to muontrap's file)",
+                  (unsigned long)identity->uid);
+}
+
+/* Another identity than ours has been asked for. */
+__attribute__((cold)) static bool resolve(struct identity *identity, const struct options *options, struct failure *why)
+{
+    bool is_root = getuid() == 0 || geteuid() == 0; /* execve(2) gives capabilities back to either */
     struct user user;
     bool known = false;
 
-    *identity = (struct identity){.groups = group_list, .uid = getuid(), .gid = getgid()};
     if (options->uid) {
         if (!find_user(options->uid, &user, &known, why))
             return false;
@@ -134,18 +153,40 @@ bool identity_resolve(struct identity *identity, const struct options *options, 
     if (options->gid && !find_group(options->gid, strlen(options->gid), STAGE_GID, &identity->gid, why))
         return false;
     if (options->groups ? !find_groups(identity, options->groups, why)
-                        : (options->uid || options->gid) && !groups_of_user(identity, &user, known, why))
+                        : !find_groups_of_user(identity, &user, known, why))
         return false;
     identity->change_uid = options->uid && (identity->uid != getuid() || identity->uid != geteuid());
     identity->change_gid = (options->uid || options->gid) && (identity->gid != getgid() || identity->gid != getegid());
-    identity->change_groups = (options->uid || options->gid || options->groups) && !has_groups(identity);
-    return true;
+    identity->change_groups = !has_groups(identity);
+    identity->drop_capabilities = identity->change_uid || !is_root;
+    return check_killable(identity, why);
 }
 
-/* setuid(2), setgid(2): with privilege these set the real, effective and saved id, without it they may set the
- * effective id alone. So what has come of it is looked at, and that there is no way back to root is tried. */
+bool identity_resolve(struct identity *identity, gid_t groups[GROUPS_MOST], const struct options *options,
+                      struct failure *why)
+{
+    *identity = (struct identity){.groups = groups, .uid = getuid(), .gid = getgid()};
+    return (!options->uid && !options->gid && !options->groups) || resolve(identity, options, why);
+}
+
+/* Whether the process can become that user, or that group. Success has changed it already, so that it must end then. */
+static bool can_become_user(uid_t uid)
+{
+    return uid != getuid() && platform_setuid(uid) == 0;
+}
+
+static bool can_become_group(gid_t gid)
+{
+    return gid != getgid() && platform_setgid(gid) == 0;
+}
+
+/* capabilities(7): only a change from root to an ordinary user takes the capabilities away. An ordinary user that has
+ * CAP_SETUID would keep it, and with it the way to every other user. */
 bool identity_assume(const struct identity *identity, enum stage *stage)
 {
+    const uid_t former_uids[] = {0, getuid(), geteuid()};
+    const gid_t former_gids[] = {0, getgid(), getegid()};
+
     *stage = STAGE_GROUPS;
     if (identity->change_groups && platform_setgroups(identity->group_count, identity->groups) < 0)
         return false;
@@ -159,7 +200,21 @@ bool identity_assume(const struct identity *identity, enum stage *stage)
     if (identity->change_uid && platform_setuid(identity->uid) < 0)
         return false;
     errno = EPERM;
-    if (identity->change_uid && (getuid() != identity->uid || geteuid() != identity->uid || platform_setuid(0) == 0))
+    if (identity->change_uid && (getuid() != identity->uid || geteuid() != identity->uid))
         return false;
+    if (!identity->drop_capabilities)
+        return true;
+    *stage = STAGE_SPAWN;
+    if (platform_drop_capabilities() < 0)
+        return false;
+    for (size_t i = 0; i < sizeof former_uids / sizeof former_uids[0]; i++) {
+        bool user = identity->change_uid && can_become_user(former_uids[i]);
+
+        if (user || (identity->change_gid && can_become_group(former_gids[i]))) {
+            *stage = user ? STAGE_UID : STAGE_GID;
+            errno = EPERM;
+            return false;
+        }
+    }
     return true;
 }

@@ -1,8 +1,10 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Who the program runs as: names looked up before there is a child, credentials changed in it.
- * Promises that after identity_assume() the process is that user, group and groups, and cannot go back.
+ * The user and groups that the program runs as. identity_resolve() looks them up while there is no child yet, and
+ * identity_assume() makes the child's process that user.
+ * Promises that after identity_assume() the process has that user, group and groups, that it can't return to the user
+ * and group it had, and that it has no capability; unless no identity was asked for, or it stays root.
  */
 #ifndef MUONTRAP_IDENTITY_H
 #define MUONTRAP_IDENTITY_H
@@ -20,17 +22,21 @@ struct identity {
     bool change_groups;
     bool change_gid;
     bool change_uid;
+    bool drop_capabilities;
     uid_t uid;
     gid_t gid;
     size_t group_count;
-    gid_t *groups; /* one static array: there is one identity in a helper */
+    gid_t *groups;
 };
 
-/* Looks up --uid, --gid and --groups. A user without --gid brings its primary group, one without --groups its
- * supplementary groups: never would root's stay with it. */
-bool identity_resolve(struct identity *identity, const struct options *options, struct failure *why);
+/* Looks up --uid, --gid and --groups; `groups` is room for the list of them. Without --gid a user gets its primary group, and without --groups its
+ * supplementary groups, so that no group of root's is left to it. Fails where the program could be started as that user
+ * but not be killed. */
+bool identity_resolve(struct identity *identity, gid_t groups[GROUPS_MOST], const struct options *options,
+                      struct failure *why);
 
-/* In the child: groups, gid, uid, in that order, each checked. On failure *stage and errno say where. */
+/* In the child: sets groups, gid and uid, in that order, drops the capabilities and checks the result. On failure
+ * *stage and errno say which step failed, and the process must not execute the program. */
 bool identity_assume(const struct identity *identity, enum stage *stage);
 
 #endif

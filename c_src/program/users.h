@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The user and group database. users_nss.c asks the C library, and so whatever the system is configured to ask;
- * users_files.c reads /etc/passwd and /etc/group, which is all that a static program can do.
+ * The user and group database. users_nss.c asks the C library, which asks the services that nsswitch.conf(5) names.
+ * users_files.c reads /etc/passwd and /etc/group itself, for a static program, which can't load these services.
  */
 #ifndef MUONTRAP_USERS_H
 #define MUONTRAP_USERS_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define USERS_NAME_MOST 256 /* bytes, with the NUL */
+#define USERS_NAME_MOST 256 /* bytes of a name, with the NUL */
 
 struct user {
     char name[USERS_NAME_MOST];
@@ -19,12 +19,13 @@ struct user {
     gid_t gid;
 };
 
-/* False where there is none. */
+/* Each looks up one entry of the database. False when there is no such entry. */
 bool users_by_name(const char *name, struct user *user);
 bool users_by_uid(uid_t uid, struct user *user);
 bool users_group_by_name(const char *name, gid_t *gid);
 
-/* The user's groups, its primary group first. Returns how many, or `most` + 1 when there are more than that. */
+/* Fills in the groups of the user, with the primary group first. Returns their number, or `most` + 1 when there are
+ * more than that. */
 size_t users_groups(const struct user *user, gid_t primary, gid_t *groups, size_t most);
 
 #endif

@@ -11,11 +11,11 @@
 #include "base/number.h"
 #include "program/users.h"
 
-/* One file at a time is read, a line at a time; a line that is longer than any real one is passed over. */
+/* The file that is being read; there is one at a time. A line that doesn't fit is skipped: no real one is as long. */
 static struct {
     int fd;
-    size_t have;
-    size_t at;
+    size_t have; /* bytes in the buffer */
+    size_t at;   /* where the next line begins */
     bool ended;
     char bytes[65536];
 } file;
@@ -28,7 +28,7 @@ static bool open_file(const char *path)
     return file.fd >= 0;
 }
 
-static void fill(void)
+static void read_more(void)
 {
     ssize_t size;
 
@@ -44,7 +44,7 @@ static void fill(void)
         file.ended = true;
 }
 
-/* The next line without its newline, NULL at the end. */
+/* Returns the next line without its newline; NULL at the end of the file, which is closed then. */
 static char *next_line(void)
 {
     for (;;) {
@@ -64,11 +64,11 @@ static char *next_line(void)
         }
         if (file.have - file.at == sizeof file.bytes - 1)
             file.at = file.have;
-        fill();
+        read_more();
     }
 }
 
-/* Cuts the line at its colons. False when there are fewer fields. */
+/* Cuts the line into `count` fields at its colons. False when there are fewer. */
 static bool split(char *line, char *fields[], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -136,7 +136,8 @@ bool users_group_by_name(const char *name, gid_t *gid)
     return false;
 }
 
-static bool lists(const char *members, const char *name)
+/* Whether a list of names that is separated by commas has that name. */
+static bool lists_name(const char *members, const char *name)
 {
     size_t size = strlen(name);
 
@@ -162,7 +163,7 @@ size_t users_groups(const struct user *user, gid_t primary, gid_t *groups, size_
         return count;
     while ((line = next_line())) {
         if (!split(line, fields, 4) || !number_id(fields[2], strlen(fields[2]), &id) || (gid_t)id == primary ||
-            !lists(fields[3], user->name))
+            !lists_name(fields[3], user->name))
             continue;
         if (count == most) {
             io_close(&file.fd);

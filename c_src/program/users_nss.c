@@ -8,7 +8,7 @@
 
 #include "program/users.h"
 
-static bool copy(const struct passwd *entry, struct user *user)
+static bool copy_entry(const struct passwd *entry, struct user *user)
 {
     if (!entry || strlen(entry->pw_name) >= sizeof user->name)
         return false;
@@ -20,12 +20,12 @@ static bool copy(const struct passwd *entry, struct user *user)
 
 bool users_by_name(const char *name, struct user *user)
 {
-    return copy(getpwnam(name), user);
+    return copy_entry(getpwnam(name), user);
 }
 
 bool users_by_uid(uid_t uid, struct user *user)
 {
-    return copy(getpwuid(uid), user);
+    return copy_entry(getpwuid(uid), user);
 }
 
 bool users_group_by_name(const char *name, gid_t *gid)

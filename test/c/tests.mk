@@ -13,14 +13,15 @@ TEST_WARNINGS := $(filter-out -Werror,$(WARNINGS)) -Werror
 TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG) \
     $(if $(PORTABLE),-DPORTABLE=1 -DMUONTRAP_PORTABLE)
 
-PURE_MODULES := options port/protocol port/window base/failure base/format cgroup/legacy cgroup/cgroup_text
+PURE_MODULES := options port/protocol port/window base/failure base/format cgroup/legacy cgroup/cgroup_text \
+    cgroup/cgroup_path
 PURE_TESTS := $(addprefix test_,$(notdir $(PURE_MODULES)))
-TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_launch test_relay \
-    test_cgroup test_sweep
+TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_launch \
+    test_relay test_cgroup test_sweep
 
 # The system calls that a test program can make fail.
 WRAP_test_platform := syscall
-WRAP_test_identity := platform_setgroups platform_setgid platform_setuid
+WRAP_test_identity := platform_setgroups platform_setgid platform_setuid platform_drop_capabilities
 WRAP_test_child := fork pipe setsid dup2 prctl platform_setgroups platform_setgid platform_setuid open
 WRAP_test_tree := prctl open
 WRAP_test_cgroup := syscall

@@ -2,15 +2,15 @@
 # SPDX-FileCopyrightText: The MuonTrap contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the tests of cgroups share. Each test has one cgroup of its own, $own, relative to $mount; what it makes there is
-# removed after it, and no test needs that: nothing may be left below but what the test itself has made.
+# What the tests of cgroups share. Each test has one cgroup of its own, $own, relative to $mount. It is removed after the
+# test with all that is below, but a test fails by itself if muontrap has left anything there.
 #
-# CGROUP_BASE, if it is set, is the path of a cgroup in which who runs the tests may make others: one that
-# `cgcreate -a USER -t USER` has made, with this shell somewhere below it.
+# CGROUP_BASE, if it is set, is the path of a cgroup in which the user may make others. `cgcreate -a USER -t USER` makes
+# such a one. This shell has to be in a cgroup below it.
 
 load helper
 
-# All that takes time takes so much more of it where the processor is emulated.
+# Where the processor is emulated, everything takes this many times longer.
 slowness=${SLOWNESS:-1}
 
 cgroup_setup() {
@@ -52,7 +52,7 @@ teardown_processes() {
     done
 }
 
-# With all that is in it and below. Processes of ours that it can't be removed for are told by the tests themselves.
+# Removes the cgroup after killing all processes in it and below.
 remove_cgroup() {
     local tries directory
 
@@ -79,24 +79,24 @@ no_cgroup_is_left() {
     }
 }
 
-# The processes in a cgroup; cgroup_of, the other way round.
+# members prints the processes in a cgroup, cgroup_of the cgroup of a process.
 members() { cat "$mount/$1/cgroup.procs"; }
 cgroup_of() { sed -n 's/^0:://p' "/proc/$1/cgroup"; }
 
 populated() { grep -qx 'populated 1' "$mount/$1/cgroup.events"; }
 
-# A process of the test's in that cgroup, in $stranger.
+# Starts a process in that cgroup that is no descendant of muontrap. Its pid is left in $stranger.
 put_stranger_into() {
     env "$mark" sleep 100 >/dev/null 2>&1 3>&- &
     stranger=$!
     echo "$stranger" >"$mount/$1/cgroup.procs"
 }
 
-# The dead have no program any more, even where nobody has waited for them yet.
+# A zombie, which nobody has waited for yet, has no program any more, and so is not alive.
 is_alive() { [ -e "/proc/$1/exe" ]; }
 is_dead() { ! is_alive "$1"; }
 
-# Until the condition holds: for what tells of itself by no event that a shell could wait for.
+# Waits until the command succeeds, for conditions of whose change no event tells that a shell could wait for.
 eventually() {
     local begin=$SECONDS
 
@@ -109,5 +109,5 @@ eventually() {
     done
 }
 
-# Refused with these words, and the program has not run.
+# Fails the test unless muontrap refuses these options with these words and does not run the program.
 start_refused() { refused "$@" -- echo ran; }

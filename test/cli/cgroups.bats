@@ -2,12 +2,12 @@
 # SPDX-FileCopyrightText: The MuonTrap contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# The program's cgroup: made, entered, emptied and removed. This takes what every cgroup2 mount has, and no controller;
-# what takes one is in controllers.bats.
+# The program's cgroup: how it is made, entered, emptied and removed. These tests take what every cgroup2 mount has, and
+# no controller; those that take one are in controllers.bats.
 
 load cgroups
 
-# The ways that older kernels have to go: 5.6 and before, 5.13 and before.
+# What the helper does on older kernels: on 5.6 and before, and on 5.13 and before.
 fork_then_enter=(--without clone-into-cgroup)
 freeze_then_kill=(--without cgroup.kill)
 
@@ -16,7 +16,7 @@ freeze_then_kill=(--without cgroup.kill)
 plain='echo ready; exec sleep 100'
 deaf='trap "" TERM HUP INT QUIT; sleep 100 & echo ready; sleep 100; sleep 100'
 
-# A daemon, twice forked and in its own session, that holds nothing of the program's.
+# Leaves a daemon behind: it has forked twice, is in a session of its own, and has none of the program's descriptors.
 daemon='
     use POSIX ();
     pipe(my $out, my $in);
@@ -30,7 +30,7 @@ daemon='
     sleep 100'
 
 # Makes cgroups in its own, three levels of two, and moves a child into each of these.
-# $1: its own cgroup's directory; $2: what it does then.
+# $1: the directory of the program's cgroup; $2: "exit" to end then.
 nested='
     use POSIX ();
     $| = 1;
@@ -49,8 +49,8 @@ nested='
     exit 5 if $then eq "exit";
     sleep 100'
 
-# Everybody forks as fast as he can, three hundred at a time: who finds no place for another gives up his own. They end
-# by themselves after 5 s. More would be the end of the test as well, which has no way to get a turn among thousands.
+# Each process forks as fast as it can, up to three hundred at a time: one that finds no place for another ends and
+# frees its own. They end by themselves after 5 s. With thousands of them the test itself would get no processor time.
 bomb='
     use POSIX ();
     use Fcntl;
@@ -66,9 +66,9 @@ bomb='
         defined fork or syswrite $free, ".";
     }'
 
-# ---- Into it ----
+# ---- Entering the cgroup ----
 
-@test "every way to say it runs the program in that cgroup" {
+@test "every spelling of the option runs the program in that cgroup" {
     for way in "-g $own/a" "-g$own/a" "-p $own/a" "--group $own/a" "--group=$own/a" "--path $own/a" "--path=$own/a"; do
         # shellcheck disable=SC2086 # words are wanted
         run -0 muontrap $way -- grep ^0:: /proc/self/cgroup
@@ -108,7 +108,7 @@ bomb='
     output_is "0 1 2"
 }
 
-@test "statuses are the program's" {
+@test "the exit status in a cgroup is the program's" {
     run -3 muontrap -g "$own/a" -- sh -c 'exit 3'
     run -137 muontrap -g "$own/a" -- sh -c 'kill -KILL $$'
     run -126 muontrap -g "$own/a" -- /
@@ -119,7 +119,7 @@ bomb='
 
 # ---- Made and removed ----
 
-@test "directories that are made on the way are removed, too" {
+@test "directories that are made above the cgroup are removed, too" {
     run -0 muontrap -g "$own/a/b/c/d" -- sed -n s/^0:://p /proc/self/cgroup
     output_is "/$own/a/b/c/d"
     no_cgroup_is_left
@@ -127,7 +127,7 @@ bomb='
     no_cgroup_is_left
 }
 
-@test "directories that were there are left, with their settings" {
+@test "directories that were there before are left, with their settings" {
     mkdir -p "$top/given/below"
     echo 7 >"$top/given/cgroup.max.descendants"
     echo 3 >"$top/given/below/cgroup.max.depth"
@@ -147,7 +147,7 @@ bomb='
     [ -z "$(members "$own/given")" ]
 }
 
-@test "a directory made on the way stays as long as another uses it" {
+@test "a directory that was made above the cgroup stays as long as another uses it" {
     start -g "$own/a/b" -- sh -c "$plain"
     await ready
     run -0 muontrap -g "$own/a/c" -- true
@@ -177,8 +177,12 @@ dies_with_its_program() {
 }
 
 @test "a daemon that the program leaves behind dies with it" { dies_with_its_program; }
-@test "without cgroup.kill, too" { dies_with_its_program "${freeze_then_kill[@]}"; }
-@test "without clone3, too" { dies_with_its_program "${fork_then_enter[@]}"; }
+@test "a daemon that the program leaves behind dies without cgroup.kill, too" {
+    dies_with_its_program "${freeze_then_kill[@]}"
+}
+@test "a daemon that the program leaves behind dies without clone3, too" {
+    dies_with_its_program "${fork_then_enter[@]}"
+}
 
 deaf_and_stopped() {
     start -k 100 "$@" -g "$own/a" -- sh -c "$deaf"
@@ -189,9 +193,13 @@ deaf_and_stopped() {
     no_cgroup_is_left
 }
 
-@test "those that are deaf to every polite signal are killed" { deaf_and_stopped; }
-@test "those that are deaf are killed without cgroup.kill, too" { deaf_and_stopped "${freeze_then_kill[@]}"; }
-@test "those that are deaf are killed without clone3, too" { deaf_and_stopped "${fork_then_enter[@]}"; }
+@test "processes that ignore every other signal are killed" { deaf_and_stopped; }
+@test "processes that ignore every other signal are killed without cgroup.kill, too" {
+    deaf_and_stopped "${freeze_then_kill[@]}"
+}
+@test "processes that ignore every other signal are killed without clone3, too" {
+    deaf_and_stopped "${fork_then_enter[@]}"
+}
 
 nested_and_ended() {
     run -5 muontrap "$@" -g "$own/a" -- perl -e "$nested" "$top/a" exit
@@ -199,8 +207,8 @@ nested_and_ended() {
     no_cgroup_is_left
 }
 
-@test "processes in nested cgroups die with the program, and all directories go" { nested_and_ended; }
-@test "nested cgroups go without cgroup.kill, too" { nested_and_ended "${freeze_then_kill[@]}"; }
+@test "processes in nested cgroups die with the program, and all directories are removed" { nested_and_ended; }
+@test "nested cgroups are emptied and removed without cgroup.kill, too" { nested_and_ended "${freeze_then_kill[@]}"; }
 
 nested_and_stopped() {
     start -k 100 "$@" -g "$own/a" -- perl -e "$nested" "$top/a" stay
@@ -211,20 +219,49 @@ nested_and_stopped() {
     no_cgroup_is_left
 }
 
-@test "processes in nested cgroups die in a stop, and all directories go" { nested_and_stopped; }
-@test "nested cgroups go in a stop without cgroup.kill, too" { nested_and_stopped "${freeze_then_kill[@]}"; }
+@test "processes in nested cgroups die in a stop, and all directories are removed" { nested_and_stopped; }
+@test "nested cgroups are emptied and removed in a stop without cgroup.kill, too" {
+    nested_and_stopped "${freeze_then_kill[@]}"
+}
 
-@test "nested cgroups of a cgroup that was there go, and it stays" {
+@test "nested cgroups of a cgroup that was there before are removed, and it stays" {
     mkdir "$top/given"
     run -5 muontrap -g "$own/given" -- perl -e "$nested" "$top/given" exit
     nothing_survives
     [ "$(cgroups_left)" = given ]
 }
 
-@test "cgroups nested deeper than there are descriptors go" {
+# Makes so many cgroups, each within the one before.
+# $1: the directory above the first; $2: how many; $3: the mode that they all get in the end, if any.
+chain='
+    my ($top, $count, $mode) = @ARGV;
+    chdir $top or die;
+    for my $level (1..$count) {
+        mkdir "n" or die "$level: $!"; chdir "n" or die "$level: $!";
+        push @all, "$all[-1]/n";
+    }
+    if (defined $mode) { chmod oct $mode, "$top$_" or die for reverse "", @all }'
+
+@test "cgroups that are nested deeper than a small stack could hold are removed" {
+    for way in "" "${freeze_then_kill[*]}"; do
+        # shellcheck disable=SC2016,SC2086 # the shell that is run is to expand these; words are wanted
+        run -0 timeout 100 env "$mark" bash -c 'ulimit -Ss 512; exec "$MUONTRAP" "$@"' - $way -g "$own/a" -- \
+            perl -e "$chain" "$top/a" 500
+        no_cgroup_is_left
+    done
+}
+
+@test "nested cgroups without any permissions are removed" {
+    for mode in 0 444 555; do
+        run -0 muontrap -g "$own/a" -- perl -e "$chain" "$top/a" 3 "$mode"
+        no_cgroup_is_left
+    done
+}
+
+@test "cgroups that are nested deeper than there may be descriptors are removed" {
     for way in "" "${freeze_then_kill[*]}"; do
         # shellcheck disable=SC2086 # words are wanted
-        run -0 timeout 60 env "$mark" bash -c 'ulimit -Sn 64; exec "$MUONTRAP" "$@"' - $way -g "$own/a" -- perl -e '
+        run -0 timeout 60 env "$mark" bash -c 'ulimit -n 64; exec "$MUONTRAP" "$@"' - $way -g "$own/a" -- perl -e '
             chdir shift or die; for (1..200) { mkdir "n" or die "$_: $!"; chdir "n" or die }
             defined(my $pid = fork) or die; if (!$pid) { sleep 100; exit }
             open my $file, ">", "cgroup.procs" or die; syswrite $file, $pid or die' "$top/a"
@@ -245,7 +282,9 @@ moved_in_from_outside() {
 }
 
 @test "a process that was moved into the cgroup from outside dies, too" { moved_in_from_outside; }
-@test "it dies without cgroup.kill, too" { moved_in_from_outside "${freeze_then_kill[@]}"; }
+@test "a process that was moved into the cgroup dies without cgroup.kill, too" {
+    moved_in_from_outside "${freeze_then_kill[@]}"
+}
 
 @test "more processes from outside than a read of cgroup.procs tells of die without cgroup.kill, too" {
     start -k 0 "${freeze_then_kill[@]}" -g "$own/a" -- sh -c "$plain"
@@ -268,7 +307,7 @@ moved_in_from_outside() {
     no_cgroup_is_left
 }
 
-@test "a nested cgroup that is frozen goes without cgroup.kill, too" {
+@test "a nested cgroup that is frozen is removed without cgroup.kill, too" {
     start -k 100 "${freeze_then_kill[@]}" -g "$own/a" -- sh -c '
         mkdir "$0/n"; sleep 100 & echo $! >"$0/n/cgroup.procs"; echo 1 >"$0/n/cgroup.freeze"; echo ready; wait' "$top/a"
     await ready
@@ -296,7 +335,7 @@ has_lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 @test "a fork bomb is dead within 1 s of a stop" { bombed; }
 @test "a fork bomb is dead within 1 s of a stop without cgroup.kill, too" { bombed "${freeze_then_kill[@]}"; }
 
-# ---- kill -9 of one of ours ----
+# ---- kill -9 of one of the helper's processes ----
 
 keeper_killed() {
     start -k 100 "$@" -g "$own/a/b" -- perl -e "$nested" "$top/a/b" stay
@@ -333,8 +372,8 @@ relay_killed() {
     no_cgroup_is_left
 }
 
-# Both at once: neither can do anything any more. What has left the program's own process is what remains.
-# $1: the cgroup; what follows: options.
+# Kills keeper and relay at once, so that neither can clean up. The program dies with them, its descendants live on.
+# $1: the cgroup; $2 and on: options.
 both_killed() {
     start -g "$own/$1" "${@:2}" -- perl -e "$daemon" stay
     await ready
@@ -343,7 +382,7 @@ both_killed() {
     kill -STOP "$relay" "$keeper"
     kill -KILL "$relay" "$keeper"
     ends_with 137
-    # its end, not its burial, which whoever adopted it sees to in his own time
+    # the process has ended then, but may be a zombie until the process that adopted it reaps it
     eventually is_dead "$relay"
     eventually has_lines "$top/$1/cgroup.procs" 1
     make_room
@@ -389,7 +428,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     [ "$(cgroups_left)" = given ]
 }
 
-@test "--clean of what is not there is done at once" {
+@test "--clean of a cgroup that is not there succeeds" {
     run -0 muontrap --clean -g "$own/a/b"
     output_is ""
 }
@@ -413,7 +452,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     no_cgroup_is_left
 }
 
-# ---- Not ours to use ----
+# ---- Cgroups that are refused ----
 
 @test "a cgroup that holds processes is refused, and they live on" {
     mkdir "$top/given"
@@ -451,7 +490,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     start_refused "$top/given" frozen --- -g "$own/given"
 }
 
-@test "a cgroup that is no place for processes is refused" {
+@test "a cgroup that may hold no processes is refused" {
     mkdir -p "$top/given/below"
     echo threaded >"$top/given/below/cgroup.type"
     mkdir "$top/given/other"
@@ -459,10 +498,10 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     start_refused "$top/given/other" "cannot start a process in the cgroup" --- -g "$own/given/other"
 }
 
-# ---- Said in words, and nothing left behind ----
+# ---- Failures: each is told in words and leaves nothing behind ----
 
 # bats test_tags=words
-@test "a path that is none is refused" {
+@test "a path that no cgroup can have is refused" {
     start_refused "'' is no cgroup's path" empty --- -g ""
     start_refused "'../x' is no cgroup's path" ".." --- -g ../x
     start_refused "'$own/../../b'" ".." --- -g "$own/../../b"
@@ -477,14 +516,14 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     no_cgroup_is_left
 }
 
-@test "a path of 255 bytes a part is taken" {
+@test "a path with parts of 255 bytes is accepted" {
     part=$(printf '%0255d' 0)
     run -0 muontrap -g "$own/$part/$part" -- sed -n s/^0:://p /proc/self/cgroup
     output_is "/$own/$part/$part"
     no_cgroup_is_left
 }
 
-@test "a path with anything but a line end in it is taken" {
+@test "a path with any character but a line end is accepted" {
     odd="a b'c\"d\\e*?\$x%s-ü~"
     run -0 muontrap -g "$own/$odd" -- true
     no_cgroup_is_left
@@ -501,7 +540,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
 }
 
 # bats test_tags=words
-@test "a key that is none is refused" {
+@test "a key that no file can have is refused" {
     for key in ../../y=1 y/z=1 "a b.c=1" =1 memory.max memory.max= memory=1 .max=1 Memory.max=1; do
         start_refused "--set takes KEY=VALUE" "'$key'" --- -g "$own/a" -s "$key"
     done
@@ -532,7 +571,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     no_cgroup_is_left
 }
 
-@test "a setting that fails leaves a cgroup that was there where it is" {
+@test "a setting that fails leaves a cgroup that was there before in place" {
     mkdir "$top/given"
     start_refused "$top/given/cgroup.max.depth" --- -g "$own/given" -s cgroup.max.depth=deep
     [ "$(cgroups_left)" = given ]
@@ -553,7 +592,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     no_cgroup_is_left
 }
 
-@test "a read-only mount is told, with what mends it" {
+@test "a read-only mount is told, with the remedy" {
     root_only
     read_only=(unshare -m sh -c 'mount -o remount,bind,ro "$0" && exec "$@"' "$mount" "$MUONTRAP")
     run -125 "${read_only[@]}" -g "$own/a" -- echo ran
@@ -564,7 +603,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     [ "$(cgroups_left)" = given ]
 }
 
-@test "that no cgroup2 is mounted is told, with what mends it" {
+@test "that no cgroup2 is mounted is told, with the remedy" {
     root_only
     run -125 unshare -m sh -c 'umount "$0" && exec "$@"' "$mount" "$MUONTRAP" -g "$own/a" -- echo ran
     output_has "no cgroup2 file system is mounted" "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
@@ -583,7 +622,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     no_cgroup_is_left
 }
 
-# ---- Many ----
+# ---- Many at once ----
 
 many() {
     local i jobs=()
@@ -602,13 +641,13 @@ many() {
     no_cgroup_is_left
 }
 
-# As many at once as the machine can do in some seconds.
+# So many at once take the machine some seconds.
 @test "many at once under one base leave nothing" { many $((200 / (slowness > 1 ? 5 : 1))); }
-@test "many at once without what newer kernels have leave nothing" {
+@test "many at once leave nothing on older kernels either" {
     many $((50 / (slowness > 1 ? 5 : 1))) "${fork_then_enter[@]}" "${freeze_then_kill[@]}"
 }
 
-@test "of many that start at once where a dead one has left its cgroup, none fails" {
+@test "of many that start at once beside the cgroup of a dead helper, none fails" {
     both_killed many/1
     jobs=()
     for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do

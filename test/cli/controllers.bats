@@ -2,21 +2,21 @@
 # SPDX-FileCopyrightText: The MuonTrap contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Limits: what takes the controllers cpu, cpuset, memory and pids of cgroup2. make test-cgroups runs this where they
-# are.
+# Limits. These tests take the controllers cpu, cpuset, memory and pids of cgroup2; make test-cgroups runs them where
+# they are.
 
 load cgroups
 
-# Without CGROUP_BASE the controllers are enabled from the root down, and cgcreate has to be root's.
+# Without CGROUP_BASE the controllers have to be enabled from the root down, and only root can do that and run cgcreate.
 administrator() { [ -z "${CGROUP_BASE:-}" ] || skip "needs root"; }
 
-# Takes so many megabytes and says so.
+# Allocates that many megabytes and says so.
 hog='my $m = "x" x ($ARGV[0] << 20); print "took $ARGV[0]\n"'
 
 # A value as cgget sees it.
 witnessed() { cgget -n -v -r "$2" "$own/$1"; }
 
-# ---- As the documents have it ----
+# ---- The examples of older documentation ----
 
 # The command lines of MuonTrap 0.1's README, letter by letter. A muontrap and a myprogram are in the PATH.
 printed() {
@@ -30,7 +30,7 @@ printed() {
     [ ! -d "$mount/mycgroup/test" ]
 }
 
-# As it is printed there, but for the user.
+# The cgcreate command is the one that is printed there, but for the name of the user.
 mycgroup() {
     if [ "${CGROUP_BASE:-}" != mycgroup ]; then
         administrator
@@ -112,7 +112,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     no_cgroup_is_left
 }
 
-# ---- Limits bite ----
+# ---- Limits take effect ----
 
 @test "a program that takes twice its memory is killed" {
     run -137 muontrap -g "$own/a" -s memory.max=20M -s memory.swap.max=0 -- perl -e "$hog" 40
@@ -131,7 +131,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     output_is ""
 }
 
-@test "half a processor is half a processor" {
+@test "a program that is given half a processor uses no more" {
     # by the kernel's clock, so that the emulation's speed doesn't matter
     run -0 muontrap -g "$own/a" -s "cpu.max=50000 100000" -- perl -MTime::HiRes=clock_gettime,CLOCK_MONOTONIC -e '
         sub used { open my $file, "<", "$ARGV[0]/cpu.stat"; (map /^usage_usec (\d+)/, <$file>)[0] / 1e6 }
@@ -143,7 +143,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     [ "$output" -le 60 ]
 }
 
-@test "fifty processes are fifty, and a bomb of them is dead within 1 s of a stop" {
+@test "a fork bomb stays within its limit of fifty processes, and is dead within 1 s of a stop" {
     start -k 100 -g "$own/a" -s pids.max=50 -- perl -e '
         $SIG{$_} = "IGNORE" for qw(TERM HUP INT QUIT CHLD); $| = 1; print "ready\n";
         while (1) { defined fork or select undef, undef, undef, 0.05 }'
@@ -166,7 +166,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     output_is "$(nproc)"
 }
 
-# ---- Said in words, and nothing left behind ----
+# ---- Failures: each is told in words and leaves nothing behind ----
 
 @test "values that the kernel refuses are told with key, path, value and the errno" {
     start_refused "$top/a/memory.max" "'lots'" "Invalid argument" --- -g "$own/a" -s memory.max=lots
@@ -184,7 +184,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     no_cgroup_is_left
 }
 
-@test "a controller below processes is told, with what mends it" {
+@test "a controller that processes keep from being enabled is told, with the remedy" {
     mkdir "$top/given"
     put_stranger_into "$own/given"
     # The kernel would enable pids, which makes all below a place where no process can be.
@@ -197,7 +197,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     [ "$(cgroups_left)" = given ]
 }
 
-@test "a program where controllers are enabled for what is below is told" {
+@test "a cgroup that enables controllers for others below it is refused in words" {
     mkdir "$top/given"
     echo +memory >"$top/cgroup.subtree_control"
     echo +memory >"$top/given/cgroup.subtree_control"
@@ -208,7 +208,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     [ "$(cgroups_left)" = given ]
 }
 
-# ---- Another user ----
+# ---- Ordinary users ----
 
 @test "a user to whom nothing was given is told what an administrator can do" {
     administrator
@@ -220,7 +220,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     no_cgroup_is_left
 }
 
-@test "a user with a cgroup of his own who is outside of it is told to be moved there" {
+@test "a user outside of the cgroup that was given to the user is told to be moved there" {
     administrator
     run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given"
     as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups "$MUONTRAP")
@@ -234,7 +234,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     [ "$(cgroups_left)" = given ]
 }
 
-@test "a user with a cgroup of his own who is in a leaf of it has all of it" {
+@test "a user in a leaf of the cgroup that was given to the user may use all of it" {
     administrator
     run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given"
     run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given/leaf"
@@ -245,7 +245,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     [ "$(cgroups_left | sort)" = $'given\ngiven/leaf' ]
 }
 
-@test "what limits the user may not raise are told as his to ask for" {
+@test "a limit that the user may not set is a failure that says how to get the permission" {
     administrator
     mkdir "$top/given"
     echo +memory >"$top/cgroup.subtree_control"

@@ -35,8 +35,10 @@ searchable_path() {
 
 setup() { common_setup; }
 
+teardown() { end_survivors; }
+
 # By pid, and only what carries this test's mark.
-teardown() {
+end_survivors() {
     local pid pass
 
     for pass in 1 2 3 4 5; do

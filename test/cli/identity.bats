@@ -2,17 +2,24 @@
 # SPDX-FileCopyrightText: The MuonTrap contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# As whom the program runs. What only root can do is skipped for others, who are refused instead.
+# The user and groups that the program runs as. Tests of what only root can do are skipped for other users; others test
+# that these users are refused.
 
 load helper
 
-# An account that every system has; nobody's group has two names.
+# nobody is an account that every system has, but its group has one of two names.
 setup() {
     common_setup
     other=nobody
     other_uid=$(id -u nobody)
     other_gid=$(id -g nobody)
     other_group=$(id -gn nobody)
+    open_directory=
+}
+
+teardown() {
+    end_survivors
+    [ -z "$open_directory" ] || rm -r "$open_directory"
 }
 
 not_root() { [ "$(id -u)" != 0 ] || skip "is for an ordinary user"; }
@@ -139,4 +146,148 @@ Groups: 54322"
     not_root
     run -0 muontrap --uid "$(id -u)" --gid "$(id -g)" echo hi
     output_is hi
+}
+
+# ---- Capabilities without root ----
+
+# These run the helper as an ordinary user that has capabilities, which can get them in two ways: ambient ones from the
+# process that starts the helper, or those of the helper's file. The helper is a copy that every user can reach, because
+# the directories above $MUONTRAP may be closed to other users. Each test runs once in either way.
+former=54330
+
+ordinary_user() { setpriv --reuid "$former" --regid "$former" --clear-groups "${privileges[@]}" "$@"; }
+
+muontrap_as_ordinary_user() { ordinary_user timeout -k 5 60 env "$mark" "$helper" "$@"; }
+
+copy_helper() {
+    open_directory=$(mktemp -d "${TMPDIR:-/tmp}/muontrap-test-XXXXXX")
+    chmod 755 "$open_directory"
+    helper=$open_directory/muontrap
+    cp "$MUONTRAP" "$helper"
+    chmod 755 "$helper"
+}
+
+# $1: setuid,setgid,kill or some of these.
+with_ambient_capabilities() {
+    local set=+${1//,/,+}
+
+    [ -n "$open_directory" ] || copy_helper
+    setcap -r "$helper" 2>/dev/null || :
+    privileges=(--inh-caps "$set" --ambient-caps "$set")
+}
+
+with_file_capabilities() {
+    [ -n "$open_directory" ] || copy_helper
+    privileges=()
+    setcap "cap_${1//,/,cap_}+ep" "$helper" || skip "the file system of $open_directory keeps no capabilities"
+}
+
+capabilities_only() {
+    root_only
+    linux_only capabilities
+    command -v setcap >/dev/null || skip "needs setcap"
+}
+
+no_capability='CapInh: 0000000000000000
+CapPrm: 0000000000000000
+CapEff: 0000000000000000
+CapAmb: 0000000000000000'
+capabilities='grep -E "^Cap(Inh|Prm|Eff|Amb):" /proc/self/status | tr "\t" " "'
+
+@test "a user with CAP_SETUID, CAP_SETGID and CAP_KILL may become another, and no capability is left" {
+    capabilities_only
+    for way in with_ambient_capabilities with_file_capabilities; do
+        $way setuid,setgid,kill
+        run -0 muontrap_as_ordinary_user --uid 54331 --gid 54332 --groups 54333 sh -c "$identity; $capabilities"
+        output_is "Uid: 54331 54331 54331 54331
+Gid: 54332 54332 54332 54332
+Groups: 54333
+$no_capability"
+    done
+}
+
+@test "another group takes no other user, and no capability is left then either" {
+    capabilities_only
+    for way in with_ambient_capabilities with_file_capabilities; do
+        $way setuid,setgid,kill
+        run -0 muontrap_as_ordinary_user --gid 54332 sh -c "$identity; $capabilities"
+        output_has "Uid: $former $former $former $former" "Gid: 54332 54332 54332 54332" "$no_capability"
+        run -0 muontrap_as_ordinary_user --groups 54333 sh -c "$identity; $capabilities"
+        output_has "Gid: $former" "Groups: 54333" "$no_capability"
+        run -0 muontrap_as_ordinary_user --gid "$former" sh -c "$capabilities"
+        output_is "$no_capability"
+    done
+}
+
+@test "with capabilities there is no way back to root, nor to the user and group that there were before" {
+    capabilities_only
+    for way in with_ambient_capabilities with_file_capabilities; do
+        $way setuid,setgid,kill
+        for id in 0 "$former"; do
+            # shellcheck disable=SC2016 # these are perl's variables
+            run -0 muontrap_as_ordinary_user --uid 54331 --gid 54332 perl -e 'use POSIX ();
+                exit((POSIX::setuid($ARGV[0]) || POSIX::setgid($ARGV[0])) ? 1 : 0)' "$id"
+        done
+    done
+}
+
+@test "capabilities that a program gets without asking for another identity are left to it" {
+    capabilities_only
+    with_ambient_capabilities setuid,kill
+    run -0 muontrap_as_ordinary_user sh -c "$capabilities"
+    output_is "${no_capability//0000000000000000/00000000000000a0}"
+}
+
+@test "a root program that is put into another group stays root, with its capabilities" {
+    capabilities_only
+    expected=$(sh -c "$capabilities")
+    run -0 muontrap --gid 54332 sh -c "$capabilities"
+    output_is "$expected"
+}
+
+@test "with capabilities a daemon of another user is stopped and swept, too" {
+    capabilities_only
+    for way in with_ambient_capabilities with_file_capabilities; do
+        $way setuid,setgid,kill
+        start_as setpriv --reuid "$former" --regid "$former" --clear-groups "${privileges[@]}" "$helper" -k 100 \
+            --uid 54331 --gid 54332 -- sh -c 'trap "" TERM; setsid sh -c "trap \"\" TERM; sleep 100 & echo ready; sleep 100" &
+            sleep 100; sleep 100'
+        await ready
+        kill -TERM "$keeper"
+        everything_is_gone
+        ends_with 137
+        make_room
+    done
+}
+
+@test "with capabilities a killed relay takes a program of another user along" {
+    capabilities_only
+    for way in with_ambient_capabilities with_file_capabilities; do
+        $way setuid,setgid,kill
+        start_as setpriv --reuid "$former" --regid "$former" --clear-groups "${privileges[@]}" "$helper" \
+            --uid 54331 --gid 54332 -- sh -c 'setsid sleep 100 & echo ready; sleep 100'
+        await ready
+        kill -KILL "$(relay_of "$keeper")"
+        everything_is_gone
+        ends_with 125
+        make_room
+    done
+}
+
+@test "without CAP_KILL no program is started as another user, for it could not be stopped" {
+    capabilities_only
+    for way in with_ambient_capabilities with_file_capabilities; do
+        $way setuid,setgid
+        run -125 muontrap_as_ordinary_user --uid 54331 --gid 54332 echo ran
+        output_has "muontrap: " 54331 CAP_KILL "setcap cap_setuid,cap_setgid,cap_kill+ep"
+        [[ $output != *ran* ]]
+        run -0 muontrap_as_ordinary_user --gid 54332 id -g
+        output_is 54332
+    done
+}
+
+@test "a group that the program is in by its gid alone is set when --gid changes that" {
+    root_only
+    run -0 setpriv --regid 54334 --clear-groups env "$mark" "$MUONTRAP" --gid 54332 --groups 54334 id -G
+    output_is "54332 54334"
 }

@@ -9,7 +9,7 @@
 
 #include "base/format.h"
 
-/* The C library's own is the witness. */
+/* Compares the text with what the C library's vsnprintf(3) makes of the same arguments. */
 #define AS_PRINTF(...)                                                                                                 \
     do {                                                                                                               \
         char ours[200];                                                                                                \
@@ -62,7 +62,8 @@ static void what_does_not_fit_is_cut_off(void **state)
     assert_string_equal(text, "");
 }
 
-/* So many bytes and no more are looked at: there may be no NUL behind them. AddressSanitizer watches. */
+/* format() must not read more bytes of the string than the length says, for there may be no NUL behind them. A read too
+ * far is an error of AddressSanitizer. */
 static void a_string_with_a_length_needs_no_nul(void **state)
 {
     char string[20];

@@ -100,6 +100,38 @@ static void reading_now_does_not_wait(void **state)
     }
 }
 
+/* In a child, for it can't get them back. */
+static void dropped_capabilities_are_gone(void **state)
+{
+    int status;
+    pid_t pid;
+
+    (void)state;
+    ROOT_ONLY();
+    LINUX_ONLY();
+    assert_true(platform_has_capability(CAPABILITY_KILL));
+    assert_true(platform_has_capability(CAPABILITY_SETUID));
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(platform_drop_capabilities() == 0 && !platform_has_capability(CAPABILITY_KILL) &&
+                      !platform_has_capability(CAPABILITY_SETUID) && setuid(54330) < 0
+                  ? 0
+                  : 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+/* As with a filter of system calls: the kernel is to refuse what really can't be done. */
+static void where_capabilities_can_not_be_read_they_are_taken_to_be_there(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    missing = SYS_capget;
+    assert_true(platform_has_capability(CAPABILITY_KILL));
+    missing = -1;
+}
+
 /* ---- io.c ---- */
 
 static void a_pipe_is_closed_on_exec(void **state)
@@ -304,6 +336,8 @@ static int tests(void)
         TEST(what_was_inherited_is_closed),
         TEST(what_was_inherited_is_closed_without_close_range),
         TEST(reading_now_does_not_wait),
+        TEST(dropped_capabilities_are_gone),
+        TEST(where_capabilities_can_not_be_read_they_are_taken_to_be_there),
         TEST(a_pipe_is_closed_on_exec),
         TEST(flags_of_what_is_not_open_cannot_be_set),
         TEST(all_is_written_however_little_room_there_is),

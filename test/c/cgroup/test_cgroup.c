@@ -53,13 +53,13 @@ static bool opens(struct cgroup *cgroup, const char *path)
     return cgroup_open(cgroup, &options, &why);
 }
 
-static void open_at(struct cgroup *cgroup, const char *path)
+static void open_cgroup(struct cgroup *cgroup, const char *path)
 {
     if (!opens(cgroup, path))
         fail_msg("%s", why.words);
 }
 
-static void let_go(struct cgroup *cgroup)
+static void close_cgroup(struct cgroup *cgroup)
 {
     while (cgroup->held_count > 0)
         (void)close(cgroup->held[--cgroup->held_count]);
@@ -68,11 +68,11 @@ static void let_go(struct cgroup *cgroup)
     (void)close(cgroup->root);
 }
 
-static void remove_and_let_go(struct cgroup *cgroup)
+static void remove_and_close(struct cgroup *cgroup)
 {
     if (!cgroup_remove(cgroup, &why))
         fail_msg("%s", why.words);
-    let_go(cgroup);
+    close_cgroup(cgroup);
 }
 
 static void assert_refused(int error, const char *words)
@@ -83,7 +83,7 @@ static void assert_refused(int error, const char *words)
         fail_msg("'%s' doesn't say '%s'", why.words, words);
 }
 
-/* A child in it that stays. */
+/* Starts a child in the cgroup that stays until it is killed. */
 static pid_t program_in(const struct cgroup *cgroup)
 {
     bool entered = true;
@@ -93,7 +93,7 @@ static pid_t program_in(const struct cgroup *cgroup)
     if (pid == 0) {
         if (!entered && !cgroup_enter(cgroup))
             _exit(1);
-        (void)close(cgroup->directory); /* as execve(2) does; else it would hold the lock */
+        (void)close(cgroup->directory); /* execve(2) would do so; else the child would hold the lock */
         for (;;)
             (void)pause();
     }
@@ -109,8 +109,9 @@ static void assert_killed(pid_t pid)
     assert_int_equal(WTERMSIG(status), SIGKILL);
 }
 
-/* As a helper that was killed, with or without a process left in its cgroup. */
-static pid_t die_in(const char *path, bool leave_one)
+/* Opens the cgroup in a process that ends without removing it, as a helper does that is killed. Returns the pid of the
+ * process that it left in the cgroup, 0 if it left none. */
+static pid_t run_helper_that_dies(const char *path, bool leave_one)
 {
     int ends[2];
     pid_t left = 0;
@@ -122,7 +123,7 @@ static pid_t die_in(const char *path, bool leave_one)
     if (pid == 0) {
         struct cgroup cgroup;
 
-        open_at(&cgroup, path);
+        open_cgroup(&cgroup, path);
         if (leave_one)
             left = program_in(&cgroup);
         if (write(ends[1], &left, sizeof left) < 0)
@@ -138,7 +139,7 @@ static pid_t die_in(const char *path, bool leave_one)
 
 /* ---- Found or made ---- */
 
-static void one_is_made_locked_and_removed(void **state)
+static void a_cgroup_is_made_locked_and_removed(void **state)
 {
     struct cgroup cgroup;
     struct cgroup other;
@@ -147,45 +148,45 @@ static void one_is_made_locked_and_removed(void **state)
     (void)state;
     OWN_CGROUP();
     path = in_own("a");
-    open_at(&cgroup, path);
+    open_cgroup(&cgroup, path);
     assert_true(there_is(path));
     assert_string_equal(cgroup_path(&cgroup), path);
     assert_false(cgroup_populated(&cgroup));
     assert_false(opens(&other, path));
     assert_refused(EBUSY, "in use by another muontrap");
-    let_go(&other);
-    remove_and_let_go(&cgroup);
+    close_cgroup(&other);
+    remove_and_close(&cgroup);
     assert_false(there_is(path));
 }
 
-static void directories_on_the_way_go_with_it(void **state)
+static void directories_that_were_made_above_it_are_removed_with_it(void **state)
 {
     struct cgroup cgroup;
 
     (void)state;
     OWN_CGROUP();
-    open_at(&cgroup, in_own("a/b/c"));
+    open_cgroup(&cgroup, in_own("a/b/c"));
     assert_true(there_is(in_own("a/b/c")));
-    remove_and_let_go(&cgroup);
+    remove_and_close(&cgroup);
     assert_false(there_is(in_own("a")));
 }
 
-static void a_directory_on_the_way_goes_with_the_last_who_uses_it(void **state)
+static void a_directory_above_several_is_removed_with_the_last_of_them(void **state)
 {
     struct cgroup first;
     struct cgroup second;
 
     (void)state;
     OWN_CGROUP();
-    open_at(&first, in_own("a/b"));
-    open_at(&second, in_own("a/c"));
-    remove_and_let_go(&first);
+    open_cgroup(&first, in_own("a/b"));
+    open_cgroup(&second, in_own("a/c"));
+    remove_and_close(&first);
     assert_true(there_is(in_own("a/c")));
-    remove_and_let_go(&second);
+    remove_and_close(&second);
     assert_false(there_is(in_own("a")));
 }
 
-static void one_that_was_there_stays(void **state)
+static void a_cgroup_that_was_there_before_stays(void **state)
 {
     struct cgroup cgroup;
     const char *path;
@@ -194,16 +195,16 @@ static void one_that_was_there_stays(void **state)
     OWN_CGROUP();
     path = in_own("given");
     make_cgroup(path);
-    open_at(&cgroup, path);
+    open_cgroup(&cgroup, path);
     assert_false(cgroup.made);
     make_cgroup(in_own("given/nested"));
-    remove_and_let_go(&cgroup);
+    remove_and_close(&cgroup);
     assert_true(there_is(path));
     assert_false(there_is(in_own("given/nested")));
     assert_int_equal(rmdir(path_of(path, "")), 0);
 }
 
-static void what_was_nested_before_stays(void **state)
+static void directories_that_were_nested_before_stay(void **state)
 {
     struct cgroup cgroup;
 
@@ -211,13 +212,13 @@ static void what_was_nested_before_stays(void **state)
     OWN_CGROUP();
     make_cgroup(in_own("given"));
     make_cgroup(in_own("given/nested"));
-    open_at(&cgroup, in_own("given"));
-    remove_and_let_go(&cgroup);
+    open_cgroup(&cgroup, in_own("given"));
+    remove_and_close(&cgroup);
     assert_int_equal(rmdir(path_of(in_own("given/nested"), "")), 0);
     assert_int_equal(rmdir(path_of(in_own("given"), "")), 0);
 }
 
-static void one_with_processes_is_refused(void **state)
+static void a_cgroup_with_processes_is_refused_and_they_live_on(void **state)
 {
     struct cgroup cgroup;
     pid_t pid;
@@ -229,7 +230,7 @@ static void one_with_processes_is_refused(void **state)
     pid = stay_in(in_own("given/nested"));
     assert_false(opens(&cgroup, in_own("given")));
     assert_refused(EBUSY, "holds processes already");
-    let_go(&cgroup);
+    close_cgroup(&cgroup);
     assert_true(is_alive(pid));
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_killed(pid);
@@ -237,7 +238,7 @@ static void one_with_processes_is_refused(void **state)
     assert_int_equal(rmdir(path_of(in_own("given"), "")), 0);
 }
 
-static void paths_that_are_none_are_refused(void **state)
+static void paths_that_leave_the_mount_are_refused(void **state)
 {
     static const char *const paths[] = {"",   "/",    "/a",   "a/",        "a//b", ".",
                                         "..", "../a", "a/..", "a/../../b", "a/.",  "./a"};
@@ -265,12 +266,12 @@ static void names_that_only_begin_with_dots_are_paths(void **state)
     for (size_t i = 0; i < COUNT(names); i++) {
         struct cgroup cgroup;
 
-        open_at(&cgroup, in_own(names[i]));
-        remove_and_let_go(&cgroup);
+        open_cgroup(&cgroup, in_own(names[i]));
+        remove_and_close(&cgroup);
     }
 }
 
-static void a_setting_that_fails_leaves_nothing(void **state)
+static void a_setting_that_fails_leaves_no_directory_behind(void **state)
 {
     struct cgroup cgroup;
 
@@ -280,7 +281,7 @@ static void a_setting_that_fails_leaves_nothing(void **state)
     assert_false(opens(&cgroup, in_own("a/b")));
     options.set_count = 0;
     assert_refused(EINVAL, "cgroup.max.depth to 'x'");
-    let_go(&cgroup);
+    close_cgroup(&cgroup);
     assert_false(there_is(in_own("a")));
 }
 
@@ -293,16 +294,16 @@ static void a_child_is_made_inside(void **state)
 
     (void)state;
     OWN_CGROUP();
-    open_at(&cgroup, in_own("a"));
+    open_cgroup(&cgroup, in_own("a"));
     pid = program_in(&cgroup);
     assert_string_equal(cgroup_of(pid), cgroup.path);
     assert_true(cgroup_populated(&cgroup));
     cgroup_kill(&cgroup);
     assert_killed(pid);
-    remove_and_let_go(&cgroup);
+    remove_and_close(&cgroup);
 }
 
-static void where_clone3_does_not_do_it_a_child_enters_by_itself(void **state)
+static void a_child_enters_by_itself_where_clone3_can_not_make_it_inside(void **state)
 {
     static const int errors[] = {ENOSYS, E2BIG, EINVAL, EPERM, 0};
 
@@ -315,7 +316,7 @@ static void where_clone3_does_not_do_it_a_child_enters_by_itself(void **state)
         clone3_error = errors[i];
         clone3_calls = 0;
         options.without = errors[i] ? 0 : WITHOUT_CLONE_INTO_CGROUP;
-        open_at(&cgroup, in_own("a"));
+        open_cgroup(&cgroup, in_own("a"));
         options.without = 0;
         pid = program_in(&cgroup);
         clone3_error = 0;
@@ -324,11 +325,11 @@ static void where_clone3_does_not_do_it_a_child_enters_by_itself(void **state)
         assert_string_equal(cgroup_of(pid), cgroup.path);
         cgroup_kill(&cgroup);
         assert_killed(pid);
-        remove_and_let_go(&cgroup);
+        remove_and_close(&cgroup);
     }
 }
 
-static void what_clone3_fails_with_otherwise_is_the_failure(void **state)
+static void any_other_error_of_clone3_is_the_failure(void **state)
 {
     static const int errors[] = {EAGAIN, ENOMEM, EACCES, EBUSY, EOPNOTSUPP};
 
@@ -338,14 +339,14 @@ static void what_clone3_fails_with_otherwise_is_the_failure(void **state)
         struct cgroup cgroup;
         bool entered = true;
 
-        open_at(&cgroup, in_own("a"));
+        open_cgroup(&cgroup, in_own("a"));
         clone3_error = errors[i];
         assert_int_equal(cgroup_fork(&cgroup, &entered), -1);
         clone3_error = 0;
         assert_int_equal(errno, errors[i]);
         assert_false(cgroup_explain(&cgroup, errors[i], &why));
         assert_refused(errors[i], cgroup.path);
-        remove_and_let_go(&cgroup);
+        remove_and_close(&cgroup);
     }
 }
 
@@ -358,7 +359,7 @@ static void killing_reaches_what_is_nested(unsigned without)
     pid_t nested;
 
     options.without = without;
-    open_at(&cgroup, in_own("a"));
+    open_cgroup(&cgroup, in_own("a"));
     options.without = 0;
     make_cgroup(in_own("a/b"));
     make_cgroup(in_own("a/b/c"));
@@ -367,7 +368,7 @@ static void killing_reaches_what_is_nested(unsigned without)
     cgroup_kill(&cgroup);
     assert_killed(program);
     assert_killed(nested);
-    remove_and_let_go(&cgroup);
+    remove_and_close(&cgroup);
     assert_false(there_is(in_own("a")));
 }
 
@@ -394,17 +395,17 @@ static void killing_reaches_a_thousand_at_once_without_cgroup_kill(void **state)
     (void)state;
     OWN_CGROUP();
     options.without = WITHOUT_CGROUP_KILL;
-    open_at(&cgroup, in_own("a"));
+    open_cgroup(&cgroup, in_own("a"));
     options.without = 0;
     for (size_t i = 0; i < COUNT(pids); i++)
         pids[i] = program_in(&cgroup);
     cgroup_kill(&cgroup);
     for (size_t i = 0; i < COUNT(pids); i++)
         assert_killed(pids[i]);
-    remove_and_let_go(&cgroup);
+    remove_and_close(&cgroup);
 }
 
-static void its_end_is_an_event(void **state)
+static void poll_tells_when_the_last_process_has_ended(void **state)
 {
     struct cgroup cgroup;
     struct pollfd events = {.events = POLLPRI};
@@ -412,7 +413,7 @@ static void its_end_is_an_event(void **state)
 
     (void)state;
     OWN_CGROUP();
-    open_at(&cgroup, in_own("a"));
+    open_cgroup(&cgroup, in_own("a"));
     events.fd = cgroup_events(&cgroup);
     pid = program_in(&cgroup);
     while (!cgroup_populated(&cgroup))
@@ -422,23 +423,23 @@ static void its_end_is_an_event(void **state)
     assert_killed(pid);
     while (cgroup_populated(&cgroup))
         assert_true(poll(&events, 1, LONG_ENOUGH_MS) > 0);
-    remove_and_let_go(&cgroup);
+    remove_and_close(&cgroup);
 }
 
-static void one_that_is_populated_can_not_be_removed_and_is_named(void **state)
+static void a_cgroup_with_a_process_can_not_be_removed_and_is_named(void **state)
 {
     struct cgroup cgroup;
     pid_t pid;
 
     (void)state;
     OWN_CGROUP();
-    open_at(&cgroup, in_own("a"));
+    open_cgroup(&cgroup, in_own("a"));
     pid = program_in(&cgroup);
     assert_false(cgroup_remove(&cgroup, &why));
     assert_refused(EBUSY, cgroup.path);
     cgroup_kill(&cgroup);
     assert_killed(pid);
-    remove_and_let_go(&cgroup);
+    remove_and_close(&cgroup);
 }
 
 static void time_is_counted_from_its_opening(void **state)
@@ -455,7 +456,7 @@ static void time_is_counted_from_its_opening(void **state)
         bool entered = true;
         pid_t pid;
 
-        open_at(&cgroup, path);
+        open_cgroup(&cgroup, path);
         pid = cgroup_fork(&cgroup, &entered);
         assert_true(pid >= 0);
         if (pid == 0) {
@@ -466,7 +467,7 @@ static void time_is_counted_from_its_opening(void **state)
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         cgroup_figures(&cgroup, &ending);
         assert_in_range(ending.user_us + ending.system_us, 190000, 390000);
-        remove_and_let_go(&cgroup);
+        remove_and_close(&cgroup);
     }
     assert_false(ending.oom_killed);
     assert_int_equal(rmdir(path_of(path, "")), 0);
@@ -489,23 +490,23 @@ static void without_a_cgroup_nothing_happens(void **state)
 
 /* ---- Dead helpers ---- */
 
-static void what_a_dead_one_left_is_removed_by_the_next_in_its_place(void **state)
+static void what_a_dead_helper_left_is_removed_by_the_next_in_the_same_place(void **state)
 {
     struct cgroup cgroup;
     pid_t left;
 
     (void)state;
     OWN_CGROUP();
-    left = die_in(in_own("a"), true);
+    left = run_helper_that_dies(in_own("a"), true);
     assert_true(there_is(in_own("a")));
-    open_at(&cgroup, in_own("a"));
+    open_cgroup(&cgroup, in_own("a"));
     await_death(left);
     assert_true(cgroup.made);
     assert_false(cgroup_populated(&cgroup));
-    remove_and_let_go(&cgroup);
+    remove_and_close(&cgroup);
 }
 
-static void what_dead_ones_left_is_removed_by_the_next_beside_them(void **state)
+static void what_dead_helpers_left_is_removed_by_the_next_beside_them(void **state)
 {
     struct cgroup live;
     struct cgroup cgroup;
@@ -514,30 +515,30 @@ static void what_dead_ones_left_is_removed_by_the_next_beside_them(void **state)
 
     (void)state;
     OWN_CGROUP();
-    open_at(&live, in_own("live"));
+    open_cgroup(&live, in_own("live"));
     alive = program_in(&live);
-    left = die_in(in_own("a"), true);
+    left = run_helper_that_dies(in_own("a"), true);
     make_cgroup(in_own("strangers"));
-    open_at(&cgroup, in_own("c"));
+    open_cgroup(&cgroup, in_own("c"));
     await_death(left);
     assert_false(there_is(in_own("a")));
     assert_true(there_is(in_own("strangers")));
     assert_true(is_alive(alive));
-    remove_and_let_go(&cgroup);
+    remove_and_close(&cgroup);
     cgroup_kill(&live);
     assert_killed(alive);
-    remove_and_let_go(&live);
+    remove_and_close(&live);
     assert_int_equal(rmdir(path_of(in_own("strangers"), "")), 0);
 }
 
-static void cleaning_kills_and_removes_what_a_dead_one_left(void **state)
+static void cleaning_kills_and_removes_what_a_dead_helper_left(void **state)
 {
     pid_t left;
 
     (void)state;
     OWN_CGROUP();
     for (unsigned without = 0; without <= WITHOUT_CGROUP_KILL; without += WITHOUT_CGROUP_KILL) {
-        left = die_in(in_own("a/b"), true);
+        left = run_helper_that_dies(in_own("a/b"), true);
         options.group = in_own("a/b");
         options.without = without;
         if (!cgroup_clean(&options, &why))
@@ -549,16 +550,16 @@ static void cleaning_kills_and_removes_what_a_dead_one_left(void **state)
     assert_true(cgroup_clean(&options, &why)); /* there is nothing any more */
 }
 
-static void cleaning_leaves_a_live_one_alone(void **state)
+static void cleaning_leaves_the_cgroup_of_a_live_helper_alone(void **state)
 {
     struct cgroup cgroup;
 
     (void)state;
     OWN_CGROUP();
-    open_at(&cgroup, in_own("a"));
+    open_cgroup(&cgroup, in_own("a"));
     assert_false(cgroup_clean(&options, &why));
     assert_refused(EBUSY, "another muontrap, which lives");
-    remove_and_let_go(&cgroup);
+    remove_and_close(&cgroup);
 }
 
 static void assert_end_well(const pid_t pids[], size_t count)
@@ -571,8 +572,8 @@ static void assert_end_well(const pid_t pids[], size_t count)
     }
 }
 
-/* Each makes its own twenty times in the same place, beside many others and what they have left. */
-static void many_at_once_get_each_its_own(void **state)
+/* Each process makes its cgroup twenty times in the same place, beside those of the others and what they have left. */
+static void many_helpers_at_once_get_a_cgroup_each(void **state)
 {
     pid_t pids[16];
 
@@ -587,14 +588,14 @@ static void many_at_once_get_each_its_own(void **state)
 
             (void)snprintf(name, sizeof name, "base/%lu", (unsigned long)i);
             for (int round = 0; round < 20; round++) {
-                open_at(&cgroup, in_own(name));
+                open_cgroup(&cgroup, in_own(name));
                 if (round % 5 == 4)
-                    let_go(&cgroup); /* as one that died */
+                    close_cgroup(&cgroup); /* as one that died */
                 else
-                    remove_and_let_go(&cgroup);
+                    remove_and_close(&cgroup);
             }
-            open_at(&cgroup, in_own(name));
-            remove_and_let_go(&cgroup);
+            open_cgroup(&cgroup, in_own(name));
+            remove_and_close(&cgroup);
             _exit(0);
         }
     }
@@ -602,14 +603,14 @@ static void many_at_once_get_each_its_own(void **state)
     assert_false(there_is(in_own("base")));
 }
 
-/* Only one at a time has it: the others wait for a moment, or are refused. */
-static void many_at_once_in_the_same_place_get_it_one_by_one(void **state)
+/* Only one process at a time has the cgroup: the others wait for a moment, or are refused. */
+static void many_helpers_at_once_in_the_same_place_get_it_one_by_one(void **state)
 {
     pid_t pids[8];
 
     (void)state;
     OWN_CGROUP();
-    (void)die_in(in_own("a"), false);
+    (void)run_helper_that_dies(in_own("a"), false);
     for (size_t i = 0; i < COUNT(pids); i++) {
         pids[i] = fork();
         assert_true(pids[i] >= 0);
@@ -623,7 +624,7 @@ static void many_at_once_in_the_same_place_get_it_one_by_one(void **state)
                 pid = program_in(&cgroup);
                 cgroup_kill(&cgroup);
                 assert_killed(pid);
-                remove_and_let_go(&cgroup);
+                remove_and_close(&cgroup);
             }
             _exit(0);
         }
@@ -635,31 +636,31 @@ static void many_at_once_in_the_same_place_get_it_one_by_one(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        CGROUP_TEST(one_is_made_locked_and_removed),
-        CGROUP_TEST(directories_on_the_way_go_with_it),
-        CGROUP_TEST(a_directory_on_the_way_goes_with_the_last_who_uses_it),
-        CGROUP_TEST(one_that_was_there_stays),
-        CGROUP_TEST(what_was_nested_before_stays),
-        CGROUP_TEST(one_with_processes_is_refused),
-        CGROUP_TEST(paths_that_are_none_are_refused),
+        CGROUP_TEST(a_cgroup_is_made_locked_and_removed),
+        CGROUP_TEST(directories_that_were_made_above_it_are_removed_with_it),
+        CGROUP_TEST(a_directory_above_several_is_removed_with_the_last_of_them),
+        CGROUP_TEST(a_cgroup_that_was_there_before_stays),
+        CGROUP_TEST(directories_that_were_nested_before_stay),
+        CGROUP_TEST(a_cgroup_with_processes_is_refused_and_they_live_on),
+        CGROUP_TEST(paths_that_leave_the_mount_are_refused),
         CGROUP_TEST(names_that_only_begin_with_dots_are_paths),
-        CGROUP_TEST(a_setting_that_fails_leaves_nothing),
+        CGROUP_TEST(a_setting_that_fails_leaves_no_directory_behind),
         CGROUP_TEST(a_child_is_made_inside),
-        CGROUP_TEST(where_clone3_does_not_do_it_a_child_enters_by_itself),
-        CGROUP_TEST(what_clone3_fails_with_otherwise_is_the_failure),
+        CGROUP_TEST(a_child_enters_by_itself_where_clone3_can_not_make_it_inside),
+        CGROUP_TEST(any_other_error_of_clone3_is_the_failure),
         CGROUP_TEST(killing_reaches_what_is_nested_with_cgroup_kill),
         CGROUP_TEST(killing_reaches_what_is_nested_without_cgroup_kill),
         CGROUP_TEST(killing_reaches_a_thousand_at_once_without_cgroup_kill),
-        CGROUP_TEST(its_end_is_an_event),
-        CGROUP_TEST(one_that_is_populated_can_not_be_removed_and_is_named),
+        CGROUP_TEST(poll_tells_when_the_last_process_has_ended),
+        CGROUP_TEST(a_cgroup_with_a_process_can_not_be_removed_and_is_named),
         CGROUP_TEST(time_is_counted_from_its_opening),
         CGROUP_TEST(without_a_cgroup_nothing_happens),
-        CGROUP_TEST(what_a_dead_one_left_is_removed_by_the_next_in_its_place),
-        CGROUP_TEST(what_dead_ones_left_is_removed_by_the_next_beside_them),
-        CGROUP_TEST(cleaning_kills_and_removes_what_a_dead_one_left),
-        CGROUP_TEST(cleaning_leaves_a_live_one_alone),
-        CGROUP_TEST(many_at_once_get_each_its_own),
-        CGROUP_TEST(many_at_once_in_the_same_place_get_it_one_by_one),
+        CGROUP_TEST(what_a_dead_helper_left_is_removed_by_the_next_in_the_same_place),
+        CGROUP_TEST(what_dead_helpers_left_is_removed_by_the_next_beside_them),
+        CGROUP_TEST(cleaning_kills_and_removes_what_a_dead_helper_left),
+        CGROUP_TEST(cleaning_leaves_the_cgroup_of_a_live_helper_alone),
+        CGROUP_TEST(many_helpers_at_once_get_a_cgroup_each),
+        CGROUP_TEST(many_helpers_at_once_in_the_same_place_get_it_one_by_one),
     };
 
     return cmocka_run_group_tests(all, NULL, NULL);

@@ -24,7 +24,7 @@ static void assert_not_mounted(const char *line)
         fail_msg("a mount of cgroup2 at '%s' was seen in '%s'", mount, line);
 }
 
-/* ---- Where it is mounted ---- */
+/* ---- Mounts of cgroup2 ---- */
 
 static void the_mount_point_is_the_fifth_field(void **state)
 {
@@ -82,7 +82,7 @@ static void only_the_type_counts(void **state)
     assert_not_mounted("1 2 0:3 / /a rw - fuse.cgroup2 x rw");
 }
 
-static void a_line_that_is_cut_off_is_none(void **state)
+static void a_line_that_is_cut_off_stands_for_no_mount(void **state)
 {
     static const char line[] = "1 2 0:3 / /a rw - cgroup2 x rw";
     char part[sizeof line];
@@ -96,7 +96,7 @@ static void a_line_that_is_cut_off_is_none(void **state)
     }
 }
 
-static void what_stands_before_the_fifth_field_has_no_say(void **state)
+static void the_fields_before_the_mount_point_do_not_count(void **state)
 {
     (void)state;
     assert_not_mounted(" - cgroup2 ");
@@ -104,7 +104,7 @@ static void what_stands_before_the_fifth_field_has_no_say(void **state)
     assert_not_mounted("");
 }
 
-static void a_mount_point_that_does_not_fit_is_none(void **state)
+static void a_mount_point_that_does_not_fit_is_left_out(void **state)
 {
     char name[CGROUP_MOUNT_MOST + 1];
     char line[2 * CGROUP_MOUNT_MOST];
@@ -120,7 +120,7 @@ static void a_mount_point_that_does_not_fit_is_none(void **state)
     assert_mounted_at(line, name);
 }
 
-/* ---- Where those of v1 are ---- */
+/* ---- Mounts of cgroup v1 ---- */
 
 static void a_hierarchy_of_v1_is_found_by_its_controller(void **state)
 {
@@ -138,7 +138,7 @@ static void a_hierarchy_of_v1_is_found_by_its_controller(void **state)
     assert_string_equal(mount, "/a b");
 }
 
-static void what_is_no_hierarchy_of_v1_is_none(void **state)
+static void other_mounts_are_no_hierarchy_of_v1(void **state)
 {
     (void)state;
     assert_false(cgroup_v1_mount_of("", "cpu", mount));
@@ -148,7 +148,7 @@ static void what_is_no_hierarchy_of_v1_is_none(void **state)
     assert_false(cgroup_v1_mount_of(" - cgroup cgroup rw,cpu", "cpu", mount));
 }
 
-/* ---- What the files say ---- */
+/* ---- Numbers and words in files ---- */
 
 static void assert_number(const char *text, const char *key, uint64_t expected)
 {
@@ -169,7 +169,7 @@ static void a_number_is_found_by_its_key(void **state)
     assert_number(events, "oom_group_kill", 5);
 }
 
-static void a_key_that_another_begins_or_ends_with_is_another(void **state)
+static void a_key_is_not_found_within_a_longer_one(void **state)
 {
     uint64_t number;
 
@@ -186,7 +186,7 @@ static void a_file_s_only_number_needs_no_key(void **state)
     assert_number("7", "", 7);
 }
 
-static void what_is_no_number_is_none(void **state)
+static void text_that_is_no_number_is_not_found(void **state)
 {
     uint64_t number;
 
@@ -201,7 +201,7 @@ static void what_is_no_number_is_none(void **state)
     assert_number("a 12:\n", "a", 12);
 }
 
-static void a_word_is_one_that_stands_alone(void **state)
+static void a_word_is_found_only_where_it_stands_alone(void **state)
 {
     static const char controllers[] = "cpuset cpu io memory hugetlb pids rdma misc\n";
 
@@ -221,22 +221,14 @@ static void a_word_is_one_that_stands_alone(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        TEST(the_mount_point_is_the_fifth_field),
-        TEST(the_hybrid_mount_is_found_among_those_of_v1),
-        TEST(optional_fields_may_be_none_or_many),
-        TEST(octal_digits_behind_a_backslash_are_one_byte),
-        TEST(a_backslash_before_anything_else_is_itself),
-        TEST(only_the_type_counts),
-        TEST(a_line_that_is_cut_off_is_none),
-        TEST(what_stands_before_the_fifth_field_has_no_say),
-        TEST(a_mount_point_that_does_not_fit_is_none),
-        TEST(a_hierarchy_of_v1_is_found_by_its_controller),
-        TEST(what_is_no_hierarchy_of_v1_is_none),
-        TEST(a_number_is_found_by_its_key),
-        TEST(a_key_that_another_begins_or_ends_with_is_another),
-        TEST(a_file_s_only_number_needs_no_key),
-        TEST(what_is_no_number_is_none),
-        TEST(a_word_is_one_that_stands_alone),
+        TEST(the_mount_point_is_the_fifth_field),          TEST(the_hybrid_mount_is_found_among_those_of_v1),
+        TEST(optional_fields_may_be_none_or_many),         TEST(octal_digits_behind_a_backslash_are_one_byte),
+        TEST(a_backslash_before_anything_else_is_itself),  TEST(only_the_type_counts),
+        TEST(a_line_that_is_cut_off_stands_for_no_mount),  TEST(the_fields_before_the_mount_point_do_not_count),
+        TEST(a_mount_point_that_does_not_fit_is_left_out), TEST(a_hierarchy_of_v1_is_found_by_its_controller),
+        TEST(other_mounts_are_no_hierarchy_of_v1),         TEST(a_number_is_found_by_its_key),
+        TEST(a_key_is_not_found_within_a_longer_one),      TEST(a_file_s_only_number_needs_no_key),
+        TEST(text_that_is_no_number_is_not_found),         TEST(a_word_is_found_only_where_it_stands_alone),
     };
 
     return cmocka_run_group_tests(all, NULL, NULL);

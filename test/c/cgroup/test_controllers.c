@@ -39,7 +39,7 @@ static bool opens(const char *path, const char *const controllers[], const char 
 #define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define NONE ((const char *const[]){NULL})
 
-static void remove_and_let_go(void)
+static void remove_and_close(void)
 {
     if (!cgroup_remove(&cgroup, &why))
         fail_msg("%s", why.words);
@@ -72,7 +72,7 @@ static void libcgroup_sees_what_was_set(void **state)
     assert_witnessed(path, "cpu", "cpu.max", "50000 200000");
     assert_witnessed(path, "cpu", "cpu.weight", "7");
     assert_witnessed(path, "pids", "pids.max", "max");
-    remove_and_let_go();
+    remove_and_close();
     assert_not_witnessed(path);
 }
 
@@ -91,10 +91,10 @@ static void libcgroup_sees_what_names_of_v1_have_set(void **state)
     assert_witnessed(path, "memory", "memory.high", "max");
     assert_witnessed(path, "cpu", "cpu.max", "50000 100000");
     assert_witnessed(path, "cpu", "cpu.weight", "50");
-    remove_and_let_go();
+    remove_and_close();
 }
 
-static void one_that_libcgroup_made_is_used_with_its_settings_and_stays(void **state)
+static void a_cgroup_that_libcgroup_made_is_used_with_its_settings_and_stays(void **state)
 {
     const char *path;
 
@@ -112,7 +112,7 @@ static void one_that_libcgroup_made_is_used_with_its_settings_and_stays(void **s
     witness_removes(path, "memory");
 }
 
-static void what_the_kernel_refuses_is_said_with_its_errno(void **state)
+static void a_value_that_the_kernel_refuses_is_a_failure_with_its_errno(void **state)
 {
     static const struct {
         const char *set;
@@ -168,12 +168,12 @@ static void a_program_can_not_be_started_where_controllers_are_enabled_for_what_
     assert_int_equal(rmdir(path_of(in_own("given"), "")), 0);
 }
 
-/* ---- What the helper tells ---- */
+/* ---- What the helper tells its owner ---- */
 
 /* Asks for so many megabytes, and touches them. */
 #define HOG "my $m = 'x' x ($ARGV[0] << 20); print length $m"
 
-static void a_program_that_the_oom_killer_struck_is_told_of(void **state)
+static void the_owner_is_told_that_the_oom_killer_struck_the_program(void **state)
 {
     (void)state;
     OWN_CGROUP();
@@ -187,7 +187,7 @@ static void a_program_that_the_oom_killer_struck_is_told_of(void **state)
     assert_int_equal(client_leave(&client), (128 + SIGKILL) << 8);
 }
 
-static void a_child_that_the_oom_killer_struck_is_told_of(void **state)
+static void the_owner_is_told_that_the_oom_killer_struck_a_child(void **state)
 {
     (void)state;
     OWN_CGROUP();
@@ -200,7 +200,7 @@ static void a_child_that_the_oom_killer_struck_is_told_of(void **state)
     assert_int_equal(client_leave(&client), 3 << 8);
 }
 
-static void who_stays_within_his_memory_is_not_said_to_have_been_struck(void **state)
+static void a_program_within_its_memory_is_not_said_to_have_been_struck(void **state)
 {
     (void)state;
     OWN_CGROUP();
@@ -212,7 +212,7 @@ static void who_stays_within_his_memory_is_not_said_to_have_been_struck(void **s
     assert_int_equal(client_leave(&client), 0);
 }
 
-static void what_the_oom_killer_did_before_is_not_told_of(void **state)
+static void the_owner_is_not_told_what_the_oom_killer_did_to_an_earlier_program(void **state)
 {
     const char *path;
 
@@ -231,7 +231,7 @@ static void what_the_oom_killer_did_before_is_not_told_of(void **state)
     assert_int_equal(rmdir(path_of(path, "")), 0);
 }
 
-static void with_oom_group_all_are_struck_together(void **state)
+static void with_oom_group_all_processes_are_struck_together(void **state)
 {
     (void)state;
     OWN_CGROUP();
@@ -245,8 +245,8 @@ static void with_oom_group_all_are_struck_together(void **state)
     assert_int_equal(client_leave(&client), (128 + SIGKILL) << 8);
 }
 
-/* As many as the limit has places for; the helper's own work takes none of them. */
-static void a_bomb_stays_within_its_processes_and_dies_at_once(void **state)
+/* The bomb has as many processes as the limit allows. The helper itself is outside the cgroup and counts for none. */
+static void a_fork_bomb_stays_within_its_limit_and_dies_at_once(void **state)
 {
     const char *path;
 
@@ -266,7 +266,7 @@ static void a_bomb_stays_within_its_processes_and_dies_at_once(void **state)
     assert_int_equal(client_leave(&client), (128 + SIGKILL) << 8);
 }
 
-static void a_limit_that_leaves_no_place_for_the_program_is_said(void **state)
+static void a_limit_that_leaves_no_process_for_the_program_is_a_failure_that_says_so(void **state)
 {
     (void)state;
     OWN_CGROUP();
@@ -279,7 +279,7 @@ static void a_limit_that_leaves_no_place_for_the_program_is_said(void **state)
             assert_non_null(strstr(client.error_words, "pids"));
             assert_int_equal(client_leave(&client), 125 << 8);
         } else {
-            assert_true(without); /* who moves there himself is not counted against it */
+            assert_true(without); /* the limit doesn't keep a process from moving itself there */
             (void)client_leave(&client);
         }
         assert_false(there_is(in_own("a")));
@@ -291,17 +291,17 @@ static int tests(void)
     const struct CMUnitTest all[] = {
         CGROUP_TEST(libcgroup_sees_what_was_set),
         CGROUP_TEST(libcgroup_sees_what_names_of_v1_have_set),
-        CGROUP_TEST(one_that_libcgroup_made_is_used_with_its_settings_and_stays),
-        CGROUP_TEST(what_the_kernel_refuses_is_said_with_its_errno),
+        CGROUP_TEST(a_cgroup_that_libcgroup_made_is_used_with_its_settings_and_stays),
+        CGROUP_TEST(a_value_that_the_kernel_refuses_is_a_failure_with_its_errno),
         CGROUP_TEST(a_controller_can_not_be_enabled_below_one_that_holds_processes),
         CGROUP_TEST(a_program_can_not_be_started_where_controllers_are_enabled_for_what_is_below),
-        CGROUP_TEST(a_program_that_the_oom_killer_struck_is_told_of),
-        CGROUP_TEST(a_child_that_the_oom_killer_struck_is_told_of),
-        CGROUP_TEST(who_stays_within_his_memory_is_not_said_to_have_been_struck),
-        CGROUP_TEST(what_the_oom_killer_did_before_is_not_told_of),
-        CGROUP_TEST(with_oom_group_all_are_struck_together),
-        CGROUP_TEST(a_bomb_stays_within_its_processes_and_dies_at_once),
-        CGROUP_TEST(a_limit_that_leaves_no_place_for_the_program_is_said),
+        CGROUP_TEST(the_owner_is_told_that_the_oom_killer_struck_the_program),
+        CGROUP_TEST(the_owner_is_told_that_the_oom_killer_struck_a_child),
+        CGROUP_TEST(a_program_within_its_memory_is_not_said_to_have_been_struck),
+        CGROUP_TEST(the_owner_is_not_told_what_the_oom_killer_did_to_an_earlier_program),
+        CGROUP_TEST(with_oom_group_all_processes_are_struck_together),
+        CGROUP_TEST(a_fork_bomb_stays_within_its_limit_and_dies_at_once),
+        CGROUP_TEST(a_limit_that_leaves_no_process_for_the_program_is_a_failure_that_says_so),
     };
 
     return cmocka_run_group_tests(all, NULL, NULL);

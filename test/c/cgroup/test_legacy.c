@@ -16,7 +16,7 @@ static struct failure why;
 #define TRANSLATES(...)                                                                                                \
     legacy_translate(&settings, GIVEN(__VA_ARGS__), sizeof GIVEN(__VA_ARGS__) / sizeof(const char *), &why)
 
-/* "KEY=VALUE" that is written to that place of the list. */
+/* Fails the test unless the setting at that place of the list is this KEY=VALUE. */
 static void assert_setting(unsigned at, const char *expected)
 {
     char written[200];
@@ -99,7 +99,7 @@ static void controllers_that_v2_has_dropped_are_refused(void **state)
     assert_no_controller("net_prio", "no controller net_prio");
 }
 
-static void what_is_no_controllers_name_is_refused(void **state)
+static void a_name_that_no_controller_can_have_is_refused(void **state)
 {
     (void)state;
     assert_no_controller("", "''");
@@ -155,7 +155,7 @@ static void settings_stay_in_order(void **state)
     assert_setting(3, "cpu.weight=100");
 }
 
-static void no_settings_are_none(void **state)
+static void without_settings_the_list_is_empty(void **state)
 {
     (void)state;
     settings.count = 7;
@@ -169,7 +169,7 @@ static void the_first_equals_sign_ends_the_key(void **state)
     BECOMES("a.b==c=", "a.b==c=");
 }
 
-static void what_is_no_key_and_value_is_refused_and_named(void **state)
+static void a_setting_that_is_not_key_and_value_is_refused_and_named(void **state)
 {
     static const char *const wrong[] = {
         "",
@@ -224,7 +224,7 @@ static void names_that_are_too_long_are_refused(void **state)
     REFUSES("KEY=VALUE", given);
 }
 
-static void as_many_as_there_is_room_for_are_taken(void **state)
+static void more_settings_than_there_is_room_for_are_refused(void **state)
 {
     const char *given[SETTINGS_MOST + 1];
 
@@ -239,7 +239,7 @@ static void as_many_as_there_is_room_for_are_taken(void **state)
     assert_refusal(E2BIG, "64 times at most");
 }
 
-static void the_core_lets_its_limits_be_set_without_a_controller(void **state)
+static void limits_of_the_core_need_no_controller(void **state)
 {
     (void)state;
     BECOMES("cgroup.max.depth=2", "cgroup.max.depth=2");
@@ -250,7 +250,7 @@ static void the_core_lets_its_limits_be_set_without_a_controller(void **state)
     assert_string_equal(settings.list[0].controller, "");
 }
 
-static void what_contains_the_program_cannot_be_set(void **state)
+static void files_that_contain_the_program_can_not_be_set(void **state)
 {
     static const char *const keys[] = {"cgroup.procs",           "cgroup.threads",  "cgroup.kill",
                                        "cgroup.freeze",          "cgroup.type",     "cgroup.max",
@@ -286,7 +286,7 @@ static void minus_one_is_no_limit(void **state)
     BECOMES("cpu.max=max 100000", "cpu.cfs_quota_us=max");
 }
 
-static void swap_is_what_is_left_without_memory(void **state)
+static void swap_is_the_sum_less_the_memory(void **state)
 {
     (void)state;
     assert_true(TRANSLATES("memory.limit_in_bytes=64M", "memory.memsw.limit_in_bytes=65M"));
@@ -311,7 +311,7 @@ static void swap_goes_by_the_last_limit_of_memory(void **state)
     assert_setting(2, "memory.swap.max=1");
 }
 
-static void swap_is_reckoned_with_every_suffix(void **state)
+static void swap_is_computed_with_every_suffix(void **state)
 {
     static const struct {
         const char *given;
@@ -391,7 +391,7 @@ static void a_quota_and_its_period_become_one_line(void **state)
     BECOMES("cpu.max.burst=10000", "cpu.cfs_burst_us=10000");
 }
 
-static void the_line_stands_in_the_place_of_the_last(void **state)
+static void quota_and_period_are_written_in_the_place_of_the_last_of_them(void **state)
 {
     (void)state;
     assert_true(TRANSLATES("cpu.cfs_quota_us=5000", "cpu.max=1", "cpu.cfs_period_us=20000", "pids.max=1"));
@@ -492,7 +492,7 @@ static void settings_without_a_counterpart_are_refused(void **state)
     }
 }
 
-static void what_is_near_is_named(void **state)
+static void the_nearest_setting_of_v2_is_named(void **state)
 {
     (void)state;
     REFUSES("; the nearest is memory.oom.group", "memory.oom_control=1");
@@ -519,27 +519,27 @@ static int tests(void)
         TEST(controllers_of_v1_have_other_names_in_v2),
         TEST(what_v2_has_in_its_core_needs_no_controller),
         TEST(controllers_that_v2_has_dropped_are_refused),
-        TEST(what_is_no_controllers_name_is_refused),
+        TEST(a_name_that_no_controller_can_have_is_refused),
         TEST(settings_of_v2_pass_unchanged),
         TEST(settings_of_newer_kernels_pass_unchanged),
         TEST(settings_stay_in_order),
-        TEST(no_settings_are_none),
+        TEST(without_settings_the_list_is_empty),
         TEST(the_first_equals_sign_ends_the_key),
-        TEST(what_is_no_key_and_value_is_refused_and_named),
+        TEST(a_setting_that_is_not_key_and_value_is_refused_and_named),
         TEST(names_that_are_too_long_are_refused),
-        TEST(as_many_as_there_is_room_for_are_taken),
-        TEST(the_core_lets_its_limits_be_set_without_a_controller),
-        TEST(what_contains_the_program_cannot_be_set),
+        TEST(more_settings_than_there_is_room_for_are_refused),
+        TEST(limits_of_the_core_need_no_controller),
+        TEST(files_that_contain_the_program_can_not_be_set),
         TEST(limits_of_memory_have_other_names),
         TEST(minus_one_is_no_limit),
-        TEST(swap_is_what_is_left_without_memory),
+        TEST(swap_is_the_sum_less_the_memory),
         TEST(swap_goes_by_the_last_limit_of_memory),
-        TEST(swap_is_reckoned_with_every_suffix),
+        TEST(swap_is_computed_with_every_suffix),
         TEST(swap_that_makes_no_sense_is_refused),
         TEST(shares_become_a_weight_in_proportion),
         TEST(shares_that_make_no_sense_are_refused),
         TEST(a_quota_and_its_period_become_one_line),
-        TEST(the_line_stands_in_the_place_of_the_last),
+        TEST(quota_and_period_are_written_in_the_place_of_the_last_of_them),
         TEST(the_last_quota_counts),
         TEST(bandwidth_that_makes_no_sense_is_refused),
         TEST(weights_of_io_are_in_proportion),
@@ -548,7 +548,7 @@ static int tests(void)
         TEST(throttles_of_several_devices_are_all_kept),
         TEST(throttles_that_make_no_sense_are_refused),
         TEST(settings_without_a_counterpart_are_refused),
-        TEST(what_is_near_is_named),
+        TEST(the_nearest_setting_of_v2_is_named),
         TEST(settings_of_dropped_controllers_are_refused),
     };
 

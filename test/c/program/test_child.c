@@ -14,10 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "program/child.h"
 #include "base/io.h"
 #include "base/signals.h"
 #include "launch.h"
+#include "program/child.h"
 
 static struct failure why;
 static struct launch launch;

@@ -11,19 +11,26 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
 
 #include "program/identity.h"
 
 static struct identity identity;
 static struct failure why;
 
-/* ---- System calls that do as the kernel would to somebody else ---- */
+/* ---- System calls that fail, or do nothing, when a test says so ---- */
 
 static int setgroups_error;
 static int setgid_error;
 static int setuid_error;
-static bool setgid_pretends; /* as with CAP_SETGID missing and the gid the saved one: success, but not the real gid */
-static bool setuid_pretends;
+static bool setgid_does_nothing; /* as setgid(2) without privilege, which may set the effective gid alone */
+static bool setuid_does_nothing;
+static int drop_error;
+static bool drop_does_nothing;
 
 int __real_platform_setgroups(size_t count, const gid_t *groups);
 int __wrap_platform_setgroups(size_t count, const gid_t *groups);
@@ -38,7 +45,7 @@ int __wrap_platform_setgid(gid_t gid);
 int __wrap_platform_setgid(gid_t gid)
 {
     errno = setgid_error;
-    return setgid_error ? -1 : setgid_pretends ? 0 : __real_platform_setgid(gid);
+    return setgid_error ? -1 : setgid_does_nothing ? 0 : __real_platform_setgid(gid);
 }
 
 int __real_platform_setuid(uid_t uid);
@@ -46,17 +53,26 @@ int __wrap_platform_setuid(uid_t uid);
 int __wrap_platform_setuid(uid_t uid)
 {
     errno = setuid_error;
-    return setuid_error ? -1 : setuid_pretends ? 0 : __real_platform_setuid(uid);
+    return setuid_error ? -1 : setuid_does_nothing ? 0 : __real_platform_setuid(uid);
+}
+
+int __real_platform_drop_capabilities(void);
+int __wrap_platform_drop_capabilities(void);
+int __wrap_platform_drop_capabilities(void)
+{
+    errno = drop_error;
+    return drop_error ? -1 : drop_does_nothing ? 0 : __real_platform_drop_capabilities();
 }
 
 /* ---- */
 
 static bool resolves(const char *uid, const char *gid, const char *groups)
 {
+    static gid_t list[GROUPS_MOST];
     struct options options = {.uid = uid, .gid = gid, .groups = groups};
 
     memset(&why, 0, sizeof why);
-    return identity_resolve(&identity, &options, &why);
+    return identity_resolve(&identity, list, &options, &why);
 }
 
 #define REFUSES(stage_value, errno_value, words_of_it, uid, gid, groups)                                               \
@@ -68,7 +84,7 @@ static bool resolves(const char *uid, const char *gid, const char *groups)
             fail_msg("'%s' doesn't say '%s'", why.words, words_of_it);                                                 \
     } while (0)
 
-static void without_a_wish_nothing_changes(void **state)
+static void without_an_option_nothing_changes(void **state)
 {
     (void)state;
     assert_true(resolves(NULL, NULL, NULL));
@@ -86,7 +102,7 @@ static void root_is_refused_by_name_and_number(void **state)
     REFUSES(STAGE_GROUPS, EPERM, "root's", NULL, NULL, "5,0");
 }
 
-static void who_is_not_there_is_named(void **state)
+static void a_user_or_group_that_there_is_not_is_named(void **state)
 {
     (void)state;
     REFUSES(STAGE_UID, EINVAL, "no user 'no-such-user'", "no-such-user", NULL, NULL);
@@ -95,7 +111,7 @@ static void who_is_not_there_is_named(void **state)
     REFUSES(STAGE_GROUPS, EINVAL, "no group ''", NULL, NULL, ",5");
 }
 
-static void what_looks_like_a_number_but_is_no_id_is_taken_for_a_name(void **state)
+static void a_number_that_no_id_can_be_is_looked_up_as_a_name(void **state)
 {
     (void)state;
     REFUSES(STAGE_UID, EINVAL, "no user '4294967295'", "4294967295", "5", NULL);
@@ -142,7 +158,7 @@ static void an_unknown_number_needs_a_group(void **state)
     assert_int_equal(identity.groups[0], 3999998);
 }
 
-static void groups_are_those_listed(void **state)
+static void the_groups_are_those_of_the_list(void **state)
 {
     (void)state;
     assert_true(resolves(NULL, NULL, "3999998,3999997"));
@@ -190,8 +206,28 @@ static void a_user_may_ask_for_what_it_is_already(void **state)
     assert_false(identity.change_gid);
 }
 
-/* What identity_assume() comes to in a process of its own: 0, else the stage and the errno. */
-static int assume(int *error)
+#ifdef __linux__
+/* prctl(2), PR_SET_KEEPCAPS: the permitted capabilities outlive the change from root to another user. The
+ * kernel's header describes capset(2) here, and linux.c by itself, so that both have to be right. */
+static void become_ordinary_user_with_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2] = {{0}};
+
+    sets[0].effective = sets[0].permitted = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL;
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 || setresgid(54330, 54330, 54330) < 0 ||
+        setresuid(54330, 54330, 54330) < 0 || syscall(SYS_capset, &header, sets) < 0)
+        _exit(254);
+}
+#else
+static void become_ordinary_user_with_capabilities(void)
+{
+}
+#endif
+
+/* What identity_assume() comes to in a process of its own, which `prepare` may change first: 0, else the stage and the
+ * errno. */
+static int assume_after(void (*prepare)(void), int *error)
 {
     int status;
     pid_t pid = fork();
@@ -200,6 +236,8 @@ static int assume(int *error)
     if (pid == 0) {
         enum stage stage;
 
+        if (prepare)
+            prepare();
         if (!identity_assume(&identity, &stage)) {
             int seen = errno;
 
@@ -212,11 +250,17 @@ static int assume(int *error)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     assert_int_not_equal(WEXITSTATUS(status), 255);
+    assert_int_not_equal(WEXITSTATUS(status), 254);
     *error = (int[]){0, EPERM, EAGAIN, EINVAL}[WEXITSTATUS(status) & 3];
     return WEXITSTATUS(status) >> 4;
 }
 
-static void who_has_become_another_cannot_go_back(void **state)
+static int assume(int *error)
+{
+    return assume_after(NULL, error);
+}
+
+static void a_process_that_has_become_another_user_can_not_go_back(void **state)
 {
     int error;
 
@@ -256,43 +300,79 @@ static void each_step_that_fails_is_named(void **state)
     assert_int_equal(assume(&error), STAGE_UID);
     assert_int_equal(error, EAGAIN);
     setuid_error = 0;
+    drop_error = EPERM;
+    assert_int_equal(assume(&error), STAGE_SPAWN);
+    assert_int_equal(error, EPERM);
+    drop_error = 0;
 }
 
-static void a_success_that_is_none_is_seen(void **state)
+static void a_call_that_succeeds_without_changing_all_ids_is_a_failure(void **state)
 {
     int error;
 
     (void)state;
     ROOT_ONLY();
     assert_true(resolves("3999999", "3999998", NULL));
-    setuid_pretends = true;
+    setuid_does_nothing = true;
     assert_int_equal(assume(&error), STAGE_UID);
     assert_int_equal(error, EPERM);
-    setuid_pretends = false;
-    setgid_pretends = true;
+    setuid_does_nothing = false;
+    setgid_does_nothing = true;
     assert_int_equal(assume(&error), STAGE_GID);
     assert_int_equal(error, EPERM);
-    setgid_pretends = false;
+    setgid_does_nothing = false;
+}
+
+static void capabilities_that_leave_a_way_back_are_a_failure(void **state)
+{
+    int error;
+
+    (void)state;
+    ROOT_ONLY();
+    LINUX_ONLY();
+    drop_does_nothing = true;
+    assert_true(resolves("3999999", "3999998", NULL));
+    assert_int_equal(assume_after(become_ordinary_user_with_capabilities, &error), STAGE_UID);
+    assert_int_equal(error, EPERM);
+    identity.change_uid = false; /* as when --gid alone is given */
+    assert_int_equal(assume_after(become_ordinary_user_with_capabilities, &error), STAGE_GID);
+    assert_int_equal(error, EPERM);
+    drop_does_nothing = false;
+    assert_int_equal(assume_after(become_ordinary_user_with_capabilities, &error), 0);
+}
+
+static void capabilities_are_dropped_unless_no_identity_is_asked_for_or_the_program_stays_root(void **state)
+{
+    (void)state;
+    ROOT_ONLY();
+    assert_true(resolves(NULL, NULL, NULL));
+    assert_false(identity.drop_capabilities);
+    assert_true(resolves(NULL, "3999998", "3999997"));
+    assert_false(identity.drop_capabilities);
+    assert_true(resolves("3999999", "3999998", NULL));
+    assert_true(identity.drop_capabilities);
 }
 
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        TEST(without_a_wish_nothing_changes),
+        TEST(without_an_option_nothing_changes),
         TEST(root_is_refused_by_name_and_number),
-        TEST(who_is_not_there_is_named),
-        TEST(what_looks_like_a_number_but_is_no_id_is_taken_for_a_name),
+        TEST(a_user_or_group_that_there_is_not_is_named),
+        TEST(a_number_that_no_id_can_be_is_looked_up_as_a_name),
         TEST(a_user_brings_its_groups),
         TEST(a_number_of_a_known_user_is_that_user),
         TEST(an_unknown_number_needs_a_group),
-        TEST(groups_are_those_listed),
+        TEST(the_groups_are_those_of_the_list),
         TEST(too_many_groups_are_refused),
         TEST(a_group_s_name_that_is_too_long_is_refused),
         TEST(a_user_may_ask_for_what_it_is_already),
-        TEST(who_has_become_another_cannot_go_back),
+        TEST(a_process_that_has_become_another_user_can_not_go_back),
         TEST(without_privilege_the_first_step_fails_and_says_so),
         TEST(each_step_that_fails_is_named),
-        TEST(a_success_that_is_none_is_seen),
+        TEST(a_call_that_succeeds_without_changing_all_ids_is_a_failure),
+        TEST(capabilities_that_leave_a_way_back_are_a_failure),
+        TEST(capabilities_are_dropped_unless_no_identity_is_asked_for_or_the_program_stays_root),
     };
 
     return cmocka_run_group_tests(all, NULL, NULL);

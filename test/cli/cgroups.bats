@@ -104,7 +104,8 @@ bomb='
 }
 
 @test "the program can't tell by its descriptors that it has a cgroup" {
-    run -0 muontrap -g "$own/a" -- perl -e 'print join q( ), grep { -e qq(/proc/self/fd/$_) } 0..300'
+    run -0 bash -c 'for fd in {3..300}; do exec {fd}<&-; done
+        exec "$MUONTRAP" -g "$1" -- perl -e "print join q( ), grep { -e qq(/proc/self/fd/\$_) } 0..300"' bash "$own/a"
     output_is "0 1 2"
 }
 
@@ -380,7 +381,8 @@ both_killed() {
     relay=$(relay_of "$keeper")
     # the relay is told of the keeper's death: it must not be able to act on it
     kill -STOP "$relay" "$keeper"
-    kill -KILL "$relay" "$keeper"
+    # and the end of the relay would continue the keeper
+    kill -KILL "$keeper" "$relay"
     ends_with 137
     # the process has ended then, but may be a zombie until the process that adopted it reaps it
     eventually is_dead "$relay"

@@ -43,8 +43,8 @@ PLATFORM_FLAG := $(if $(filter portable,$(PLATFORM)),-DMUONTRAP_PORTABLE)
 
 # Unwind tables would be a tenth of what each static helper process holds, and nothing unwinds.
 STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)
-ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections $(WARNINGS) \
-    $(HARDENING) $(CPPFLAGS)
+ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections \
+    $(WARNINGS) $(HARDENING) $(CPPFLAGS)
 VERSION_FLAG := -DMUONTRAP_VERSION='"$(VERSION)"'
 COLD := $(if $(STATIC),$(call supported,-Wl$(comma)-T$(comma)c_src/cold.ld))
 ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(COLD) $(LDFLAGS)

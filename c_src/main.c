@@ -11,18 +11,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
+#include "base/platform.h"
+#include "base/signals.h"
 #include "cgroup/cgroup.h"
 #include "cgroup/check.h"
+#include "containment/keeper.h"
+#include "containment/relay.h"
+#include "containment/tree.h"
+#include "options.h"
+#include "port/report.h"
 #include "program/child.h"
 #include "program/identity.h"
-#include "base/io.h"
-#include "containment/keeper.h"
-#include "options.h"
-#include "base/platform.h"
-#include "containment/relay.h"
-#include "port/report.h"
-#include "base/signals.h"
-#include "containment/tree.h"
 
 /* A descriptor that came closed would be given to the next file opened, and that would become the program's stdio. */
 static bool own_descriptors(struct failure *why)

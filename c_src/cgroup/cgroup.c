@@ -14,11 +14,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cgroup/claim.h"
-#include "cgroup/controllers.h"
 #include "base/format.h"
 #include "base/io.h"
 #include "base/platform.h"
+#include "cgroup/claim.h"
+#include "cgroup/controllers.h"
 
 #define PATH_LONGEST 1024u      /* bytes */
 #define STALE_MOST_US 10000000u /* for killing what dead helpers have left */

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "cgroup/cgroup_files.h"
 #include "base/failure.h"
+#include "cgroup/cgroup_files.h"
 #include "options.h"
 #include "port/protocol.h"
 

@@ -12,10 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cgroup/cgroup.h"
-#include "cgroup/controllers.h"
 #include "base/format.h"
 #include "base/io.h"
+#include "cgroup/cgroup.h"
+#include "cgroup/controllers.h"
 
 struct check {
     const char *path;

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cgroup/cgroup_files.h"
 #include "base/format.h"
+#include "cgroup/cgroup_files.h"
 
 static bool add(struct controllers *controllers, const char *name, struct failure *why)
 {

@@ -16,12 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "program/child.h"
 #include "base/io.h"
 #include "base/platform.h"
-#include "port/report.h"
 #include "base/signals.h"
 #include "containment/sweep.h"
+#include "port/report.h"
+#include "program/child.h"
 
 struct keeper {
     const struct options *options;

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "cgroup/cgroup.h"
 #include "base/failure.h"
+#include "cgroup/cgroup.h"
 #include "options.h"
 
 /* The relay's end of the tie between the two: it hangs up when the keeper dies, whatever killed it. */

@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "port/output.h"
 #include "base/platform.h"
-#include "port/protocol.h"
-#include "port/report.h"
 #include "base/signals.h"
 #include "containment/sweep.h"
+#include "port/output.h"
+#include "port/protocol.h"
+#include "port/report.h"
 
 enum state {
     RUNNING,  /* the program runs */

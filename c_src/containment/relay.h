@@ -8,12 +8,12 @@
 #ifndef MUONTRAP_RELAY_H
 #define MUONTRAP_RELAY_H
 
-#include "cgroup/cgroup.h"
-#include "program/child.h"
 #include "base/failure.h"
+#include "cgroup/cgroup.h"
 #include "containment/keeper.h"
-#include "options.h"
 #include "containment/tree.h"
+#include "options.h"
+#include "program/child.h"
 
 struct relay_setup {
     const struct options *options;

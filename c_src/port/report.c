@@ -10,8 +10,8 @@
 
 #include "base/format.h"
 #include "base/io.h"
-#include "port/protocol.h"
 #include "base/signals.h"
+#include "port/protocol.h"
 
 void report_words(const char *format, ...)
 {

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "cgroup/cgroup.h"
 #include "base/failure.h"
-#include "program/identity.h"
+#include "cgroup/cgroup.h"
 #include "options.h"
+#include "program/identity.h"
 
 struct child {
     pid_t pid;

@@ -17,10 +17,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client.h"
-#include "containment/keeper.h"
 #include "base/platform.h"
 #include "base/signals.h"
+#include "client.h"
+#include "containment/keeper.h"
 
 static struct client client;
 static int witness;

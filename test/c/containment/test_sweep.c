@@ -11,9 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cgroups.h"
 #include "base/io.h"
 #include "base/signals.h"
+#include "cgroups.h"
 #include "containment/sweep.h"
 
 #define A_THOUSAND 1000

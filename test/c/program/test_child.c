@@ -14,9 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "program/child.h"
 #include "base/io.h"
 #include "base/signals.h"
+#include "program/child.h"
 
 static struct failure why;
 static struct child child;

@@ -83,20 +83,28 @@ static void assert_refused(int error, const char *words)
         fail_msg("'%s' doesn't say '%s'", why.words, words);
 }
 
-/* A child in it that stays. */
+/* A child in it that stays, and has let go of the lock as one does that calls execve(2). */
 static pid_t program_in(const struct cgroup *cgroup)
 {
     bool entered = true;
-    pid_t pid = cgroup_fork(cgroup, &entered);
+    int ready[2];
+    pid_t pid;
 
+    assert_int_equal(pipe(ready), 0);
+    pid = cgroup_fork(cgroup, &entered);
     assert_true(pid >= 0);
     if (pid == 0) {
         if (!entered && !cgroup_enter(cgroup))
             _exit(1);
-        (void)close(cgroup->directory); /* as execve(2) does; else it would hold the lock */
+        (void)close(ready[0]);
+        (void)close(cgroup->directory);
+        (void)close(ready[1]);
         for (;;)
             (void)pause();
     }
+    (void)close(ready[1]);
+    assert_int_equal(await_end(ready[0]), 0);
+    (void)close(ready[0]);
     return pid;
 }
 

@@ -49,7 +49,7 @@ defmodule MuonTrap.ContainmentTest do
     assert_receive {:output, "ready\n" <> _}, 60_000
     {_keeper, relay} = keeper_and_relay(mark)
     OS.kill(relay, "KILL")
-    assert %MuonTrap.Error{stage: :relay, reason: :vanished} = Task.await(task, 10_000)
+    assert %MuonTrap.Error{stage: :relay, reason: :vanished} = Task.await(task, 60_000)
     assert_all_dead(mark)
   end
 
@@ -76,7 +76,7 @@ defmodule MuonTrap.ContainmentTest do
       {keeper, _relay} = keeper_and_relay(mark)
       OS.kill(keeper, "KILL")
       assert_all_dead(mark)
-      assert_receive {:result, {_sink, status}}, 10_000
+      assert_receive {:result, {_sink, status}}, 60_000
       assert status in [137, 143]
     end
 

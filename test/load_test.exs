@@ -152,6 +152,8 @@ defmodule MuonTrap.LoadTest do
       mark = OS.mark()
       task = Task.async(fn -> MuonTrap.cmd("sleep", ["1000"], env: OS.marked(mark)) end)
       OS.eventually(fn -> length(OS.alive(mark)) == 1 and length(OS.helpers(mark)) == 2 end)
+      # On a busy machine they may still have the last steps of the start to do.
+      OS.eventually(fn -> Enum.all?(OS.helpers(mark), &(OS.state(&1) == "S")) end)
       on_exit(fn -> for pid <- OS.alive(mark) ++ OS.helpers(mark), do: OS.kill(pid, "KILL") end)
       %{helpers: OS.helpers(mark), task: task}
     end

@@ -4,18 +4,24 @@
 #   make deps           installs the Debian packages that `make check` needs and that are missing
 #   make deps-demo      the same for `make demo`
 #   make check          deps, then all of CHECKS
+#   make check-bare     the same, as root, in a fresh clone on a bare Debian bookworm
 #   make test-elixir    ExUnit's tests
 #   make test-portable  the tests again, less those of Linux, with a helper that makes no call that POSIX lacks
 #   make test-newer     ExUnit's tests on a copy of the project in Debian trixie: Elixir 1.18, OTP 27, gcc 14, glibc
 
 export LC_ALL := C.UTF-8
 
+# The Erlang VM does not start without HOME, which cron sets, but a service or a container may not.
+ifeq ($(HOME),)
+export HOME := $(or $(shell getent passwd "$$(id -u)" | cut -d : -f 6),$(CURDIR)/build)
+endif
+
 CHECKS := lint test-c coverage-c fuzz test-cli test-elixir test-portable test-newer test-vm test-cgroups
 
 # Mix builds the helper by a make of its own, which is not part of this one.
 MIX := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL mix
 
-.PHONY: deps deps-demo check test-elixir test-portable test-newer
+.PHONY: deps deps-demo check check-bare test-elixir test-portable test-newer
 deps:
 	@tools/deps check
 
@@ -24,6 +30,9 @@ deps-demo:
 
 check: deps
 	@MAKE='$(MAKE)' tools/check $(CHECKS)
+
+check-bare:
+	tools/bare
 
 test-elixir: export MIX_ENV := test
 test-elixir:

@@ -19,7 +19,7 @@
 
 #define DYING_MS 10000 /* so long may a process take that has been killed but is not dead yet */
 
-static char directory[64];
+static char directory[200];
 
 /* ---- The guardian ---- */
 
@@ -87,9 +87,13 @@ int run_guarded(int (*tests)(void))
     pid_t pid;
     pid_t dead;
 
-    /* Where the tests run from has no say: an ignored SIGCHLD or an open descriptor would be inherited. */
+    /* Where the tests run from has no say: an ignored SIGCHLD or an open descriptor would be inherited, and a pipe of a
+     * test's would take the number of a standard stream that is closed. */
     (void)signal(SIGCHLD, SIG_DFL);
     (void)close_range(3, ~0u, 0);
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            abort();
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         abort();
     (void)fflush(NULL);
@@ -141,7 +145,10 @@ int end_test(void **state)
 const char *own_directory(void)
 {
     if (!directory[0]) {
-        (void)strcpy(directory, "/tmp/muontrap-test-XXXXXX");
+        const char *temporary = getenv("TMPDIR");
+
+        assert_true(snprintf(directory, sizeof directory, "%s/muontrap-test-XXXXXX",
+                             temporary && temporary[0] ? temporary : "/tmp") < (int)sizeof directory);
         assert_non_null(mkdtemp(directory));
         assert_int_equal(chmod(directory, 0755), 0);
     }

@@ -51,10 +51,15 @@ static void background(int status)
     _exit(status);
 }
 
+/* The process between is gone when the first returns, so that nobody counts it among those that are left. */
 static void daemonise(void)
 {
-    if (fork() != 0)
+    pid_t between = fork();
+
+    if (between != 0) {
+        (void)waitpid(between, NULL, 0);
         return;
+    }
     (void)setsid();
     if (fork() != 0)
         _exit(0);

@@ -36,7 +36,8 @@ setup() {
 }
 
 @test "an ordinary user who was given nothing is told what would" {
-    run -1 setpriv --reuid 65534 --regid 65534 --clear-groups "$MUONTRAP" --check -g "check-$$/x"
+    let_others_run_muontrap
+    run -1 as_user 65534 "$MUONTRAP" --check -g "check-$$/x"
     [[ $output == *"missing: cgroups may not be made in $(mounts)"*"
     sudo "* ]]
     [[ $output == *"missing: a process of "*"/callers/cgroup.procs'"* ]]

@@ -212,7 +212,8 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
 
 @test "a user to whom nothing was given is told what an administrator can do" {
     administrator
-    as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups "$MUONTRAP")
+    let_others_run_muontrap
+    as_nobody=(as_user 65534 "$MUONTRAP")
     run -125 "${as_nobody[@]}" -g muontrap-test-nobody -- echo ran
     output_has "cannot make the cgroup $mount/muontrap-test-nobody" "Permission denied" "sudo cgcreate -a"
     run -125 "${as_nobody[@]}" -g "$own/a" -c memory -- echo ran
@@ -222,8 +223,9 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
 
 @test "a user outside of the cgroup that was given to the user is told to be moved there" {
     administrator
+    let_others_run_muontrap
     run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given"
-    as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups "$MUONTRAP")
+    as_nobody=(as_user 65534 "$MUONTRAP")
     for way in "" "--without clone-into-cgroup"; do
         # shellcheck disable=SC2086 # words are wanted
         run -125 "${as_nobody[@]}" $way -g "$own/given/a" -- echo ran
@@ -236,6 +238,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
 
 @test "a user in a leaf of the cgroup that was given to the user may use all of it" {
     administrator
+    let_others_run_muontrap
     run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given"
     run -0 cgcreate -a nobody -t nobody -g "memory,pids:$own/given/leaf"
     run -0 bash -c 'echo $$ >"$0/leaf/cgroup.procs" && exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"' \
@@ -247,9 +250,10 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
 
 @test "a limit that the user may not set is a failure that says how to get the permission" {
     administrator
+    let_others_run_muontrap
     mkdir "$top/given"
     echo +memory >"$top/cgroup.subtree_control"
     chown 65534 "$top/given" "$top/given/cgroup.procs"
-    run -125 setpriv --reuid 65534 --regid 65534 --clear-groups "$MUONTRAP" -g "$own/given" -s memory.max=9M -- echo ran
+    run -125 as_user 65534 "$MUONTRAP" -g "$own/given" -s memory.max=9M -- echo ran
     output_has "cannot set $top/given/memory.max to '9M'" "Permission denied" "chown"
 }

@@ -52,6 +52,34 @@ end_survivors() {
 linux_only() { [ -z "${PORTABLE:-}" ] || skip "needs Linux: ${1:-a child subreaper}"; }
 root_only() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
+# `as_user UID COMMAND...` runs the command as that user, who has no groups. bash starts the command, because setpriv
+# still has root's capabilities when it executes a program, and would find one that the user may not reach.
+as_user() {
+    local uid=$1
+
+    shift
+    # shellcheck disable=SC2016 # expands in the other shell
+    setpriv --reuid "$uid" --regid "$uid" --clear-groups bash -c 'exec "$0" "$@"' "$@"
+}
+
+# For tests in which another user runs the helper: $MUONTRAP becomes a copy in $dir, and $dir is opened to others. The
+# project may lie where they may not go, as in root's home, and mktemp(1) closes bats' own directories to them.
+let_others_run_muontrap() {
+    local place=$dir
+
+    until [ "$place" = "$BATS_TMPDIR" ] || [ "$place" = / ]; do
+        chmod o+x "$place"
+        place=$(dirname "$place")
+    done
+    install -m 755 "$MUONTRAP" "$dir/muontrap"
+    MUONTRAP=$dir/muontrap
+    as_user 65533 "$MUONTRAP" --version >/dev/null || {
+        echo "another user cannot execute $MUONTRAP, a copy of the helper: TMPDIR has to be a directory below which" \
+            "others may execute programs, and $BATS_TMPDIR may be closed to them, or mounted noexec: try TMPDIR=/tmp" >&2
+        return 1
+    }
+}
+
 # The helper in the foreground, for `run`, guarded and marked. The programs of the tests sleep for 100 s at most, so what
 # may survive a broken helper, and hold the pipe that `run` reads, doesn't hold up the suite for good.
 muontrap() { timeout -k 5 60 env "$mark" "$MUONTRAP" "$@"; }

@@ -125,8 +125,9 @@ load helper
 
 @test "without processes to be had the failure says so" {
     root_only
+    let_others_run_muontrap
     # another user's limit is not in our way
-    run -125 setpriv --reuid=65533 --clear-groups --regid=65533 prlimit --nproc=1 "$MUONTRAP" true
+    run -125 as_user 65533 prlimit --nproc=1 "$MUONTRAP" true
     output_has "cannot make a process" "ulimit -u"
 }
 

@@ -83,20 +83,28 @@ static void assert_refused(int error, const char *words)
         fail_msg("'%s' doesn't say '%s'", why.words, words);
 }
 
-/* Starts a child in the cgroup that stays until it is killed. */
+/* Starts a child in the cgroup that stays until it is killed. It has let go of the lock by then, as execve(2) would. */
 static pid_t program_in(const struct cgroup *cgroup)
 {
     bool entered = true;
-    pid_t pid = cgroup_fork(cgroup, &entered);
+    int ready[2];
+    pid_t pid;
 
+    assert_int_equal(pipe(ready), 0);
+    pid = cgroup_fork(cgroup, &entered);
     assert_true(pid >= 0);
     if (pid == 0) {
         if (!entered && !cgroup_enter(cgroup))
             _exit(1);
-        (void)close(cgroup->directory); /* execve(2) would do so; else the child would hold the lock */
+        (void)close(ready[0]);
+        (void)close(cgroup->directory);
+        (void)close(ready[1]);
         for (;;)
             (void)pause();
     }
+    (void)close(ready[1]);
+    assert_int_equal(await_end(ready[0]), 0);
+    (void)close(ready[0]);
     return pid;
 }
 

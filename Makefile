@@ -69,7 +69,7 @@ FIRST := $(BUILD)/base/signals.o $(BUILD)/main.o $(BUILD)/containment/relay.o
 $(BUILD)/muontrap: $(FIRST) $(filter-out $(FIRST),$(OBJECTS)) $(if $(COLD),c_src/cold.ld)
 	$(call run,LD,$@,$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(ALL_LDFLAGS))
 
-$(BUILD)/%.o: c_src/%.c $(BUILD)/flags
+$(sort $(FIRST) $(OBJECTS)): $(BUILD)/%.o: c_src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call run,CC,$<,$(CC) $(ALL_CFLAGS) $(VERSION_FLAG) -MMD -MP -c -o $@ $<)
 

@@ -5,7 +5,7 @@ defmodule MuonTrap.Command do
   @moduledoc false
   # Runs a program to its end and collects its output: what MuonTrap.cmd/3 does once its options are validated.
 
-  alias MuonTrap.Error
+  alias MuonTrap.{Error, HelperPort}
 
   @doc """
   Run the program and return what was collected with the exit status, or with `:timeout`
@@ -16,7 +16,7 @@ defmodule MuonTrap.Command do
   def run(options) do
     {initial, collector} = Collectable.into(options.into)
 
-    case MuonTrap.Port.start(options) do
+    case HelperPort.start(options) do
       {:ok, port} ->
         collect(port, initial, collector, options)
 
@@ -45,12 +45,12 @@ defmodule MuonTrap.Command do
         :erlang.raise(kind, reason, __STACKTRACE__)
     else
       {acc, {:error, error}} ->
-        MuonTrap.Port.close(port)
+        HelperPort.close(port)
         collector.(acc, :halt)
         raise error
 
       {acc, outcome} ->
-        MuonTrap.Port.close(port)
+        HelperPort.close(port)
         {collector.(acc, :done), outcome}
     end
   end
@@ -67,12 +67,12 @@ defmodule MuonTrap.Command do
   defp loop(port, acc, collector, deadline) do
     case time_left(deadline) do
       0 ->
-        MuonTrap.Port.stop(port)
+        HelperPort.stop(port)
         {acc, outcome} = drain(port, acc, collector, nil)
         {acc, if(is_integer(outcome), do: :timeout, else: outcome)}
 
       left ->
-        case MuonTrap.Port.next(port, left) do
+        case HelperPort.next(port, left) do
           :timeout -> loop(port, acc, collector, deadline)
           {event, port} -> continue(event, port, acc, collector, deadline, nil)
         end
@@ -81,13 +81,13 @@ defmodule MuonTrap.Command do
 
   # The program is being stopped, and there is no deadline any more but its own.
   defp drain(port, acc, collector, error) do
-    {event, port} = MuonTrap.Port.next(port, :infinity)
+    {event, port} = HelperPort.next(port, :infinity)
     continue(event, port, acc, collector, :none, error)
   end
 
   defp continue({stream, data}, port, acc, collector, deadline, error) when stream in [:stdout, :stderr] do
     acc = collector.(acc, {:cont, data})
-    port = MuonTrap.Port.acknowledge(port)
+    port = HelperPort.acknowledge(port)
     if deadline == :none, do: drain(port, acc, collector, error), else: loop(port, acc, collector, deadline)
   end
 
@@ -101,11 +101,11 @@ defmodule MuonTrap.Command do
   defp continue({:error, error}, port, acc, collector, _deadline, _earlier), do: drain(port, acc, collector, error)
 
   defp end_now(port) do
-    port |> MuonTrap.Port.abandon() |> await_end()
+    port |> HelperPort.abandon() |> await_end()
   end
 
   defp await_end(port) do
-    {event, port} = MuonTrap.Port.next(port, :infinity)
-    if MuonTrap.Port.last?(event), do: MuonTrap.Port.close(port), else: await_end(port)
+    {event, port} = HelperPort.next(port, :infinity)
+    if HelperPort.last?(event), do: HelperPort.close(port), else: await_end(port)
   end
 end

@@ -70,7 +70,7 @@ defmodule MuonTrap.Daemon do
   use GenServer
 
   alias MuonTrap.Cgroup.{Settings, Statistics}
-  alias MuonTrap.{Cgroup, Error, Lines, Options, Reaper}
+  alias MuonTrap.{Cgroup, Error, HelperPort, Lines, Options, Reaper}
 
   require Logger
 
@@ -294,7 +294,7 @@ defmodule MuonTrap.Daemon do
     # So that terminate/2 is called when the supervisor wants the daemon to end.
     Process.flag(:trap_exit, true)
 
-    case MuonTrap.Port.start(options, {key, parent()}) do
+    case HelperPort.start(options, {key, parent()}) do
       {:ok, port} -> {:ok, new(port, options)}
       {:error, error} -> {:stop, error}
     end
@@ -362,9 +362,9 @@ defmodule MuonTrap.Daemon do
   end
 
   @impl GenServer
-  def handle_call(:os_pid, _from, state), do: {:reply, MuonTrap.Port.os_pid(state.port) || :error, state}
+  def handle_call(:os_pid, _from, state), do: {:reply, HelperPort.os_pid(state.port) || :error, state}
 
-  def handle_call(:cgroup_path, _from, state), do: {:reply, MuonTrap.Port.cgroup(state.port), state}
+  def handle_call(:cgroup_path, _from, state), do: {:reply, HelperPort.cgroup(state.port), state}
 
   def handle_call({:cgget, name}, _from, state),
     do: {:reply, with_cgroup(state, {:error, :no_cgroup}, &Cgroup.read(&1, name)), state}
@@ -376,7 +376,7 @@ defmodule MuonTrap.Daemon do
 
   def handle_call(:statistics, _from, state) do
     statistics = %{
-      output_byte_count: MuonTrap.Port.received(state.port),
+      output_byte_count: HelperPort.received(state.port),
       cgroup: with_cgroup(state, %{}, &Statistics.read/1)
     }
 
@@ -385,7 +385,7 @@ defmodule MuonTrap.Daemon do
 
   # In this process and not in the caller, which may be on another machine.
   defp with_cgroup(state, without, fun) do
-    case MuonTrap.Port.cgroup(state.port) do
+    case HelperPort.cgroup(state.port) do
       nil -> without
       path -> fun.(path)
     end
@@ -393,7 +393,7 @@ defmodule MuonTrap.Daemon do
 
   @impl GenServer
   def handle_info(message, state) do
-    case MuonTrap.Port.handle(state.port, message) do
+    case HelperPort.handle(state.port, message) do
       {event, port} -> handle_event(event, %{state | port: port})
       :unknown -> handle_other(message, state)
     end
@@ -408,12 +408,12 @@ defmodule MuonTrap.Daemon do
   # state from before, and must not wait for an end that has been told already.
   defp handle_event({:exited, ending}, state) do
     if ending.oom_killed, do: log_oom(ending, state)
-    MuonTrap.Port.close(state.port)
+    HelperPort.close(state.port)
     {:noreply, %{state | port: nil}, {:continue, {:exited, ending}}}
   end
 
   defp handle_event({:error, %Error{reason: :vanished} = error}, state) do
-    MuonTrap.Port.close(state.port)
+    HelperPort.close(state.port)
     {:noreply, %{state | port: nil}, {:continue, {:vanished, error}}}
   end
 
@@ -430,7 +430,7 @@ defmodule MuonTrap.Daemon do
 
   defp take({stream, data}, state) when stream in [:stdout, :stderr] do
     state = log_lines(data, state)
-    %{state | port: MuonTrap.Port.acknowledge(state.port)}
+    %{state | port: HelperPort.acknowledge(state.port)}
   end
 
   # The helper stops the program because of it, and tells its end next.
@@ -467,7 +467,7 @@ defmodule MuonTrap.Daemon do
   # Whatever reason is made of it, and even if the program has coped with the loss of a child.
   defp log_oom(ending, state) do
     Logger.error(
-      "#{state.options.cmd}: the kernel's OOM killer struck in the cgroup #{MuonTrap.Port.cgroup(state.port)}, because the " <>
+      "#{state.options.cmd}: the kernel's OOM killer struck in the cgroup #{HelperPort.cgroup(state.port)}, because the " <>
         "memory that it may use (memory_max) or that the machine has was used up; the process #{describe(ending)}"
     )
   end
@@ -480,16 +480,16 @@ defmodule MuonTrap.Daemon do
   def terminate(_reason, %{port: nil}), do: :ok
 
   def terminate(_reason, state) do
-    MuonTrap.Port.stop(state.port)
+    HelperPort.stop(state.port)
     await_end(state)
   end
 
   defp await_end(state) do
-    {event, port} = MuonTrap.Port.next(state.port, :infinity)
+    {event, port} = HelperPort.next(state.port, :infinity)
     state = %{state | port: port}
 
-    if MuonTrap.Port.last?(event) do
-      MuonTrap.Port.close(port)
+    if HelperPort.last?(event) do
+      HelperPort.close(port)
       finish_lines(state)
     else
       event |> take_or_abandon(state) |> await_end()
@@ -500,7 +500,7 @@ defmodule MuonTrap.Daemon do
     take(event, state)
   catch
     kind, reason ->
-      MuonTrap.Port.abandon(state.port)
+      HelperPort.abandon(state.port)
       :erlang.raise(kind, reason, __STACKTRACE__)
   end
 end

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The MuonTrap contributors
 # SPDX-License-Identifier: Apache-2.0
 
-defmodule MuonTrap.Port do
+defmodule MuonTrap.HelperPort do
   @moduledoc false
   # The one place where ports to the helper are opened, fed and closed, and where the bytes are counted that its window
   # goes by. Everything else is built on it: a loop around `next/2`, or `handle/2` in a GenServer's handle_info/2.

@@ -363,6 +363,60 @@ defmodule MuonTrap.DaemonTest do
     end
   end
 
+  describe "the environment" do
+    @secret [{"TOKEN", "s3cret"}]
+
+    # What is logged when a daemon fails in each of its states, and what its state is at any time.
+    test "is not logged with a daemon that fails, nor kept while it runs", %{env: env} do
+      test = self()
+      wait = fn -> send(test, :waiting) && Process.sleep(:infinity) end
+
+      log =
+        capture_log(fn ->
+          {:ok, waiting} = Daemon.start_link("sleep", ["1000"], wait_for: wait, env: @secret ++ env)
+          assert_receive :waiting, 30_000
+          refute inspect(:sys.get_status(waiting)) =~ "s3cret"
+          Process.exit(waiting, :broken)
+          assert_receive {:EXIT, ^waiting, :broken}, 30_000
+
+          {:ok, running} = Daemon.start_link("sleep", ["1000"], env: @secret ++ env)
+          refute inspect(:sys.get_state(running), limit: :infinity) =~ "s3cret"
+          Process.exit(running, :broken)
+          assert_receive {:EXIT, ^running, :broken}, 30_000
+
+          opts = [logger_fun: fn _line -> raise "broken" end, env: @secret ++ env]
+          {:ok, logging} = Daemon.start_link("echo", ["hi"], opts)
+          assert_receive {:EXIT, ^logging, {%RuntimeError{}, _stack}}, 30_000
+        end)
+
+      assert log =~ "broken"
+      refute log =~ "s3cret"
+    end
+
+    test "is not in the reason of a daemon that doesn't start", %{env: env} do
+      for {program, opts} <- [
+            {"no-such-program", []},
+            {"/etc/passwd", []},
+            {"true", [cd: "/no/such"]},
+            {"true", [nonsense: 1]},
+            {"true", [env: [{"B", 1} | @secret]]}
+          ] do
+        assert {:error, reason} = Daemon.start_link(program, [], Keyword.merge([env: @secret ++ env], opts))
+        refute inspect(reason) =~ "s3cret"
+      end
+    end
+
+    test "is not in what a supervisor says of its child when it is a function's", %{env: env, mark: mark} do
+      child = {Daemon, ["sleep", ["1000"], [env: fn -> @secret ++ env end]]}
+      {:ok, supervisor} = Supervisor.start_link([child], strategy: :one_for_one)
+      [program] = OS.alive(mark)
+      assert File.read!("/proc/#{program}/environ") =~ "TOKEN=s3cret"
+      {:ok, child} = :supervisor.get_childspec(supervisor, Daemon)
+      refute inspect(child) =~ "s3cret"
+      Supervisor.stop(supervisor)
+    end
+  end
+
   describe "a start" do
     # A daemon that this function's caller starts and is neither linked to nor outlived by.
     defp start_alone(args, opts) do
@@ -579,6 +633,25 @@ defmodule MuonTrap.DaemonTest do
       assert_receive {:EXIT, ^daemon, :normal}, 30_000
       assert_received {:line, "err"}
       refute_received {:line, "out"}
+    end
+
+    test "that has been handled takes no memory once the program is silent", %{env: env} do
+      script = "seq 200000; echo end; exec sleep 1000"
+      {:ok, daemon} = Daemon.start_link("sh", ["-c", script], lines_to_end(env: env, hibernate_after: 100))
+      assert_receive :end, 60_000
+
+      # Bytes of the daemon's own heap, and of the output that it still refers to.
+      OS.eventually(fn ->
+        [memory: memory, binary: binaries] = Process.info(daemon, [:memory, :binary])
+        memory + Enum.sum(for {_id, size, _count} <- binaries, do: size) < 50_000
+      end)
+
+      GenServer.stop(daemon)
+    end
+
+    defp lines_to_end(opts) do
+      test = self()
+      [logger_fun: fn line -> if line == "end", do: send(test, :end) end] ++ opts
     end
 
     test "is counted, logged or not" do

@@ -62,6 +62,21 @@ defmodule MuonTrap.ApplicationTest do
     refute_received _anything
   end
 
+  test "a helper that leaves at once leaves no message to a caller that traps exits" do
+    path = MuonTrap.muontrap_path()
+    Application.put_env(:muontrap, :helper_path, System.find_executable("true"))
+
+    for _ <- 1..60 do
+      error = assert_raise Error, fn -> MuonTrap.cmd("echo", []) end
+      assert %{stage: :setup, reason: :vanished} = error
+    end
+
+    # What those might have sent is there when another one has come and gone.
+    Application.put_env(:muontrap, :helper_path, path)
+    MuonTrap.cmd("true", [])
+    refute_received _anything
+  end
+
   test "the helper that the configuration names is used" do
     elsewhere = Path.join(System.tmp_dir!(), OS.mark())
     File.cp!(MuonTrap.muontrap_path(), elsewhere)

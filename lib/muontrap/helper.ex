@@ -28,12 +28,11 @@ defmodule MuonTrap.Helper do
     end
   end
 
-  # It need not be a directory: that of an archive is in the archive's file.
+  # The application's directory, which need not be one: that of an archive is in the archive's file. In an escript the code
+  # server knows of none, but only where the code is.
   defp library() do
-    case :code.lib_dir(:muontrap) do
-      {:error, :bad_name} -> raise "the application :muontrap is not in the code path"
-      directory -> directory
-    end
+    with {:error, :bad_name} <- :code.lib_dir(:muontrap),
+         do: __MODULE__ |> :code.which() |> :filename.dirname() |> :filename.dirname()
   end
 
   @doc """

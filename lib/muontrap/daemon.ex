@@ -28,7 +28,7 @@ defmodule MuonTrap.Daemon do
 
   ## Options
 
-  Those of `MuonTrap.cmd/3` other than `:into` and `:timeout`, and:
+  Those of `MuonTrap.cmd/3` other than `:into`, `:lines`, `:timeout`, `:use_stdio` and `:hide`, and:
 
     * `:name` - register the daemon under this name, see the "Name registration" section of `GenServer`
     * `:log_output` - log each line of the output at this level, e.g. `:debug`. By default output is thrown away

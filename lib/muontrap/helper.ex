@@ -28,11 +28,13 @@ defmodule MuonTrap.Helper do
     end
   end
 
-  # The application's directory, which need not be one: that of an archive is in the archive's file. In an escript the code
-  # server knows of none, but only where the code is.
+  # The application's directory, which is not one when it is inside of an archive's file. In an escript the code server
+  # knows of no such directory, but only where the code is.
   defp library() do
-    with {:error, :bad_name} <- :code.lib_dir(:muontrap),
-         do: __MODULE__ |> :code.which() |> :filename.dirname() |> :filename.dirname()
+    with {:error, :bad_name} <- :code.lib_dir(:muontrap) do
+      directory = __MODULE__ |> :code.which() |> :filename.dirname()
+      if code_in_file?(), do: :filename.dirname(directory), else: directory
+    end
   end
 
   @doc """
@@ -64,7 +66,7 @@ defmodule MuonTrap.Helper do
       Application.get_env(:muontrap, :helper_path) != nil ->
         "It is what config :muontrap, helper_path: names: install it there with muontrap's `make install`, or name another"
 
-      File.dir?(library()) ->
+      code_in_file?() ->
         "Compile muontrap again (mix deps.compile muontrap --force)"
 
       true ->
@@ -72,6 +74,12 @@ defmodule MuonTrap.Helper do
           "the helper of the same version on this machine (`make install` in muontrap's directory) and name it with config " <>
           ~s(:muontrap, helper_path: "/usr/local/bin/muontrap", or run the code from a release or by mix run)
     end
+  end
+
+  # The code of an escript or an archive is inside of that. Code that measures its coverage has no file at all.
+  defp code_in_file?() do
+    code = :code.which(__MODULE__)
+    not is_list(code) or File.regular?(code)
   end
 
   @doc """

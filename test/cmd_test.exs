@@ -477,18 +477,22 @@ defmodule MuonTrap.CmdTest do
 
   test "a caller that has many messages pays no more for a launch" do
     MuonTrap.cmd("true", [])
-    few = reductions(fn -> MuonTrap.cmd("true", []) end)
+    few = reductions_of_launch()
     for n <- 1..300_000, do: send(self(), n)
-    many = reductions(fn -> MuonTrap.cmd("true", []) end)
     # Each search through the mailbox would cost 300,000.
-    assert many - few < 100_000
+    assert reductions_of_launch() - few < 100_000
   end
 
-  defp reductions(fun) do
-    {:reductions, before} = Process.info(self(), :reductions)
-    fun.()
-    {:reductions, now} = Process.info(self(), :reductions)
-    now - before
+  # The least of several, because a launch in which the garbage collector runs costs more.
+  defp reductions_of_launch() do
+    Enum.min(
+      for _ <- 1..5 do
+        {:reductions, before} = Process.info(self(), :reductions)
+        MuonTrap.cmd("true", [])
+        {:reductions, now} = Process.info(self(), :reductions)
+        now - before
+      end
+    )
   end
 
   test "a caller that traps exits gets no message, also when the helper can't be executed" do

@@ -56,7 +56,8 @@ defmodule MuonTrap.HelperPort.Server do
   How many milliseconds it may take to stop a program that has so many to end by itself
   """
   @spec time_to_stop(non_neg_integer() | nil) :: pos_integer()
-  def time_to_stop(delay_to_sigkill), do: (delay_to_sigkill || @delay_to_sigkill) + @time_to_bury
+  def time_to_stop(nil), do: time_to_stop(@delay_to_sigkill)
+  def time_to_stop(delay_to_sigkill) when is_integer(delay_to_sigkill), do: delay_to_sigkill + @time_to_bury
 
   @doc """
   Start a server whose owner is the calling process

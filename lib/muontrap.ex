@@ -31,14 +31,20 @@ defmodule MuonTrap do
 
     * `:into` - collects the output into that collectable, as the second argument of `Enum.into/2`. Defaults to `""`
     * `:cd` - the directory to run the program in
-    * `:env` - an enumerable of `{name, value}` strings to set in the program's environment; a `nil` value unsets
+    * `:lines` - collects whole lines, without their newlines, instead of the bytes as they come. Its value is a number of
+      bytes, which bounds a buffer of `System.cmd/3` and has no effect here
+    * `:env` - an enumerable of `{name, value}` strings to set in the program's environment; a `nil` value unsets. Or a
+      function without arguments that returns one, which keeps it out of what a supervisor logs of its children
     * `:arg0` - what the program sees as its own name instead of its path
     * `:stderr_to_stdout` - `true` to collect what the program writes to stderr together with its stdout. Without it, and
       without `:capture_stderr_only`, stderr goes to where the VM's own goes
     * `:capture_stderr_only` - `true` to collect stderr and throw stdout away
     * `:parallelism` - `true` lets the VM schedule port tasks for more throughput (see `Port.open/2`)
+    * `:use_stdio` - `true`, as by default. `false`, with which `System.cmd/3` gives the program the VM's own standard
+      input and output, is refused, because helper and VM talk over these
+    * `:hide` - is taken for the sake of `System.cmd/3`, and has no effect: it hides a window on Windows
     * `:timeout` - milliseconds after which the program is stopped; then `{output, :timeout}` is returned, with the output
-      up to its end. Defaults to `:infinity`
+      up to its end. A program whose end is known by then has its status returned. Defaults to `:infinity`
     * `:stdio_window` - how many bytes of output may be on the way to Elixir without having been handled. By default that
       is 10 KB, and more for a reader that is fast
     * `:delay_to_sigkill` - milliseconds that the program has to end by itself after SIGTERM, when it is stopped, before

@@ -28,14 +28,14 @@ defmodule MuonTrap.BuildTest do
     source
   end
 
-  defp project(dir, dep) do
+  defp project(dir, dep, more \\ "") do
     app = Path.join(dir, "an app's")
     File.mkdir_p!(Path.join(app, "lib"))
 
     File.write!(Path.join(app, "mix.exs"), """
     defmodule App.MixProject do
       use Mix.Project
-      def project(), do: [app: :app, version: "0.1.0", deps: [#{dep}]]
+      def project(), do: [app: :app, version: "0.1.0", deps: [#{dep}]#{more}]
       def application(), do: [extra_applications: [:logger]]
     end
     """)
@@ -68,6 +68,61 @@ defmodule MuonTrap.BuildTest do
     release = Path.join(app, "_build/prod/rel/app/bin/app")
     {output, 0} = System.cmd(release, ["eval", @hello], stderr_to_stdout: true)
     assert output =~ ~S({"hello\n", 0})
+  end
+
+  @main ~S"""
+  defmodule App do
+    def main(_args), do: IO.puts(:stdio, outcome())
+
+    def outcome() do
+      inspect(MuonTrap.cmd("echo", ["hello"]))
+    rescue
+      error in MuonTrap.Error -> Exception.message(error)
+    end
+  end
+  """
+
+  test "an escript says that the helper can't be in it, and runs programs with one that is installed", %{tmp_dir: dir} do
+    source = copy(dir)
+    app = project(dir, ~s({:muontrap, path: #{inspect(source)}}), ~s(, escript: [main_module: App]))
+    File.write!(Path.join(app, "lib/app.ex"), @main)
+    mix!(["escript.build"], app)
+    {said, 0} = System.cmd(Path.join(app, "app"), [], stderr_to_stdout: true)
+    assert_says_what_to_do(said)
+
+    helper = Path.join(dir, "muontrap")
+    File.cp!(Path.join(app, "_build/dev/lib/muontrap/priv/muontrap"), helper)
+    File.mkdir_p!(Path.join(app, "config"))
+
+    File.write!(Path.join(app, "config/config.exs"), """
+    import Config
+    config :muontrap, helper_path: #{inspect(Path.expand(helper))}
+    """)
+
+    mix!(["escript.build"], app)
+    assert {~S({"hello\n", 0}) <> _, 0} = System.cmd(Path.join(app, "app"), [], stderr_to_stdout: true)
+  end
+
+  test "an archive says that the helper in it can't be executed", %{tmp_dir: dir} do
+    source = copy(dir)
+    archive = Path.expand(Path.join(dir, "muontrap.ez"))
+    mix!(["archive.build", "-o", archive], source)
+
+    [ebin] =
+      for {:zip_file, name, _, _, _, _} <- elem(:zip.list_dir(to_charlist(archive)), 1),
+          Path.basename(name) == "muontrap.app",
+          do: Path.dirname(name)
+
+    code = ~S|try do MuonTrap.cmd("echo", []) rescue e in MuonTrap.Error -> IO.puts(Exception.message(e)) end|
+    {said, 0} = System.cmd("elixir", ["-pa", Path.join(archive, ebin), "-e", code], stderr_to_stdout: true)
+    assert_says_what_to_do(said)
+  end
+
+  defp assert_says_what_to_do(said) do
+    assert said =~ "escript or an archive"
+    assert said =~ "helper_path"
+    assert said =~ "release"
+    refute said =~ "deps.compile"
   end
 
   test "a cross build never mixes with the build for the host", %{tmp_dir: dir} do

@@ -335,6 +335,21 @@ defmodule MuonTrap.CgroupTest do
       GenServer.stop(daemon)
     end
 
+    test "look for the mount once each time", %{base: base, env: env} do
+      {daemon, _path} = start(Programs.sleeper(), cgroup_base: base, env: env)
+      :erlang.trace_pattern({MuonTrap.Cgroup.Mount, :find, 0}, true, [:local])
+      :erlang.trace(daemon, true, [:call])
+      Daemon.statistics(daemon)
+      Daemon.cgroup_config(daemon)
+      Daemon.cgget(daemon, "cgroup.procs")
+      :erlang.trace(daemon, false, [:call])
+      delivered = :erlang.trace_delivered(daemon)
+      assert_receive {:trace_delivered, ^daemon, ^delivered}, 30_000
+      for _ <- 1..3, do: assert_received({:trace, ^daemon, :call, {MuonTrap.Cgroup.Mount, :find, []}})
+      refute_received {:trace, ^daemon, :call, _function}
+      GenServer.stop(daemon)
+    end
+
     test "freeze and kill the program", %{base: base, env: env, mark: mark} do
       {daemon, path} = start(Programs.sleeper(), cgroup_base: base, env: env)
       assert Daemon.cgset(daemon, "cgroup.freeze", "1") == :ok

@@ -199,6 +199,63 @@ defmodule MuonTrap.CmdTest do
       assert MuonTrap.cmd("sh", ["-c", "echo out; echo err >&2"], capture_stderr_only: true) == {"err\n", 0}
     end
 
+    test ":lines collects whole lines without their newlines, as System.cmd/3 does" do
+      script = "printf 'a\\nbcdefghij\\n\\nk'; sleep 0.1; printf 'l\\nm'"
+      lines = ["a", "bcdefghij", "", "kl", "m"]
+      assert MuonTrap.cmd("sh", ["-c", script], lines: 3, into: []) == {lines, 0}
+      assert MuonTrap.cmd("sh", ["-c", script], lines: 3) == {Enum.join(lines), 0}
+      assert MuonTrap.cmd("sh", ["-c", script], lines: 3, into: [], stdio_window: 1) == {lines, 0}
+      assert MuonTrap.cmd("true", [], lines: 1024, into: []) == {[], 0}
+      assert MuonTrap.cmd("echo", [], lines: 1024, into: []) == {[""], 0}
+      {[line], 0} = MuonTrap.cmd("head", ["-c", "3000000", "/dev/zero"], lines: 1024, into: [])
+      assert byte_size(line) == 3_000_000
+    end
+
+    # An option counts as one of System.cmd/3's when that takes it with one of these values. Which names it knows is told by
+    # the atoms in its code, so that the options of a newer Elixir are found.
+    defp options_of_system_cmd() do
+      {:ok, {System, [atoms: atoms]}} = :beam_lib.chunks(:code.which(System), [:atoms])
+
+      for {_index, name} <- atoms, value <- [true, 1, "/", []], taken_by_system_cmd?(name, value), do: {name, value}
+    end
+
+    defp taken_by_system_cmd?(name, value) do
+      {_output, 0} = System.cmd("true", [], [{name, value}])
+      true
+    rescue
+      _refused -> false
+    end
+
+    test "are all that System.cmd/3 has, with the same values" do
+      options = options_of_system_cmd()
+      assert Enum.uniq(Keyword.keys(options)) -- [:into] != []
+
+      for name <- [:into, :cd, :env, :arg0, :stderr_to_stdout, :parallelism],
+          do: assert(Keyword.has_key?(options, name))
+
+      # System.cmd/3 takes anything else than false for true here.
+      for {name, value} = option <- options, option not in [use_stdio: 1, use_stdio: "/", use_stdio: []] do
+        assert {_output, 0} = MuonTrap.cmd("true", [], [{name, value}])
+      end
+    end
+
+    test ":use_stdio and :hide are taken as they are without them, and what can't be had is refused in words" do
+      assert MuonTrap.cmd("echo", ["hello"], use_stdio: true, hide: true) == {"hello\n", 0}
+      error = assert_raise ArgumentError, fn -> MuonTrap.cmd("echo", ["hello"], use_stdio: false) end
+      assert error.message =~ "System.cmd/3"
+    end
+
+    test ":env can be a function" do
+      assert MuonTrap.cmd("sh", ["-c", "echo $A"], env: fn -> [{"A", "made"}] end) == {"made\n", 0}
+      assert_raise ArgumentError, fn -> MuonTrap.cmd("true", [], env: fn -> :none end) end
+    end
+
+    test "with a wrong :env are refused without telling its values" do
+      error = assert_raise ArgumentError, fn -> MuonTrap.cmd("true", [], env: [{"A", "secret"}, {"B=", "secret"}]) end
+      assert error.message =~ inspect("B=")
+      refute error.message =~ "secret"
+    end
+
     test ":parallelism is accepted" do
       assert MuonTrap.cmd("echo", ["hello"], parallelism: true) == {"hello\n", 0}
     end
@@ -239,6 +296,20 @@ defmodule MuonTrap.CmdTest do
       mark = OS.mark()
       assert MuonTrap.cmd(program, args, timeout: 500, env: OS.marked(mark)) == {"ready\n", :timeout}
       assert OS.alive(mark) == []
+    end
+
+    test "that is over when the program has ended already doesn't hide its status" do
+      mark = OS.mark()
+
+      # The caller goes on once the program and its helper are gone, and the time is up.
+      late = fn _data ->
+        OS.eventually(fn -> OS.alive(mark) == [] and OS.helpers(mark) == [] end)
+        receive(after: (2_500 -> :ok))
+      end
+
+      script = "echo hello; exit 3"
+      into = %MuonTrap.Test.Sink{with: late}
+      assert {%{bytes: 6}, 3} = MuonTrap.cmd("sh", ["-c", script], timeout: 2_000, into: into, env: OS.marked(mark))
     end
 
     test "is up also while output never ends" do
@@ -327,6 +398,11 @@ defmodule MuonTrap.CmdTest do
             stderr_to_stdout: "yes",
             capture_stderr_only: 1,
             parallelism: nil,
+            lines: 0,
+            lines: true,
+            hide: 1,
+            use_stdio: false,
+            use_stdio: 1,
             stdio_window: 0,
             stdio_window: -1,
             stdio_window: 0x80000000,
@@ -397,6 +473,35 @@ defmodule MuonTrap.CmdTest do
     MuonTrap.cmd(program, [], opts)
   rescue
     error -> :erlang.error(error)
+  end
+
+  test "a caller that has many messages pays no more for a launch" do
+    MuonTrap.cmd("true", [])
+    few = reductions_of_launch()
+    for n <- 1..300_000, do: send(self(), n)
+    # Each search through the mailbox would cost 300,000.
+    assert reductions_of_launch() - few < 100_000
+  end
+
+  # The least of several, because a launch in which the garbage collector runs costs more.
+  defp reductions_of_launch() do
+    Enum.min(
+      for _ <- 1..5 do
+        {:reductions, before} = Process.info(self(), :reductions)
+        MuonTrap.cmd("true", [])
+        {:reductions, now} = Process.info(self(), :reductions)
+        now - before
+      end
+    )
+  end
+
+  test "a caller that traps exits gets no message, also when the helper can't be executed" do
+    Process.flag(:trap_exit, true)
+    long = String.duplicate("x", 200_000)
+    for _ <- 1..60, do: assert_raise(MuonTrap.Error, fn -> MuonTrap.cmd("true", [long]) end)
+    # What might have been sent has been when others, which were sent later, are there.
+    MuonTrap.cmd("true", [])
+    refute_received _anything
   end
 
   test "a caller that traps exits gets no message" do

@@ -67,7 +67,8 @@ defmodule MuonTrap.DaemonTest do
             log_prefix: 5,
             log_transform: fn -> :x end,
             logger_fun: fn -> :x end,
-            logger_fun: {IO, :puts},
+            logger_fun: {IO, "puts"},
+            hibernate_after: -1,
             logger_metadata: [1],
             max_line_length: 0,
             exit_status_to_reason: :reason,
@@ -78,34 +79,88 @@ defmodule MuonTrap.DaemonTest do
         assert message =~ inspect(name)
       end
     end
+  end
 
-    test "waits for :wait_for, and is called off when it raises", %{env: env, mark: mark} do
+  describe ":wait_for" do
+    # A function for :wait_for that tells the test its process, and waits for :go or for a function to call.
+    defp waiting() do
       test = self()
 
-      starter =
-        Task.async(fn ->
-          Process.flag(:trap_exit, true)
+      fn ->
+        send(test, {:waiting, self()})
 
-          wait = fn ->
-            send(test, {:waiting, self()})
-            receive do: (:go -> :ignored)
-          end
+        receive do
+          :go -> :ignored
+          fun -> fun.()
+        end
+      end
+    end
 
-          {:ok, daemon} = Daemon.start_link("sleep", ["1000"], wait_for: wait, env: env)
-          alive = OS.alive(mark)
-          GenServer.stop(daemon)
-          alive
+    test "runs beside the daemon, which can be asked meanwhile, and then the program starts", %{env: env, mark: mark} do
+      {:ok, daemon} = Daemon.start_link("sleep", ["1000"], wait_for: waiting(), env: env)
+      assert_receive {:waiting, waiting}, 30_000
+      assert waiting != daemon
+      assert Daemon.os_pid(daemon) == :error
+      assert Daemon.cgroup_path(daemon) == nil
+      assert Daemon.cgroup_config(daemon) == %{}
+      assert Daemon.cgget(daemon, "memory.max") == {:error, :no_cgroup}
+      assert Daemon.statistics(daemon) == %{output_byte_count: 0, cgroup: %{}}
+      assert OS.alive(mark) == []
+
+      send(waiting, :go)
+      OS.eventually(fn -> length(OS.alive(mark)) == 1 end)
+      assert is_integer(Daemon.os_pid(daemon))
+      GenServer.stop(daemon)
+      assert OS.alive(mark) == []
+    end
+
+    test "that raises, throws or exits ends the daemon with that", %{env: env, mark: mark} do
+      for {fun, reason?} <- [
+            {fn -> raise "no" end, &match?({%RuntimeError{message: "no"}, _stack}, &1)},
+            {fn -> throw(:no) end, &match?({{:nocatch, :no}, _stack}, &1)},
+            {fn -> exit(:no) end, &(&1 == :no)},
+            {fn -> exit(:normal) end, &(&1 == :normal)}
+          ] do
+        capture_log(fn ->
+          {:ok, daemon} = Daemon.start_link("sleep", ["1000"], wait_for: waiting(), env: env)
+          assert_receive {:waiting, waiting}, 30_000
+          send(waiting, fun)
+          assert_receive {:EXIT, ^daemon, reason}, 30_000
+          assert reason?.(reason), inspect(reason)
         end)
-
-      assert_receive {:waiting, daemon}, 30_000
-      assert OS.alive(mark) == []
-      send(daemon, :go)
-      assert [_program] = Task.await(starter, 30_000)
-
-      assert {:error, {%RuntimeError{message: "no"}, _stack}} =
-               Daemon.start_link("sleep", ["1000"], wait_for: fn -> raise "no" end, env: env)
+      end
 
       assert OS.alive(mark) == []
+    end
+
+    test "is ended with the daemon, whether that is stopped or killed", %{env: env, mark: mark} do
+      for stop <- [&GenServer.stop/1, &Process.exit(&1, :shutdown), &Process.exit(&1, :kill)] do
+        {:ok, daemon} = Daemon.start_link("sleep", ["1000"], wait_for: waiting(), env: env)
+        assert_receive {:waiting, waiting}, 30_000
+        monitor = Process.monitor(waiting)
+        stop.(daemon)
+        assert_receive {:DOWN, ^monitor, :process, ^waiting, _reason}, 30_000
+        assert_receive {:EXIT, ^daemon, _reason}, 30_000
+      end
+
+      assert OS.alive(mark) == []
+    end
+
+    test "holds up neither the supervisor's other children nor its stop", %{env: env} do
+      children = [{Daemon, ["sleep", ["1000"], [wait_for: waiting(), env: env]]}, {Agent, fn -> :started end}]
+      {:ok, supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
+      assert_receive {:waiting, _waiting}, 30_000
+      assert %{active: 2} = Supervisor.count_children(supervisor)
+      assert Supervisor.stop(supervisor, :normal, 5_000) == :ok
+    end
+
+    test "is followed by the end of the daemon when the program can't be started" do
+      capture_log(fn ->
+        {:ok, daemon} = Daemon.start_link("true", [], wait_for: waiting(), cd: "/no/such")
+        assert_receive {:waiting, waiting}, 30_000
+        send(waiting, :go)
+        assert_receive {:EXIT, ^daemon, %Error{stage: :cd, reason: :enoent}}, 30_000
+      end)
     end
   end
 
@@ -227,6 +282,39 @@ defmodule MuonTrap.DaemonTest do
       end
     end
 
+    test "in the middle of much output ends the daemon, and the supervisor starts it again", %{env: env, mark: mark} do
+      test = self()
+      script = "sleep 0.3; head -c 10240 /dev/zero | tr '\\0' '\\n'; exec yes"
+      raised = :counters.new(1, [])
+
+      raise_once = fn _line ->
+        if :counters.get(raised, 1) == 0 do
+          :counters.add(raised, 1, 1)
+          send(test, {:raised, self()})
+          raise "broken"
+        end
+      end
+
+      for opts <- [[logger_fun: raise_once], [log_output: :debug, log_transform: &(raise_once.(&1) && &1)]] do
+        :counters.put(raised, 1, 0)
+
+        capture_log(fn ->
+          child = {Daemon, ["sh", ["-c", script], [env: env] ++ opts]}
+          {:ok, supervisor} = Supervisor.start_link([child], strategy: :one_for_one)
+          assert_receive {:raised, daemon}, 30_000
+          monitor = Process.monitor(daemon)
+          assert_receive {:DOWN, ^monitor, :process, ^daemon, _reason}, 10_000
+
+          OS.eventually(fn ->
+            match?([{_id, next, _type, _modules}] when is_pid(next), Supervisor.which_children(supervisor))
+          end)
+
+          assert Supervisor.stop(supervisor, :normal, 30_000) == :ok
+          assert OS.alive(mark) == []
+        end)
+      end
+    end
+
     test "while the daemon is being stopped leaves nothing running", %{env: env, mark: mark} do
       script = "trap 'echo bye; sleep 0.3; exit 0' TERM; echo ready >&2; while :; do sleep 0.01; done"
 
@@ -242,23 +330,145 @@ defmodule MuonTrap.DaemonTest do
     end
   end
 
-  @tag :tmp_dir
-  test "a daemon whose supervisor is killed is not overlapped by the next supervisor's", %{env: env, tmp_dir: dir} do
-    env = [{"LOCK", Path.join(dir, "lock")} | env]
-    child = {Daemon, ["sh", ["-c", @script], lines_to_me(env: env, delay_to_sigkill: 10_000)]}
-    inner = %{id: :inner, type: :supervisor, start: {Supervisor, :start_link, [[child], [strategy: :one_for_one]]}}
-    {:ok, outer} = Supervisor.start_link([inner], strategy: :one_for_one, max_restarts: 1_000)
+  for {name, height, names} <- [
+        {"its supervisor", 0, []},
+        {"its supervisor, which has a name,", 0, [name: :killed_supervisor]},
+        {"its supervisor's supervisor", 1, []},
+        {"the supervisor above these", 2, []}
+      ] do
+    @tag :tmp_dir
+    test "a daemon is not overlapped by the next one when #{name} is killed", %{env: env, tmp_dir: dir} do
+      env = [{"LOCK", Path.join(dir, "lock")} | env]
+      child = {Daemon, ["sh", ["-c", @script], lines_to_me(env: env, delay_to_sigkill: 10_000)]}
 
-    for _ <- 1..10 do
-      assert_receive {:line, line}, 30_000
-      assert line == "ready"
-      [{:inner, supervisor, _type, _modules}] = Supervisor.which_children(outer)
-      Process.exit(supervisor, :kill)
+      # A supervisor above the daemon, and as many above that one as are needed; the uppermost one is never killed.
+      above = fn child, opts ->
+        %{id: :above, type: :supervisor, start: {Supervisor, :start_link, [[child], [strategy: :one_for_one] ++ opts]}}
+      end
+
+      lowest = above.(child, unquote(names))
+      killed = Enum.reduce(List.duplicate([], unquote(height)), lowest, fn opts, child -> above.(child, opts) end)
+      {:ok, top} = Supervisor.start_link([killed], strategy: :one_for_one, max_restarts: 1_000)
+
+      for _ <- 1..10 do
+        assert_receive {:line, line}, 30_000
+        assert line == "ready"
+        [{:above, supervisor, _type, _modules}] = Supervisor.which_children(top)
+        Process.exit(supervisor, :kill)
+      end
+
+      assert_receive {:line, "ready"}, 30_000
+      Supervisor.stop(top)
+      refute_received {:line, "overlap"}
+    end
+  end
+
+  describe "the environment" do
+    @secret [{"TOKEN", "s3cret"}]
+
+    # What is logged when a daemon fails in each of its states, and what its state is at any time.
+    test "is not logged with a daemon that fails, nor kept while it runs", %{env: env} do
+      test = self()
+      wait = fn -> send(test, :waiting) && Process.sleep(:infinity) end
+
+      log =
+        capture_log(fn ->
+          {:ok, waiting} = Daemon.start_link("sleep", ["1000"], wait_for: wait, env: @secret ++ env)
+          assert_receive :waiting, 30_000
+          refute inspect(:sys.get_status(waiting)) =~ "s3cret"
+          Process.exit(waiting, :broken)
+          assert_receive {:EXIT, ^waiting, :broken}, 30_000
+
+          {:ok, running} = Daemon.start_link("sleep", ["1000"], env: @secret ++ env)
+          refute inspect(:sys.get_state(running), limit: :infinity) =~ "s3cret"
+          Process.exit(running, :broken)
+          assert_receive {:EXIT, ^running, :broken}, 30_000
+
+          opts = [logger_fun: fn _line -> raise "broken" end, env: @secret ++ env]
+          {:ok, logging} = Daemon.start_link("echo", ["hi"], opts)
+          assert_receive {:EXIT, ^logging, {%RuntimeError{}, _stack}}, 30_000
+        end)
+
+      assert log =~ "broken"
+      refute log =~ "s3cret"
     end
 
-    assert_receive {:line, "ready"}, 30_000
-    Supervisor.stop(outer)
-    refute_received {:line, "overlap"}
+    test "is not in the reason of a daemon that doesn't start", %{env: env} do
+      for {program, opts} <- [
+            {"no-such-program", []},
+            {"/etc/passwd", []},
+            {"true", [cd: "/no/such"]},
+            {"true", [nonsense: 1]},
+            {"true", [env: [{"B", 1} | @secret]]}
+          ] do
+        assert {:error, reason} = Daemon.start_link(program, [], Keyword.merge([env: @secret ++ env], opts))
+        refute inspect(reason) =~ "s3cret"
+      end
+    end
+
+    test "is not in what a supervisor says of its child when it is a function's", %{env: env, mark: mark} do
+      child = {Daemon, ["sleep", ["1000"], [env: fn -> @secret ++ env end]]}
+      {:ok, supervisor} = Supervisor.start_link([child], strategy: :one_for_one)
+      [program] = OS.alive(mark)
+      assert File.read!("/proc/#{program}/environ") =~ "TOKEN=s3cret"
+      {:ok, child} = :supervisor.get_childspec(supervisor, Daemon)
+      refute inspect(child) =~ "s3cret"
+      Supervisor.stop(supervisor)
+    end
+  end
+
+  describe "a start" do
+    # A daemon that this function's caller starts and is neither linked to nor outlived by.
+    defp start_alone(args, opts) do
+      {starter, monitor} =
+        spawn_monitor(fn ->
+          {:ok, daemon} = Daemon.start_link("sh", args, opts)
+          Process.unlink(daemon)
+          exit({:started, daemon})
+        end)
+
+      assert_receive {:DOWN, ^monitor, :process, ^starter, {:started, daemon}}, 30_000
+      daemon
+    end
+
+    test "doesn't wait for a daemon that goes on although its starter is dead", %{env: env} do
+      args = ["-c", "sleep 1000"]
+      first = start_alone(args, env: env)
+      second = Task.async(fn -> start_alone(args, env: env) end) |> Task.await(30_000)
+      assert Process.alive?(first)
+      for daemon <- [first, second], do: GenServer.stop(daemon)
+    end
+
+    # The program ignores SIGTERM, and its daemon gives it more time than the test has.
+    defp start_deaf(opts) do
+      {"sh", args} = Programs.deaf()
+      {:ok, daemon} = Daemon.start_link("sh", args, lines_to_me([delay_to_sigkill: 600_000] ++ opts))
+      assert_receive {:line, "ready"}, 30_000
+      daemon
+    end
+
+    test "doesn't wait for a dying daemon that differs in an option", %{env: env, mark: mark} do
+      dying = start_deaf(env: env)
+      programs = OS.alive(mark)
+      Process.exit(dying, :kill)
+      other = start_deaf(env: [{"OTHER", "1"} | env])
+      assert programs -- OS.alive(mark) == []
+      for program <- programs ++ OS.alive(mark), do: OS.kill(program, "KILL")
+      assert_receive {:EXIT, ^other, _reason}, 30_000
+    end
+
+    test "waits for the dying daemon that it replaces", %{env: env, mark: mark} do
+      dying = start_deaf(env: env)
+      programs = OS.alive(mark)
+      Process.exit(dying, :kill)
+      # Were the next one not to wait, it would be there long before these are killed.
+      killer = Task.async(fn -> receive(after: (500 -> Enum.each(programs, &OS.kill(&1, "KILL")))) end)
+      next = start_deaf(env: env)
+      assert programs -- OS.alive(mark) == programs
+      Task.await(killer, 30_000)
+      for program <- OS.alive(mark), do: OS.kill(program, "KILL")
+      assert_receive {:EXIT, ^next, _reason}, 30_000
+    end
   end
 
   describe "the end of the program" do
@@ -352,7 +562,10 @@ defmodule MuonTrap.DaemonTest do
       assert log =~ "a\uFFFDb\uFFFD"
     end
 
-    test "goes to :logger_fun as a function or with arguments" do
+    test "goes to :logger_fun as a function, or as a module's, with arguments or without" do
+      Process.register(self(), :logger_fun_test)
+      {:ok, _daemon} = Daemon.start_link("echo", ["hi"], logger_fun: {__MODULE__, :line})
+      assert_receive {:line, "hi"}, 30_000
       {:ok, _daemon} = Daemon.start_link("echo", ["hi"], logger_fun: {__MODULE__, :line, [self(), :extra]})
       assert_receive {:line, "hi", :extra}, 30_000
     end
@@ -422,6 +635,25 @@ defmodule MuonTrap.DaemonTest do
       refute_received {:line, "out"}
     end
 
+    test "that has been handled takes no memory once the program is silent", %{env: env} do
+      script = "seq 200000; echo end; exec sleep 1000"
+      {:ok, daemon} = Daemon.start_link("sh", ["-c", script], lines_to_end(env: env, hibernate_after: 100))
+      assert_receive :end, 60_000
+
+      # Bytes of the daemon's own heap, and of the output that it still refers to.
+      OS.eventually(fn ->
+        [memory: memory, binary: binaries] = Process.info(daemon, [:memory, :binary])
+        memory + Enum.sum(for {_id, size, _count} <- binaries, do: size) < 50_000
+      end)
+
+      GenServer.stop(daemon)
+    end
+
+    defp lines_to_end(opts) do
+      test = self()
+      [logger_fun: fn line -> if line == "end", do: send(test, :end) end] ++ opts
+    end
+
     test "is counted, logged or not" do
       test = self()
 
@@ -435,5 +667,6 @@ defmodule MuonTrap.DaemonTest do
     end
   end
 
+  def line(line), do: send(:logger_fun_test, {:line, line})
   def line(line, test, extra), do: send(test, {:line, line, extra})
 end

@@ -4,8 +4,16 @@
 defmodule MuonTrap.Command do
   @moduledoc false
   # Runs a program to its end and collects its output: what MuonTrap.cmd/3 does once its options are validated.
+  #
+  # It is a reduction over the stream of events, which `step/2` takes in. The calling process waits inside of the stream,
+  # where it has none of the functions of this module on its stack (see `MuonTrap.HelperPort.events/1`).
 
-  alias MuonTrap.Error
+  alias MuonTrap.{Error, HelperPort, Lines}
+
+  # partial_line: with the option :lines, what has come of the line whose end has not come, the last piece first; else nil.
+  # error: what the helper has stopped the program for.
+  @enforce_keys [:port, :collected, :collector]
+  defstruct [:port, :collected, :collector, :partial_line, :error]
 
   @doc """
   Run the program and return what was collected with the exit status, or with `:timeout`
@@ -14,98 +22,86 @@ defmodule MuonTrap.Command do
   """
   @spec run(map()) :: {Collectable.t(), non_neg_integer() | :timeout}
   def run(options) do
+    run = start(options)
+    run.port |> HelperPort.events() |> Enum.reduce_while(run, &__MODULE__.step/2)
+  end
+
+  @spec start(map()) :: %__MODULE__{}
+  defp start(options) do
     {initial, collector} = Collectable.into(options.into)
 
-    case MuonTrap.Port.start(options) do
-      {:ok, port} ->
-        collect(port, initial, collector, options)
-
-      {:error, error} ->
+    try do
+      case HelperPort.start(options) do
+        {:ok, port} -> port
+        {:error, error} -> raise_start(error, options)
+      end
+    catch
+      kind, reason ->
         collector.(initial, :halt)
-        raise_start(error, options)
+        :erlang.raise(kind, reason, __STACKTRACE__)
+    else
+      port ->
+        %__MODULE__{
+          port: port,
+          collected: initial,
+          collector: collector,
+          partial_line: if(is_map_key(options, :lines), do: [])
+        }
     end
   end
 
   # The errors that System.cmd/3 has too are raised as there.
-  @spec raise_start(Error.t(), map()) :: no_return()
+  @spec raise_start(Exception.t(), map()) :: no_return()
   defp raise_start(%Error{stage: :exec, reason: :eacces}, options),
     do: :erlang.error(:eacces, [options.cmd, options.args])
 
   defp raise_start(error, _options), do: raise(error)
 
-  defp collect(port, initial, collector, options) do
-    deadline = deadline(Map.get(options, :timeout, :infinity))
+  @doc """
+  Take in what has happened
 
-    try do
-      loop(port, initial, collector, deadline)
-    catch
-      kind, reason ->
-        end_now(port)
-        collector.(initial, :halt)
-        :erlang.raise(kind, reason, __STACKTRACE__)
-    else
-      {acc, {:error, error}} ->
-        MuonTrap.Port.close(port)
-        collector.(acc, :halt)
-        raise error
+  The reduction is over with the last event, when what was collected and the status are its result.
+  """
+  @spec step([HelperPort.event()], %__MODULE__{}) ::
+          {:cont, %__MODULE__{}} | {:halt, {Collectable.t(), non_neg_integer() | :timeout}}
+  def step([], run), do: {:cont, run}
 
-      {acc, outcome} ->
-        MuonTrap.Port.close(port)
-        {collector.(acc, :done), outcome}
-    end
+  def step([{stream, data} | events], run) when stream in [:stdout, :stderr], do: step(events, collect(run, data))
+
+  # The helper stops the program because of it, and tells its end.
+  def step([{:error, error} | events], run), do: step(events, %{run | error: error})
+  def step([{:vanished, error}], run), do: fail(run, error)
+  def step([{_end, _ending}], %{error: error} = run) when error != nil, do: fail(run, error)
+  def step([{:exited, ending}], run), do: {:halt, {done(run), ending.status}}
+  def step([{:timed_out, _ending}], run), do: {:halt, {done(run), :timeout}}
+
+  @spec fail(%__MODULE__{}, Error.t()) :: no_return()
+  defp fail(run, error) do
+    run.collector.(run.collected, :halt)
+    raise error
   end
 
-  defp deadline(:infinity), do: :infinity
-  defp deadline(timeout), do: now() + timeout
-
-  defp now(), do: System.monotonic_time(:millisecond)
-
-  # A stream of output must not keep the time from being up, so that is asked before each message.
-  defp time_left(:infinity), do: :infinity
-  defp time_left(deadline), do: max(deadline - now(), 0)
-
-  defp loop(port, acc, collector, deadline) do
-    case time_left(deadline) do
-      0 ->
-        MuonTrap.Port.stop(port)
-        {acc, outcome} = drain(port, acc, collector, nil)
-        {acc, if(is_integer(outcome), do: :timeout, else: outcome)}
-
-      left ->
-        case MuonTrap.Port.next(port, left) do
-          :timeout -> loop(port, acc, collector, deadline)
-          {event, port} -> continue(event, port, acc, collector, deadline, nil)
-        end
-    end
+  defp done(run) do
+    run = collect_last_line(run)
+    run.collector.(run.collected, :done)
   end
 
-  # The program is being stopped, and there is no deadline any more but its own.
-  defp drain(port, acc, collector, error) do
-    {event, port} = MuonTrap.Port.next(port, :infinity)
-    continue(event, port, acc, collector, :none, error)
+  defp collect(%{partial_line: nil} = run, data), do: collect_each(run, [data])
+
+  defp collect(run, data) do
+    {lines, partial} = Lines.whole(run.partial_line, data)
+    collect_each(%{run | partial_line: partial}, lines)
   end
 
-  defp continue({stream, data}, port, acc, collector, deadline, error) when stream in [:stdout, :stderr] do
-    acc = collector.(acc, {:cont, data})
-    port = MuonTrap.Port.acknowledge(port)
-    if deadline == :none, do: drain(port, acc, collector, error), else: loop(port, acc, collector, deadline)
-  end
+  defp collect_last_line(%{partial_line: partial} = run) when partial in [nil, []], do: run
+  defp collect_last_line(run), do: collect_each(run, [run.partial_line |> Enum.reverse() |> IO.iodata_to_binary()])
 
-  defp continue({:exited, ending}, _port, acc, _collector, _deadline, nil), do: {acc, ending.status}
-  defp continue({:exited, _ending}, _port, acc, _collector, _deadline, error), do: {acc, {:error, error}}
-
-  defp continue({:error, %Error{reason: :vanished} = error}, _port, acc, _collector, _deadline, _earlier),
-    do: {acc, {:error, error}}
-
-  # The helper stops the program because of it and tells its end.
-  defp continue({:error, error}, port, acc, collector, _deadline, _earlier), do: drain(port, acc, collector, error)
-
-  defp end_now(port) do
-    port |> MuonTrap.Port.abandon() |> await_end()
-  end
-
-  defp await_end(port) do
-    {event, port} = MuonTrap.Port.next(port, :infinity)
-    if MuonTrap.Port.last?(event), do: MuonTrap.Port.close(port), else: await_end(port)
+  defp collect_each(run, items) do
+    Enum.reduce(items, run, fn item, run -> %{run | collected: run.collector.(run.collected, {:cont, item})} end)
+  catch
+    kind, reason ->
+      HelperPort.abandon(run.port)
+      run.collector.(run.collected, :halt)
+      :erlang.raise(kind, reason, __STACKTRACE__)
   end
 end

@@ -18,8 +18,9 @@ defmodule MuonTrap.Daemon do
   restarts it always, `:transient` unless its exit status was 0, `:temporary` never. When the daemon is to end, the
   program is stopped: SIGTERM, then SIGKILL after `:delay_to_sigkill`, and SIGKILL to everything that descends from it.
   Stopping waits until all of that is dead, so the program of a restarted daemon never meets its predecessor, not even
-  when the daemon's process or its supervisor was killed (then the next one of the same program and arguments waits in
-  its place). The `:shutdown` of the child specification leaves time for that.
+  when the daemon's process or its supervisor was killed: then the daemon that replaces it waits before it starts its
+  program. That is one with the same program, arguments and options below the same supervisors; a daemon that goes on is
+  never waited for. The `:shutdown` of the child specification leaves time for that.
 
   Several daemons under one supervisor need ids of their own:
 
@@ -27,15 +28,15 @@ defmodule MuonTrap.Daemon do
 
   ## Options
 
-  Those of `MuonTrap.cmd/3` other than `:into` and `:timeout`, and:
+  Those of `MuonTrap.cmd/3` other than `:into`, `:lines`, `:timeout`, `:use_stdio` and `:hide`, and:
 
     * `:name` - register the daemon under this name, see the "Name registration" section of `GenServer`
     * `:log_output` - log each line of the output at this level, e.g. `:debug`. By default output is thrown away
     * `:log_prefix` - what each logged line begins with. Defaults to the program's path, a colon and a space
     * `:log_transform` - a function that takes a line and returns what is logged of it. Defaults to replacing what is not
       UTF-8
-    * `:logger_fun` - a function of one argument, or `{module, function, args}` to which the line is prepended, that is
-      called with each line. `:log_output`, `:log_prefix`, `:log_transform` and `:logger_metadata` don't count then
+    * `:logger_fun` - a function of one argument, `{module, function}`, or `{module, function, args}` to which the line is
+      prepended, that is called with each line. `:log_output`, `:log_prefix`, `:log_transform` and `:logger_metadata` don't count then
     * `:logger_metadata` - keyword list merged into the daemon's logger metadata, besides `:muontrap_cmd` and
       `:muontrap_args`, which are always there
     * `:max_line_length` - bytes after which a line is passed on in pieces. Defaults to 65,536. With `:log_output` the
@@ -45,8 +46,11 @@ defmodule MuonTrap.Daemon do
     * `:exit_status_to_reason` - a function from the exit status (0 to 255, 128 plus the signal's number when a signal
       ended the program) to the reason that the daemon stops with. By default that is `:normal` for 0, `:oom_killed`
       for another when the kernel's OOM killer struck in the program's cgroup, and `:error_exit_status` for all else
-    * `:wait_for` - a function without arguments that is called before the program is started, in the daemon's `init`; the
-      supervisor waits meanwhile. What it returns is ignored, and when it raises, the program isn't started
+    * `:wait_for` - a function without arguments that is called before the program is started, in a process beside the
+      daemon, which is linked to it. `start_link/3` doesn't wait for it. What it returns is ignored. When it raises, throws
+      or exits, the daemon stops with that as its reason, and when the daemon is stopped meanwhile, that process is killed
+    * `:hibernate_after` - milliseconds without a message after which the daemon hibernates, which gives back the memory
+      that a burst of output took, see `GenServer.start_link/3`. Defaults to 1,000
 
   ## Cgroups
 
@@ -65,21 +69,50 @@ defmodule MuonTrap.Daemon do
   `start_link/3` returns `{:error, reason}` when the program can't be started: `{%ArgumentError{}, stacktrace}` for wrong
   options, `{:enoent, stacktrace}` for a missing program, and a `t:MuonTrap.Error.t/0` for what the helper found. As with
   every GenServer, a caller that doesn't trap exits gets the exit signal with the same reason. Supervisors trap them.
+
+  With `:wait_for`, `start_link/3` has returned before the program is started. Then what the helper found is the reason that
+  the daemon stops with, and until the program runs, `os_pid/1` is `:error`, `cgroup_path/1` is `nil`, and the statistics are
+  those of a program without a cgroup that has written nothing.
+
+  ## Secrets in the environment
+
+  A supervisor logs the arguments of a child that it starts, or that has failed, with all options. What may not be logged
+  is to be given to `:env` as a function, which is called when the program is started:
+
+      {MuonTrap.Daemon, ["my_server", [], [env: fn -> [{"TOKEN", MyApp.Vault.token()}] end]]}
+
+  The daemon itself logs the environment nowhere, and doesn't keep it once the program runs.
   """
 
   use GenServer
 
   alias MuonTrap.Cgroup.{Settings, Statistics}
-  alias MuonTrap.{Cgroup, Error, Lines, Options, Reaper}
+  alias MuonTrap.{Cgroup, HelperPort, Lines, Options, Predecessor}
 
   require Logger
 
   @max_line_length 65_536
-  @delay_to_sigkill 500
-  # Milliseconds that the dead have to be collected in, on a machine under load, after the SIGKILL.
-  @time_to_bury 5_000
+  @hibernate_after 1_000
 
-  defstruct [:port, :options, :lines, :log]
+  # program: its path, for messages.
+  # waiting: the task that runs :wait_for, and launch: what is started afterwards. Both nil else.
+  # port: the running program; nil before, and once its end is known. cgroup: the path of its cgroup.
+  # request: the request for what happens next, while it is not answered.
+  # byte_count: how many bytes of output have come. lines: the line that is not complete. log: where lines go, see logger/1.
+  #
+  # All of it is data and no function of this module, so that its code can be loaded anew while daemons run.
+  defstruct [
+    :program,
+    :waiting,
+    :launch,
+    :port,
+    :cgroup,
+    :request,
+    :lines,
+    :log,
+    :exit_status_to_reason,
+    byte_count: 0
+  ]
 
   @doc """
   Return a child specification
@@ -112,15 +145,15 @@ defmodule MuonTrap.Daemon do
   # Wrong options are start_link/3's to refuse.
   defp shutdown(opts) do
     case is_list(opts) and List.keyfind(opts, :delay_to_sigkill, 0) do
-      {:delay_to_sigkill, delay} when is_integer(delay) -> delay + @time_to_bury
-      _default -> @delay_to_sigkill + @time_to_bury
+      {:delay_to_sigkill, delay} when is_integer(delay) -> HelperPort.Server.time_to_stop(delay)
+      _default -> HelperPort.Server.time_to_stop(nil)
     end
   end
 
   @doc """
   Start a daemon linked to the calling process
 
-  It returns when the program runs. The options, and what is returned when it doesn't, are in the module's documentation.
+  It returns when the program runs, or with `:wait_for` at once. The options, and what is returned when it doesn't, are in the module's documentation.
 
       iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"], name: MyDaemon)
       iex> is_integer(MuonTrap.Daemon.os_pid(MyDaemon))
@@ -130,24 +163,23 @@ defmodule MuonTrap.Daemon do
   """
   @spec start_link(String.t(), [String.t()], keyword()) :: GenServer.on_start()
   def start_link(command, args, opts \\ []) do
-    GenServer.start_link(__MODULE__, {command, args, opts}, name_option(opts))
+    GenServer.start_link(__MODULE__, {command, args, opts}, server_options(opts))
   end
 
-  # Only a name that Options would let pass reaches GenServer, which raises for others; init refuses those.
-  defp name_option(opts) do
-    with true <- Keyword.keyword?(opts),
-         name when name != nil <- Keyword.get(opts, :name),
-         true <- Options.name?(name) do
-      [name: name]
-    else
-      _none -> []
-    end
+  # Only values that Options would let pass reach GenServer, which raises for others; init refuses those.
+  defp server_options(opts) do
+    opts = if Keyword.keyword?(opts), do: opts, else: []
+    name = Keyword.get(opts, :name)
+    hibernate_after = Keyword.get(opts, :hibernate_after, @hibernate_after)
+
+    if(name != nil and Options.name?(name), do: [name: name], else: []) ++
+      if(Options.hibernate_after?(hibernate_after), do: [hibernate_after: hibernate_after], else: [])
   end
 
   @doc """
   Return the OS process id of the `muontrap` helper that runs the program
 
-  `:error` when there is none.
+  `:error` when there is none, because `:wait_for` has not returned.
   """
   @spec os_pid(GenServer.server()) :: non_neg_integer() | :error
   def os_pid(server), do: GenServer.call(server, :os_pid)
@@ -156,7 +188,7 @@ defmodule MuonTrap.Daemon do
   Return the path of the program's cgroup
 
   It is relative to where the cgroup2 file system is mounted, usually /sys/fs/cgroup: with `cgroup_base: "muontrap"` it is
-  one like `"muontrap/3f0c5a9be1d7"`. `nil` when the program runs in no cgroup of its own.
+  one like `"muontrap/3f0c5a9be1d7"`. `nil` when the program runs in no cgroup of its own, or not yet.
 
       iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"])
       iex> MuonTrap.Daemon.cgroup_path(daemon)
@@ -286,18 +318,8 @@ defmodule MuonTrap.Daemon do
   def init({command, args, opts}) do
     options = Options.validate(:daemon, command, args, opts)
     Logger.metadata(metadata(command, options))
-    Map.get(options, :wait_for, fn -> :ok end).()
-
-    key = {options.cmd, args}
-    Reaper.await(key)
-
-    # So that terminate/2 is called when the supervisor wants the daemon to end.
-    Process.flag(:trap_exit, true)
-
-    case MuonTrap.Port.start(options, {key, parent()}) do
-      {:ok, port} -> {:ok, new(port, options)}
-      {:error, error} -> {:stop, error}
-    end
+    place = Predecessor.place(options.cmd, args, opts)
+    options |> new() |> prepare(options, place)
   end
 
   defp metadata(command, options) do
@@ -306,48 +328,69 @@ defmodule MuonTrap.Daemon do
     |> Keyword.merge(muontrap_cmd: command, muontrap_args: Enum.join(options.args, " "))
   end
 
-  # The supervisor, or whoever else called start_link/3 (proc_lib:start_link/5).
-  defp parent() do
-    case Process.get(:"$ancestors") do
-      [parent | _rest] when is_pid(parent) -> parent
-      [parent | _rest] when is_atom(parent) -> Process.whereis(parent)
-      _none -> nil
-    end
-  end
-
-  defp new(port, options) do
-    log = logger(options)
-
+  defp new(options) do
     %__MODULE__{
-      port: port,
-      options: options,
+      program: options.cmd,
       lines: Lines.new(Map.get(options, :max_line_length, @max_line_length)),
-      log: log
+      log: logger(options),
+      exit_status_to_reason: Map.get(options, :exit_status_to_reason)
     }
   end
 
-  # The function that each line is given to; nil when nobody wants lines.
-  defp logger(%{logger_fun: {module, function, args}}), do: fn line -> apply(module, function, [line | args]) end
-  defp logger(%{logger_fun: fun}), do: fun
+  # Exits are trapped so that the task's end is a message, and terminate/2 is called when the supervisor wants the daemon to
+  # end.
+  defp prepare(state, %{wait_for: wait_for} = options, place) do
+    Process.flag(:trap_exit, true)
+    {:ok, %{state | waiting: Task.async(wait_for), launch: {Map.delete(options, :wait_for), place}}}
+  end
+
+  defp prepare(state, options, place) do
+    case launch(state, options, place) do
+      {:ok, state} -> {:ok, state}
+      {:error, error} -> {:stop, error}
+    end
+  end
+
+  defp launch(state, options, place) do
+    Predecessor.await(place)
+    Process.flag(:trap_exit, true)
+
+    with {:ok, port} <- HelperPort.start(options, place),
+         do: {:ok, ask(%{state | port: port, cgroup: port.cgroup})}
+  end
+
+  defp ask(state), do: %{state | request: HelperPort.request(state.port)}
+
+  # Where each line goes; nil when nobody wants lines.
+  defp logger(%{logger_fun: {module, function}}), do: {:apply, module, function, []}
+  defp logger(%{logger_fun: {module, function, args}}), do: {:apply, module, function, args}
+  defp logger(%{logger_fun: fun}), do: {:call, fun}
 
   defp logger(%{log_output: level} = options) do
     prefix = Map.get(options, :log_prefix, options.cmd <> ": ")
-    transform = Map.get(options, :log_transform, &replace_invalid/1)
-    level = if level == :warn, do: :warning, else: level
     # Logger cuts off what is longer than its limit, and then says that it has, which need not happen to a line.
     limit = max(Application.get_env(:logger, :truncate, 8 * 1024) |> limit() |> Kernel.-(byte_size(prefix)), 80)
 
-    fn line ->
-      for piece <- line |> transform.() |> IO.chardata_to_string() |> Lines.cut(limit) do
-        Logger.log(level, [prefix, piece])
-      end
-    end
+    %{
+      level: if(level == :warn, do: :warning, else: level),
+      prefix: prefix,
+      transform: Map.get(options, :log_transform),
+      limit: limit
+    }
   end
 
   defp logger(_options), do: nil
 
   defp limit(:infinity), do: @max_line_length
   defp limit(bytes), do: bytes
+
+  defp log_line(line, {:call, fun}), do: fun.(line)
+  defp log_line(line, {:apply, module, function, args}), do: apply(module, function, [line | args])
+
+  defp log_line(line, %{level: level, prefix: prefix, transform: transform, limit: limit}) do
+    text = if transform, do: line |> transform.() |> IO.chardata_to_string(), else: replace_invalid(line)
+    for piece <- Lines.cut(text, limit), do: Logger.log(level, [prefix, piece])
+  end
 
   if function_exported?(String, :replace_invalid, 1) do
     defp replace_invalid(line), do: String.replace_invalid(line)
@@ -362,9 +405,8 @@ defmodule MuonTrap.Daemon do
   end
 
   @impl GenServer
-  def handle_call(:os_pid, _from, state), do: {:reply, MuonTrap.Port.os_pid(state.port) || :error, state}
-
-  def handle_call(:cgroup_path, _from, state), do: {:reply, MuonTrap.Port.cgroup(state.port), state}
+  def handle_call(:os_pid, _from, state), do: {:reply, (state.port && state.port.os_pid) || :error, state}
+  def handle_call(:cgroup_path, _from, state), do: {:reply, state.cgroup, state}
 
   def handle_call({:cgget, name}, _from, state),
     do: {:reply, with_cgroup(state, {:error, :no_cgroup}, &Cgroup.read(&1, name)), state}
@@ -375,132 +417,154 @@ defmodule MuonTrap.Daemon do
   def handle_call(:cgroup_config, _from, state), do: {:reply, with_cgroup(state, %{}, &Settings.read/1), state}
 
   def handle_call(:statistics, _from, state) do
-    statistics = %{
-      output_byte_count: MuonTrap.Port.received(state.port),
-      cgroup: with_cgroup(state, %{}, &Statistics.read/1)
-    }
-
+    statistics = %{output_byte_count: state.byte_count, cgroup: with_cgroup(state, %{}, &Statistics.read/1)}
     {:reply, statistics, state}
   end
 
   # In this process and not in the caller, which may be on another machine.
-  defp with_cgroup(state, without, fun) do
-    case MuonTrap.Port.cgroup(state.port) do
-      nil -> without
-      path -> fun.(path)
+  defp with_cgroup(%{cgroup: nil}, without, _fun), do: without
+  defp with_cgroup(%{cgroup: path}, _without, fun), do: fun.(path)
+
+  @impl GenServer
+  def handle_info({reference, _returned}, %{waiting: %Task{ref: reference}} = state) do
+    Process.demonitor(reference, [:flush])
+    {options, place} = state.launch
+    state = %{state | waiting: nil, launch: nil}
+
+    case launch(state, options, place) do
+      {:ok, state} -> {:noreply, state}
+      {:error, error} -> {:stop, error, state}
     end
   end
 
-  @impl GenServer
-  def handle_info(message, state) do
-    case MuonTrap.Port.handle(state.port, message) do
-      {event, port} -> handle_event(event, %{state | port: port})
-      :unknown -> handle_other(message, state)
+  def handle_info({:DOWN, reference, :process, _pid, reason}, %{waiting: %Task{ref: reference}} = state),
+    do: {:stop, reason, %{state | waiting: nil, launch: nil}}
+
+  def handle_info(message, %{request: request} = state) when request != nil do
+    case HelperPort.check_response(message, request) do
+      {:events, events} -> handle_events(events, %{state | request: nil})
+      :no_reply -> handle_other(message, state)
     end
   end
+
+  def handle_info(message, state), do: handle_other(message, state)
 
   # As if exits weren't trapped.
   defp handle_other({:EXIT, _pid, :normal}, state), do: {:noreply, state}
   defp handle_other({:EXIT, _pid, reason}, state), do: {:stop, reason, state}
   defp handle_other(_message, state), do: {:noreply, state}
 
-  # What the user's functions do comes once the port has left the state: should one raise, terminate/2 is called with the
-  # state from before, and must not wait for an end that has been told already.
-  defp handle_event({:exited, ending}, state) do
-    if ending.oom_killed, do: log_oom(ending, state)
-    MuonTrap.Port.close(state.port)
-    {:noreply, %{state | port: nil}, {:continue, {:exited, ending}}}
+  # The user's functions are called in the continuation. Should one raise, terminate/2 is called with the state from here,
+  # which says that the request has been answered, and whether the program's end was among the answer.
+  defp handle_events(events, state) do
+    port = unless Enum.any?(events, &HelperPort.last?/1), do: state.port
+    {:noreply, %{state | port: port}, {:continue, {:events, events}}}
   end
-
-  defp handle_event({:error, %Error{reason: :vanished} = error}, state) do
-    MuonTrap.Port.close(state.port)
-    {:noreply, %{state | port: nil}, {:continue, {:vanished, error}}}
-  end
-
-  defp handle_event(event, state), do: {:noreply, take(event, state)}
 
   @impl GenServer
-  def handle_continue({:exited, ending}, state), do: {:stop, reason(ending, finish_lines(state)), state}
-
-  def handle_continue({:vanished, error}, state) do
-    state = finish_lines(state)
-    Logger.error("#{state.options.cmd}: #{error.message}")
-    {:stop, error, state}
+  def handle_continue({:events, events}, state) do
+    case take_in(events, state) do
+      {:running, state} -> {:noreply, ask(state)}
+      {:ended, reason, state} -> {:stop, reason, state}
+    end
   end
 
-  defp take({stream, data}, state) when stream in [:stdout, :stderr] do
-    state = log_lines(data, state)
-    %{state | port: MuonTrap.Port.acknowledge(state.port)}
-  end
+  defp take_in([], state), do: {:running, state}
+
+  defp take_in([{stream, data} | events], state) when stream in [:stdout, :stderr],
+    do: take_in(events, log_lines(data, %{state | byte_count: state.byte_count + byte_size(data)}))
 
   # The helper stops the program because of it, and tells its end next.
-  defp take({:error, error}, state) do
-    Logger.error("#{state.options.cmd}: #{error.message}")
-    state
+  defp take_in([{:error, error} | events], state) do
+    Logger.error("#{state.program}: #{error.message}")
+    take_in(events, state)
+  end
+
+  defp take_in([{:exited, ending}], state) do
+    if ending.oom_killed, do: log_oom(ending, state)
+    state = log_last_line(state)
+    {:ended, reason(ending, state), state}
+  end
+
+  defp take_in([{:vanished, error}], state) do
+    state = log_last_line(state)
+    Logger.error("#{state.program}: #{error.message}")
+    {:ended, error, state}
   end
 
   defp log_lines(_data, %{log: nil} = state), do: state
 
   defp log_lines(data, state) do
     {lines, rest} = Lines.push(state.lines, data)
-    Enum.each(lines, state.log)
+    Enum.each(lines, &log_line(&1, state.log))
     %{state | lines: rest}
   end
 
-  # A last line that has no newline.
-  defp finish_lines(%{log: nil} = state), do: state
+  # One that has no newline.
+  defp log_last_line(%{log: nil} = state), do: state
 
-  defp finish_lines(state) do
-    state.lines |> Lines.flush() |> Enum.each(state.log)
+  defp log_last_line(state) do
+    state.lines |> Lines.flush() |> Enum.each(&log_line(&1, state.log))
     %{state | lines: Lines.new(state.lines.limit)}
   end
 
-  defp reason(%{status: status}, %{options: %{exit_status_to_reason: to_reason}}), do: to_reason.(status)
+  defp reason(%{status: status}, %{exit_status_to_reason: to_reason}) when to_reason != nil, do: to_reason.(status)
   defp reason(%{status: 0}, _state), do: :normal
   defp reason(%{oom_killed: true}, _state), do: :oom_killed
 
   defp reason(ending, state) do
-    Logger.error("#{state.options.cmd}: the process #{describe(ending)}")
+    Logger.error("#{state.program}: the process #{describe(ending)}")
     :error_exit_status
   end
 
   # Whatever reason is made of it, and even if the program has coped with the loss of a child.
   defp log_oom(ending, state) do
     Logger.error(
-      "#{state.options.cmd}: the kernel's OOM killer struck in the cgroup #{MuonTrap.Port.cgroup(state.port)}, because the " <>
-        "memory that it may use (memory_max) or that the machine has was used up; the process #{describe(ending)}"
+      "#{state.program}: the kernel's OOM killer struck in the cgroup #{state.cgroup}, because the memory that it may use " <>
+        "(memory_max) or that the machine has was used up; the process #{describe(ending)}"
     )
   end
 
   defp describe(%{signal: nil, status: status}), do: "exited with status #{status}"
   defp describe(%{signal: signal}), do: "was ended by signal #{signal}"
 
-  # Not before everything that descends from the program is dead does the daemon let its supervisor go on.
+  # The daemon doesn't let its supervisor go on before everything that descends from the program is dead.
   @impl GenServer
+  def terminate(_reason, %{waiting: %Task{} = task}), do: Task.shutdown(task, :brutal_kill)
   def terminate(_reason, %{port: nil}), do: :ok
 
   def terminate(_reason, state) do
-    MuonTrap.Port.stop(state.port)
+    HelperPort.stop(state.port)
     await_end(state)
   end
 
+  # What the program says at its end is logged too.
   defp await_end(state) do
-    {event, port} = MuonTrap.Port.next(state.port, :infinity)
-    state = %{state | port: port}
+    events = HelperPort.receive_response(state.port, state.request)
 
-    if MuonTrap.Port.last?(event) do
-      MuonTrap.Port.close(port)
-      finish_lines(state)
-    else
-      event |> take_or_abandon(state) |> await_end()
+    case take_in_or_abandon(events, %{state | request: nil}) do
+      {:running, state} -> await_end(state)
+      {:ended, state} -> state
     end
   end
 
-  defp take_or_abandon(event, state) do
-    take(event, state)
+  defp take_in_or_abandon(events, state) do
+    {last, events} = Enum.split_with(events, &HelperPort.last?/1)
+    {:running, state} = take_in(events, state)
+    if last == [], do: {:running, state}, else: {:ended, log_last_line(state)}
   catch
     kind, reason ->
-      MuonTrap.Port.abandon(state.port)
+      HelperPort.abandon(state.port)
       :erlang.raise(kind, reason, __STACKTRACE__)
   end
+
+  # What the state of a daemon that fails is logged with: not what the program is to be started with, which includes its
+  # environment. Called by OTP from 25 on, while it is a callback of Elixir's GenServer from 1.17 on.
+  if Version.match?(System.version(), ">= 1.17.0-dev"), do: @impl(GenServer)
+  @doc false
+  @spec format_status(map()) :: map()
+  def format_status(%{state: %__MODULE__{launch: launch} = state} = status) when launch != nil,
+    do: %{status | state: %{state | launch: :redacted}}
+
+  def format_status(status), do: status
 end

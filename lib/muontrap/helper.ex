@@ -9,17 +9,36 @@ defmodule MuonTrap.Helper do
 
   @doc """
   Its path as the VM has it, which a string need not be able to express (`file:native_name_encoding/0`)
+
+  That is the one that `config :muontrap, helper_path:` names, else the one in the application's `priv`.
   """
   @spec path() :: charlist()
   def path() do
-    case :code.lib_dir(:muontrap) do
-      {:error, :bad_name} -> raise "the application :muontrap is not in the code path"
-      dir -> dir ++ ~c"/priv/muontrap"
+    case Application.get_env(:muontrap, :helper_path) do
+      nil ->
+        library() ++ ~c"/priv/muontrap"
+
+      path when is_binary(path) ->
+        String.to_charlist(path)
+
+      other ->
+        raise ArgumentError,
+              "config :muontrap, helper_path: must be the absolute path of the helper as a string such as " <>
+                ~s("/usr/local/bin/muontrap", got: #{inspect(other)})
+    end
+  end
+
+  # The application's directory, which is not one when it is inside of an archive's file. In an escript the code server
+  # knows of no such directory, but only where the code is.
+  defp library() do
+    with {:error, :bad_name} <- :code.lib_dir(:muontrap) do
+      directory = __MODULE__ |> :code.which() |> :filename.dirname()
+      if code_in_file?(), do: :filename.dirname(directory), else: directory
     end
   end
 
   @doc """
-  Open a port to it; raises `MuonTrap.Error` when it isn't there
+  Open a port to it; raises `MuonTrap.Error` when it can't be executed
   """
   @spec open(list()) :: port()
   def open(port_options) do
@@ -27,7 +46,7 @@ defmodule MuonTrap.Helper do
   rescue
     # The program that it is to run has been looked for before.
     error in ErlangError ->
-      if error.original in [:enoent, :eacces],
+      if error.original in [:enoent, :enotdir, :eacces],
         do: raise(missing(error.original)),
         else: reraise(error, __STACKTRACE__)
   end
@@ -37,9 +56,30 @@ defmodule MuonTrap.Helper do
       stage: :setup,
       reason: reason,
       message:
-        "MuonTrap's helper program is not at #{MuonTrap.muontrap_path()}, or may not be executed: compile muontrap again " <>
-          "(mix deps.compile muontrap --force)"
+        "cannot execute MuonTrap's helper program #{MuonTrap.muontrap_path()}: #{:file.format_error(reason)}. " <>
+          remedy()
     }
+  end
+
+  defp remedy() do
+    cond do
+      Application.get_env(:muontrap, :helper_path) != nil ->
+        "It is what config :muontrap, helper_path: names: install it there with muontrap's `make install`, or name another"
+
+      code_in_file?() ->
+        "Compile muontrap again (mix deps.compile muontrap --force)"
+
+      true ->
+        "The library runs from an escript or an archive, and the kernel can't execute a file that is inside of one: install " <>
+          "the helper of the same version on this machine (`make install` in muontrap's directory) and name it with config " <>
+          ~s(:muontrap, helper_path: "/usr/local/bin/muontrap", or run the code from a release or by mix run)
+    end
+  end
+
+  # The code of an escript or an archive is inside of that. Code that measures its coverage has no file at all.
+  defp code_in_file?() do
+    code = :code.which(__MODULE__)
+    not is_list(code) or File.regular?(code)
   end
 
   @doc """

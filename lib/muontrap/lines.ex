@@ -28,9 +28,35 @@ defmodule MuonTrap.Lines do
       |> Enum.split(-1)
 
     {pieces, rest} = cut_unfinished(last, limit, [])
-    # A copy, because a part of a binary keeps the whole of it in memory.
-    {Enum.flat_map(complete, &cut(&1, limit)) ++ pieces, %{lines | rest: :binary.copy(rest)}}
+    {Enum.map(Enum.flat_map(complete, &cut(&1, limit)) ++ pieces, &own/1), %{lines | rest: own(rest)}}
   end
+
+  # A part of a binary keeps the whole of it in memory, which a line that is kept for long must not do to all that came with
+  # it. A line that is most of the binary is left as it is.
+  defp own(part) do
+    if 2 * byte_size(part) < :binary.referenced_byte_size(part), do: :binary.copy(part), else: part
+  end
+
+  @doc """
+  The lines that are complete with `data`, however long they are, and what has come of the one after them
+
+  That is a list of pieces, the last one first, so that a line that comes in many pieces isn't put together anew with each.
+  """
+  @spec whole([binary()], binary()) :: {[binary()], [binary()]}
+  def whole(partial, data) do
+    case :binary.split(data, "\n", [:global]) do
+      [piece] ->
+        {[], add_piece(partial, piece)}
+
+      [end_of_first | others] ->
+        {complete, [piece]} = Enum.split(others, -1)
+        first = [end_of_first | partial] |> Enum.reverse() |> IO.iodata_to_binary()
+        {[own(first) | Enum.map(complete, &own/1)], add_piece([], piece)}
+    end
+  end
+
+  defp add_piece(partial, ""), do: partial
+  defp add_piece(partial, piece), do: [own(piece) | partial]
 
   @doc """
   What is left when the output has ended: a line without its newline, or none

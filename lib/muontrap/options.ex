@@ -31,7 +31,7 @@ defmodule MuonTrap.Options do
   ]
   @allowed %{
     check: @cgroup,
-    cmd: @common ++ [:into, :timeout],
+    cmd: @common ++ [:into, :lines, :timeout, :use_stdio, :hide],
     daemon:
       @common ++
         [
@@ -43,7 +43,8 @@ defmodule MuonTrap.Options do
           :logger_metadata,
           :max_line_length,
           :exit_status_to_reason,
-          :wait_for
+          :wait_for,
+          :hibernate_after
         ]
   }
 
@@ -61,6 +62,10 @@ defmodule MuonTrap.Options do
   def name?({:global, _name}), do: true
   def name?({:via, module, _name}), do: is_atom(module)
   def name?(name), do: is_atom(name) and name != nil
+
+  @doc false
+  @spec hibernate_after?(term()) :: boolean()
+  def hibernate_after?(value), do: value == :infinity or integer?(value, 0)
 
   @doc """
   Check program, arguments and options, and return them as a map
@@ -87,7 +92,7 @@ defmodule MuonTrap.Options do
     check_command!(context, command)
     check_args!(context, args)
     options = check_options!(context, opts)
-    Map.merge(options, %{cmd: find!(command, args, opts), args: args})
+    Map.merge(options, %{cmd: find!(command, args), args: args})
   end
 
   @doc """
@@ -135,13 +140,32 @@ defmodule MuonTrap.Options do
               Enum.map_join(@allowed[context], ", ", &inspect/1)
     end
 
+    value = evaluate(name, value)
+
     case check(name, value) do
       :ok ->
         Map.put(options, name, normal(name, value))
 
       {:error, expected} ->
         raise ArgumentError,
-              "invalid option #{inspect(name)} for #{operation(context)}: expected #{expected}, got: #{inspect(value)}"
+              "invalid option #{inspect(name)} for #{operation(context)}: expected #{expected}#{got(name, value)}"
+    end
+  end
+
+  # A function keeps the environment out of what a supervisor logs of its children's arguments.
+  defp evaluate(:env, fun) when is_function(fun, 0), do: fun.()
+  defp evaluate(_name, value), do: value
+
+  # The environment may hold secrets, which must not get into a log with this message. The names say which variable is wrong.
+  defp got(:env, value), do: wrong_variables(value)
+  defp got(_name, value), do: ", got: #{inspect(value)}"
+
+  defp wrong_variables(value) do
+    with true <- Enumerable.impl_for(value) != nil and proper?(value),
+         names when names != [] <- for({name, _value} = pair <- value, not env_pair?(pair), do: inspect(name)) do
+      "; wrong are those with the names #{Enum.join(names, ", ")}"
+    else
+      _unknown -> ""
     end
   end
 
@@ -174,6 +198,18 @@ defmodule MuonTrap.Options do
   defp check(:into, value),
     do: expect(Collectable.impl_for(value) != nil, "a Collectable such as a string, a list or a stream")
 
+  defp check(:lines, value), do: expect(integer?(value, 1), "a number of bytes from 1 to #{@most}")
+  defp check(:hide, value), do: expect(is_boolean(value), "true or false")
+
+  # Helper and library speak over the pipes that the port has in place of standard input and output.
+  defp check(:use_stdio, value) do
+    expect(
+      value == true,
+      "true, because the program has no way to the VM's own standard input and output; System.cmd/3 gives it these, and so " <>
+        "does the muontrap command in a shell"
+    )
+  end
+
   defp check(:timeout, value),
     do: expect(value == :infinity or integer?(value, 1), "a positive number of milliseconds or :infinity")
 
@@ -183,8 +219,8 @@ defmodule MuonTrap.Options do
   defp check(:env, value) do
     expect(
       Enumerable.impl_for(value) != nil and proper?(value) and Enum.all?(value, &env_pair?/1),
-      "a list of {name, value} with strings without null bytes, the name neither empty nor with an = in it, the value " <>
-        "nil to unset the variable"
+      "a list of {name, value}, or a function without arguments that returns one, with strings without null bytes, the " <>
+        "name neither empty nor with an = in it, the value nil to unset the variable"
     )
   end
 
@@ -231,13 +267,21 @@ defmodule MuonTrap.Options do
   defp check(:name, value), do: expect(value == nil or name?(value), "an atom, {:global, term} or {:via, module, term}")
 
   defp check(:logger_fun, value),
-    do: expect(is_function(value, 1) or mfargs?(value), "a function of one argument or {module, function, args}")
+    do:
+      expect(
+        is_function(value, 1) or mfargs?(value),
+        "a function of one argument, {module, function} or {module, function, args}"
+      )
 
   defp check(:log_output, value), do: expect(log_level?(value), "a log level such as :debug")
   defp check(:log_prefix, value), do: expect(is_binary(value), "a string")
   defp check(:log_transform, value), do: expect(is_function(value, 1), "a function of one argument")
   defp check(:logger_metadata, value), do: expect(Keyword.keyword?(value), "a keyword list")
   defp check(:exit_status_to_reason, value), do: expect(is_function(value, 1), "a function of one argument")
+
+  defp check(:hibernate_after, value),
+    do: expect(hibernate_after?(value), "a number of milliseconds from 0 to #{@most} or :infinity")
+
   defp check(:wait_for, value), do: expect(is_function(value, 0), "a function without arguments")
 
   defp expect(true, _expected), do: :ok
@@ -256,6 +300,7 @@ defmodule MuonTrap.Options do
 
   defp cgroup_set?(_value), do: false
   defp log_level?(value), do: value in [:emergency, :alert, :critical, :error, :warning, :warn, :notice, :info, :debug]
+  defp mfargs?({module, function}), do: is_atom(module) and is_atom(function)
   defp mfargs?({module, function, args}), do: is_atom(module) and is_atom(function) and is_list(args)
   defp mfargs?(_value), do: false
 
@@ -266,15 +311,16 @@ defmodule MuonTrap.Options do
 
   defp env_pair?(_value), do: false
 
-  # As System.cmd/3 has it: what is absolute is taken as it is, all else is looked for.
-  defp find!(command, args, opts) do
+  # As System.cmd/3 has it: what is absolute is taken as it is, all else is looked for. The stack trace shows the arguments
+  # here, and is logged when a daemon fails to start: that is why the options, with the environment, are not among them.
+  defp find!(command, args) do
     if Path.type(command) == :absolute do
       case executable(command) do
         :ok -> command
-        {:error, reason} -> :erlang.error(reason, [command, args, opts])
+        {:error, reason} -> :erlang.error(reason, [command, args])
       end
     else
-      System.find_executable(command) || :erlang.error(:enoent, [command, args, opts])
+      System.find_executable(command) || :erlang.error(:enoent, [command, args])
     end
   end
 

@@ -47,6 +47,27 @@ defmodule MuonTrap.LinesTest do
     assert feed([String.duplicate(<<0x80>>, 10)], 4) |> Enum.map(&byte_size/1) == [4, 4, 2]
   end
 
+  test "a line that is kept doesn't keep what came with it" do
+    chunk = String.duplicate(String.duplicate("x", 99) <> "\n", 600)
+    {lines, state} = Lines.push(Lines.new(1_000), chunk <> "rest")
+    {whole, [piece]} = Lines.whole([], chunk <> "rest")
+    assert length(lines) == 600
+    assert whole == lines
+    for kept <- [state.rest, piece | lines ++ whole], do: assert(:binary.referenced_byte_size(kept) <= 200)
+  end
+
+  test "lines without a limit come whole, in whatever pieces they arrive" do
+    text = "one\ntwo\n\nthree"
+
+    for cut <- 0..byte_size(text) do
+      {a, b} = String.split_at(text, cut)
+      {first, partial} = Lines.whole([], a)
+      {second, partial} = Lines.whole(partial, b)
+      assert first ++ second == ["one", "two", ""]
+      assert partial |> Enum.reverse() |> Enum.join() == "three"
+    end
+  end
+
   test "what is kept is bounded by the limit" do
     {_lines, state} = Lines.push(Lines.new(10), String.duplicate("x", 1_000_000))
     assert byte_size(state.rest) <= 10

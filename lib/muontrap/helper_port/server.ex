@@ -1,0 +1,332 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.HelperPort.Server do
+  @moduledoc false
+  # Owns the port to one helper, from the launch until the helper has told the program's end. It speaks docs/protocol.md
+  # with the helper, and keeps what has come until the program's owner asks for it (see `MuonTrap.HelperPort`). The helper's
+  # window bounds how much that can be.
+  #
+  # It outlives its owner: were the owner linked to the port, its death would close the port, and nobody would know when the
+  # program's tree is dead. When the owner dies, the server has the program stopped, and ends when the helper has told that
+  # all is dead. A daemon that replaces the owner waits for that (see `MuonTrap.Predecessor`).
+  #
+  # Servers are temporary children of the application's DynamicSupervisor. When the application stops, each ends its program
+  # before it goes.
+  #
+  # The state holds data alone, no function of these modules, so that their code can be loaded anew while programs run.
+
+  use GenServer, restart: :temporary
+
+  alias MuonTrap.{Error, Helper, Predecessor, Protocol}
+
+  require Logger
+
+  @supervisor MuonTrap.HelperPort.Supervisor
+  @delay_to_sigkill 500
+  # Milliseconds for the kernel to end all that was sent SIGKILL, on a machine under load.
+  @time_to_bury 5_000
+  # Milliseconds without a message after which the server gives back the memory that it needed while it was busy.
+  @hibernate_after 1_000
+
+  # phase: :idle before the launch, :starting until the program runs, :running, and :ended once the last event is there.
+  # client: whom the next reply goes to: who asked for the launch while it is starting, then who asked for events.
+  # events: those that nobody has asked for yet, the last one first.
+  # handed_over: bytes of output in the owner's hands, which its next request acknowledges.
+  # discarding: whether all output is thrown away, because there is nobody any more who would ask for it.
+  defstruct phase: :idle,
+            owner: nil,
+            port: nil,
+            os_pid: nil,
+            cgroup: nil,
+            client: nil,
+            events: [],
+            handed_over: 0,
+            timeout: :infinity,
+            timed_out: false,
+            discarding: false
+
+  @doc """
+  The supervisor of all servers
+  """
+  @spec supervisor() :: Supervisor.child_spec()
+  def supervisor(), do: DynamicSupervisor.child_spec(name: @supervisor, strategy: :one_for_one)
+
+  @doc """
+  How many milliseconds it may take to stop a program that has so many to end by itself
+  """
+  @spec time_to_stop(non_neg_integer() | nil) :: pos_integer()
+  def time_to_stop(nil), do: time_to_stop(@delay_to_sigkill)
+  def time_to_stop(delay_to_sigkill) when is_integer(delay_to_sigkill), do: delay_to_sigkill + @time_to_bury
+
+  @doc """
+  Start a server whose owner is the calling process
+  """
+  @spec start(non_neg_integer() | nil) :: pid()
+  def start(delay_to_sigkill) do
+    # A script may have the library in its path without having started it as an application.
+    unless Process.whereis(@supervisor), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
+
+    child = %{
+      id: __MODULE__,
+      start: {__MODULE__, :start_link, [self()]},
+      restart: :temporary,
+      shutdown: time_to_stop(delay_to_sigkill)
+    }
+
+    {:ok, server} = DynamicSupervisor.start_child(@supervisor, child)
+    server
+  end
+
+  # The program's environment may hold secrets. It comes with a call and not as an argument here, because supervisors log
+  # their children's arguments.
+  @doc false
+  @spec start_link(pid()) :: GenServer.on_start()
+  def start_link(owner), do: GenServer.start_link(__MODULE__, owner, hibernate_after: @hibernate_after)
+
+  @impl GenServer
+  def init(owner) do
+    # So that terminate/2 is called when the supervisor wants the server to end, and the port's end is a message.
+    Process.flag(:trap_exit, true)
+    {:ok, %__MODULE__{owner: Process.monitor(owner)}}
+  end
+
+  @impl GenServer
+  def handle_call({:launch, launch}, from, %{phase: :idle} = state) do
+    if launch.place, do: Predecessor.register(launch.place)
+
+    case open(launch.port_options) do
+      {:ok, port} ->
+        # At once, so that the number is there even when the helper has left since.
+        os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
+        {:noreply, %{state | phase: :starting, port: port, os_pid: os_pid, client: from, timeout: launch.timeout}}
+
+      {:error, error} ->
+        {:stop, :normal, {:error, error}, %{state | phase: :ended}}
+    end
+  end
+
+  # The request says that what was handed over before has been handled.
+  def handle_call(:next, from, state) do
+    if state.handed_over > 0, do: command(state, {:ack, state.handed_over})
+    hand_over(%{state | client: from, handed_over: 0})
+  end
+
+  # Without the stack trace, whose arguments of erlang:open_port/2 would show the program's environment wherever the error is
+  # logged.
+  defp open(port_options) do
+    {:ok, Helper.open(port_options)}
+  rescue
+    error -> {:error, error}
+  end
+
+  @impl GenServer
+  def handle_cast(:stop, state) do
+    command(state, :stop)
+    {:noreply, state}
+  end
+
+  def handle_cast(:abandon, state), do: abandon(state)
+
+  @impl GenServer
+  def handle_info({port, {:data, frame}}, %{port: port} = state), do: frame |> Protocol.decode() |> handle_frame(state)
+
+  def handle_info({port, {:exit_status, status}}, %{port: port} = state),
+    do: handle_end_of_port({:exit_status, status}, state)
+
+  def handle_info({:EXIT, port, reason}, %{port: port} = state), do: handle_end_of_port(reason, state)
+  def handle_info({:DOWN, owner, :process, _pid, _reason}, %{owner: owner} = state), do: abandon(state)
+
+  def handle_info(:time_is_up, %{phase: :running} = state) do
+    command(state, :stop)
+    {:noreply, %{state | timed_out: true}}
+  end
+
+  # The end of a port that has been closed here, or of the registry that the server is linked to; and what others send.
+  def handle_info(_message, state), do: {:noreply, state}
+
+  defp handle_frame({:started, _pid, cgroup}, %{phase: :starting} = state) do
+    state = %{state | phase: :running, cgroup: if(cgroup != "", do: cgroup)}
+    handle = %MuonTrap.HelperPort{server: self(), os_pid: state.os_pid, cgroup: state.cgroup}
+    GenServer.reply(state.client, {:ok, handle})
+    if state.timeout != :infinity, do: Process.send_after(self(), :time_is_up, state.timeout)
+    {:noreply, %{state | client: nil}}
+  end
+
+  # The program never ran.
+  defp handle_frame({:error, error}, %{phase: :starting} = state) do
+    GenServer.reply(state.client, {:error, error})
+    {:stop, :normal, close(%{state | client: nil})}
+  end
+
+  defp handle_frame({:exited, ending}, state) do
+    kind = if state.timed_out, do: :timed_out, else: :exited
+    state |> close() |> finish({kind, ending})
+  end
+
+  defp handle_frame(event, state), do: add(state, event)
+
+  # Only what hasn't told the program's end comes here, for the port is closed when it has.
+  defp handle_end_of_port(reason, %{phase: :starting} = state) do
+    error = if match?({:exit_status, _status}, reason), do: not_executed(elem(reason, 1)), else: vanished()
+    GenServer.reply(state.client, {:error, error})
+    {:stop, :normal, close(%{state | client: nil})}
+  end
+
+  # Both processes of the helper may have been killed, and then nobody else is left who could end what is in the cgroup. It
+  # is done before the owner is told.
+  defp handle_end_of_port(_reason, state) do
+    if state.cgroup, do: clean(state.cgroup)
+    state |> close() |> finish({:vanished, vanished()})
+  end
+
+  defp add(%{discarding: true} = state, _event), do: {:noreply, state}
+  defp add(state, event), do: hand_over(%{state | events: [event | state.events]})
+
+  defp finish(%{discarding: true} = state, _event), do: {:stop, :normal, state}
+  defp finish(state, event), do: hand_over(%{state | events: [event | state.events]})
+
+  defp hand_over(%{client: nil} = state), do: {:noreply, state}
+  defp hand_over(%{events: []} = state), do: {:noreply, state}
+
+  defp hand_over(%{events: events} = state) do
+    GenServer.reply(state.client, {Enum.reverse(events), self()})
+    bytes = Enum.reduce(events, 0, &(&2 + size(&1)))
+    state = %{state | client: nil, events: [], handed_over: bytes}
+    if state.phase == :ended, do: {:stop, :normal, state}, else: {:noreply, state}
+  end
+
+  defp size({stream, data}) when stream in [:stdout, :stderr], do: byte_size(data)
+  defp size(_event), do: 0
+
+  # Nobody will ask for anything any more.
+  defp abandon(%{phase: phase} = state) when phase in [:idle, :ended], do: {:stop, :normal, state}
+  defp abandon(state), do: {:noreply, stop_and_discard(state)}
+
+  # After discard the helper doesn't wait for its standard input to end before it leaves, and nothing may be written any more.
+  defp stop_and_discard(%{discarding: true} = state), do: state
+
+  defp stop_and_discard(state) do
+    command(state, :stop)
+    command(state, :discard)
+    %{state | discarding: true, events: [], handed_over: 0}
+  end
+
+  # When the application is stopped, or this process fails: ended by who starts it or by a mistake of ours.
+  @impl GenServer
+  def terminate(_reason, %{port: nil}), do: :ok
+
+  def terminate(_reason, state) do
+    state |> stop_and_discard() |> await_end()
+    if state.client, do: GenServer.reply(state.client, stopped(state.phase))
+  end
+
+  defp await_end(%{port: port} = state) do
+    receive do
+      {^port, {:data, <<?X, _ending::binary>>}} -> close(state)
+      {^port, {:data, _frame}} -> await_end(state)
+      {^port, {:exit_status, _status}} -> if state.cgroup, do: clean(state.cgroup)
+      {:EXIT, ^port, _reason} -> if state.cgroup, do: clean(state.cgroup)
+    end
+  end
+
+  defp stopped(:starting), do: {:error, stopped()}
+  defp stopped(_phase), do: {[{:vanished, stopped()}], self()}
+
+  defp stopped() do
+    %Error{
+      stage: :relay,
+      reason: :vanished,
+      message:
+        "the application :muontrap was stopped while the program ran, so that the program and its descendants were ended"
+    }
+  end
+
+  # What a state of a process that fails is logged with: no environment, and no more of the output than how much it is.
+  # Called by OTP from 25 on, while it is a callback of Elixir's GenServer from 1.17 on.
+  if Version.match?(System.version(), ">= 1.17.0-dev"), do: @impl(GenServer)
+  @doc false
+  @spec format_status(map()) :: map()
+  def format_status(status) do
+    status
+    |> replace(:state, fn
+      %__MODULE__{} = state -> %{state | events: {:bytes, Enum.reduce(state.events, 0, &(&2 + size(&1)))}}
+      other -> other
+    end)
+    |> replace(:message, &redact/1)
+  end
+
+  defp replace(status, key, change) when is_map_key(status, key), do: Map.update!(status, key, change)
+  defp replace(status, _key, _change), do: status
+
+  defp redact({:"$gen_call", from, {:launch, _launch}}), do: {:"$gen_call", from, {:launch, :redacted}}
+  defp redact({:launch, _launch}), do: {:launch, :redacted}
+  defp redact({port, {:data, data}}) when is_port(port), do: {port, {:data, {:bytes, byte_size(data)}}}
+  defp redact(other), do: other
+
+  defp close(%{port: nil} = state), do: %{state | phase: :ended}
+
+  defp close(state) do
+    try do
+      Port.close(state.port)
+    rescue
+      # It has closed by itself.
+      ArgumentError -> :ok
+    end
+
+    %{state | port: nil, phase: :ended}
+  end
+
+  defp command(%{port: nil}, _command), do: :ok
+  defp command(%{discarding: true}, _command), do: :ok
+
+  # A port that has closed by itself has sent its end, which is handled next.
+  defp command(state, command) do
+    Port.command(state.port, Protocol.encode(command))
+    :ok
+  rescue
+    ArgumentError -> :ok
+  end
+
+  # The VM's child of that name leaves with the errno of exec.
+  defp not_executed(status) do
+    {reason, why} =
+      case status do
+        7 ->
+          {:e2big,
+           "program, arguments and environment are larger than the kernel takes (getconf ARG_MAX, and 128 KB each)"}
+
+        8 ->
+          {:enoexec, "it was built for another machine: compile it again (mix deps.compile muontrap --force)"}
+
+        13 ->
+          {:eacces, "it may not be executed: look at its mode, and whether its file system is mounted noexec"}
+
+        status ->
+          {:vanished, "it left with status #{status} before it said anything"}
+      end
+
+    %Error{stage: :setup, reason: reason, message: "cannot execute the helper #{MuonTrap.muontrap_path()}: #{why}"}
+  end
+
+  defp vanished() do
+    %Error{
+      stage: :relay,
+      reason: :vanished,
+      message:
+        "the helper was killed before it could tell how the program ended; the program and its descendants have been " <>
+          "killed, and the last of their output may be missing (dmesg tells whether the kernel's OOM killer struck)"
+    }
+  end
+
+  # The helper waits for a process that is being killed, which closes its output before it lets go of the cgroup.
+  defp clean(cgroup) do
+    case Helper.run(["--clean", "--group", cgroup]) do
+      {_said, 0} ->
+        :ok
+
+      {said, _status} ->
+        Logger.error("a helper was killed, and what it ran in the cgroup #{cgroup} is left: #{String.trim(said)}")
+    end
+  end
+end

@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Predecessor do
+  @moduledoc false
+  # Makes a daemon wait for the one that it replaces, when that was killed, or its supervisor was: then a supervisor starts
+  # the next one at once, while the program of the first may still be ending.
+  #
+  # A daemon replaces another one when it has the same *place* and the other one is *dying*.
+  #
+  # The same place is the same start arguments (program, arguments, options) below the same ancestors. A supervisor that was
+  # killed and restarted has another pid, but its ancestors and the name that it is registered under are the same. So two
+  # ancestors at the same height are the same one if they are the same process, have the same name, or if they have no names
+  # and the older one is dying itself. The child's id is not known here. Two children of one supervisor that differ in their
+  # ids alone have the same place, therefore, and each waits for the other if that one is dying, which does no harm.
+  #
+  # A daemon is dying when it is dead, or when one that it descends from is dead and the links between them say that it will
+  # follow. A daemon that goes on, because it was unlinked from the process that started it, is never waited for.
+
+  @registry MuonTrap.HelperPort.Registry
+
+  @typedoc "A process, with the name that it was registered under when the daemon started"
+  @type ancestor :: {atom(), pid() | nil}
+
+  @type place :: %{
+          owner: pid(),
+          arguments: {String.t(), non_neg_integer()},
+          ancestors: [ancestor()]
+        }
+
+  @doc """
+  The registry of the servers of daemons' ports
+  """
+  @spec registry() :: {module(), keyword()}
+  def registry(), do: {Registry, keys: :duplicate, name: @registry}
+
+  @doc """
+  The place of the calling process, a daemon with these start arguments
+
+  Arguments and options are hashed, because they may be large, and the environment may hold secrets.
+  """
+  @spec place(String.t(), [String.t()], keyword()) :: place()
+  def place(program, args, opts) do
+    %{
+      owner: self(),
+      arguments: {program, :erlang.phash2({args, opts})},
+      # Set by proc_lib: the process that called start_link, the one that had started that, and so on.
+      ancestors: for(ancestor <- Process.get(:"$ancestors", []), do: named(ancestor))
+    }
+  end
+
+  defp named(pid) when is_pid(pid), do: {nil, pid}
+  defp named(name), do: {name, Process.whereis(name)}
+
+  @doc """
+  Let successors find the calling process, which is the server of the port of the daemon in that place
+  """
+  @spec register(place()) :: :ok
+  def register(place) do
+    {:ok, _registry} = Registry.register(@registry, place.arguments, place)
+    :ok
+  end
+
+  @doc """
+  Wait until all that the predecessors ran is dead
+  """
+  @spec await(place()) :: :ok
+  def await(place) do
+    # A script may have the library in its path without having started it as an application.
+    unless Process.whereis(@registry), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
+
+    servers =
+      for {server, other} <- Registry.lookup(@registry, place.arguments),
+          other.owner != place.owner,
+          same_ancestors?(other.ancestors, place.ancestors),
+          dying?(other.owner, other.ancestors),
+          do: server
+
+    Enum.each(servers, &await_end/1)
+  end
+
+  defp await_end(server) do
+    monitor = Process.monitor(server)
+
+    receive do
+      {:DOWN, ^monitor, :process, _server, _reason} -> :ok
+    end
+  end
+
+  defp same_ancestors?([], []), do: true
+  defp same_ancestors?([same | theirs], [same | ours]), do: same_ancestors?(theirs, ours)
+
+  defp same_ancestors?([{nil, their} | theirs], [{nil, _our} | ours]),
+    do: same_ancestors?(theirs, ours) and dying?(their, theirs)
+
+  defp same_ancestors?([{name, _their} | theirs], [{name, _our} | ours]), do: same_ancestors?(theirs, ours)
+  defp same_ancestors?(_theirs, _ours), do: false
+
+  @doc """
+  Whether a process is dead, or will be because one of its ancestors is
+
+  When a process has exited, each process that was linked to it gets an exit signal. Until then the link is there. A process
+  that traps exits has the signal in its mailbox next. Then it has been read, and a supervisor or a GenServer that reads its
+  parent's exit signal ends, and answers no request any more. So who has neither the link nor the message, and answers, had
+  been unlinked before.
+  """
+  @spec dying?(pid() | nil, [ancestor()]) :: boolean()
+  def dying?(process, ancestors)
+  def dying?(process, []), do: not alive?(process)
+
+  def dying?(process, [{_name, parent} | above]) do
+    cond do
+      not alive?(process) -> true
+      alive?(parent) -> dying?(parent, above) and linked?(process, parent)
+      true -> exit_signal?(process, parent) or not answers?(process)
+    end
+  end
+
+  # Of processes on other nodes nothing is known; they don't start daemons here.
+  defp alive?(pid) when is_pid(pid) and node(pid) == node(), do: Process.alive?(pid)
+  defp alive?(_other), do: true
+
+  defp linked?(process, parent) when node(process) == node() do
+    case Process.info(process, :links) do
+      {:links, links} -> parent in links
+      nil -> true
+    end
+  end
+
+  defp linked?(_remote, _parent), do: false
+
+  # One look at both, because the signal might become a message between two.
+  defp exit_signal?(process, parent) do
+    case Process.info(process, [:links, :messages]) do
+      nil -> true
+      [links: links, messages: messages] -> parent in links or Enum.any?(messages, &match?({:EXIT, ^parent, _why}, &1))
+    end
+  end
+
+  # Any other process than these need not answer, and if it traps exits, what it makes of them is its own affair.
+  defp answers?(process) do
+    if initial_module(process) in [MuonTrap.Daemon, :supervisor] do
+      try do
+        _statistics = :sys.statistics(process, :get, :infinity)
+        true
+      catch
+        :exit, _reason -> false
+      end
+    else
+      alive?(process)
+    end
+  end
+
+  defp initial_module(process) do
+    with {:dictionary, dictionary} <- Process.info(process, :dictionary),
+         {:"$initial_call", {module, _function, _arity}} <- List.keyfind(dictionary, :"$initial_call", 0) do
+      module
+    else
+      _unknown -> nil
+    end
+  end
+end

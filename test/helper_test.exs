@@ -92,7 +92,7 @@ defmodule MuonTrap.HelperTest do
 
         client =
           Enum.reduce(1..20, client, fn _n, client ->
-            {bytes, client} = unacknowledged(client, 0)
+            {bytes, client} = unacknowledged(client, window)
             assert bytes == window
             Frames.ack(client, bytes)
           end)
@@ -103,14 +103,14 @@ defmodule MuonTrap.HelperTest do
 
     test "begins at 10 KB without being asked, and one that never reads holds that", %{env: env} do
       client = start([], {"yes", []}, env) |> started()
-      assert {10_240, client} = unacknowledged(client, 0)
+      assert {10_240, client} = unacknowledged(client, 10_240)
       Frames.close(client)
     end
 
     test "grows for a fast reader, up to a megabyte, and goes down again for a slow one", %{env: env} do
       client = start([], {"cat", ["/dev/zero"]}, env) |> started()
       client = read(client, 50_000_000)
-      {bytes, client} = unacknowledged(client, 0)
+      {bytes, client} = unacknowledged(client, 10_241)
       assert bytes > 10_240
       assert bytes <= 1_048_576
 
@@ -120,10 +120,11 @@ defmodule MuonTrap.HelperTest do
       Frames.close(client)
     end
 
-    # All that is sent without acknowledgement, known to be all when nothing comes for a while.
-    defp unacknowledged(client, bytes) do
-      case Frames.next(client, 150) do
-        {{"O", data}, client} -> unacknowledged(client, bytes + byte_size(data))
+    # What comes without being acknowledged: so many bytes in any case, however long they take, and more only if it comes at
+    # once.
+    defp unacknowledged(client, at_least, bytes \\ 0) do
+      case Frames.next(client, if(bytes < at_least, do: 30_000, else: 150)) do
+        {{"O", data}, client} -> unacknowledged(client, at_least, bytes + byte_size(data))
         {:timeout, client} -> {bytes, client}
       end
     end
@@ -138,7 +139,7 @@ defmodule MuonTrap.HelperTest do
     defp take_slowly(client, 10_240), do: {10_240, client}
 
     defp take_slowly(client, bytes) do
-      {next, client} = client |> Frames.ack(bytes) |> unacknowledged(0)
+      {next, client} = client |> Frames.ack(bytes) |> unacknowledged(10_240)
       assert next <= bytes
       take_slowly(client, next)
     end

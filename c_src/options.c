@@ -278,7 +278,7 @@ static const struct option *by_letter(char letter)
 }
 
 /* Takes the option at argv[*at], with the next argument as its value where it needs one, and moves on behind it. */
-static bool take(struct options *options, const char *const argv[], int *at, struct failure *why)
+static bool parse_option(struct options *options, const char *const argv[], int *at, struct failure *why)
 {
     const char *given = argv[(*at)++];
     bool is_long = given[1] == '-';
@@ -380,7 +380,7 @@ bool options_parse(struct options *options, int argc, char *argv[], struct failu
             at++;
             break;
         }
-        if (!take(options, (const char *const *)argv, &at, why))
+        if (!parse_option(options, (const char *const *)argv, &at, why))
             return false;
         if (options->help || options->version)
             return true;

@@ -6,14 +6,15 @@
 #include "base/io.h"
 #include "base/signals.h"
 
-/* To find the dead among the dying, the kernel goes through all of them for each one, and meanwhile none can end; and
- * each signal of one's death would cost the processors, which all of them wait for, another pass over the others. So of
- * that many nobody is reaped, and no signal of a child comes, until the cgroup is empty or the rest is over. As long as
- * they become fewer, that is: who waits for the end of another that only we can reap would wait for ever. */
+/* waitid(2) goes through all children to find a dead one, and while it does, none of the others can end. With thousands
+ * of dying children, reaping each one at its SIGCHLD would take most of the processors' time. So when that many are dying
+ * nobody is reaped, and SIGCHLD is held back, until the cgroup is empty or this time is over. This goes on only while they
+ * become fewer, because a process may be waiting for the end of another one that only we can reap. */
 #define MANY 500u
 #define REST_US 400000u
 
-/* Of who enters the cgroup from elsewhere no event tells, as long as it is populated. */
+/* No event tells of a process that enters the cgroup from elsewhere while the cgroup is populated, so the cgroup is
+ * checked again after this time. */
 #define LOOK_AGAIN_US 10000u
 
 /* Up to Linux 6.18 the cgroup is empty a moment before the last of its processes is a zombie, and until then kill(2)
@@ -34,8 +35,8 @@ static enum sweep again_in(struct sweeping *sweeping, unsigned us)
     return SWEEP_GOES_ON;
 }
 
-/* The cgroup first, whose members the kernel kills all at once, and then who has left it. When the tree is gone there
- * may still be somebody in it who doesn't descend from us. */
+/* The cgroup comes first, because the kernel kills all of its members at once; then the processes that have left it are
+ * killed one by one. When no descendant is left, the cgroup may still hold a process that doesn't descend from us. */
 enum sweep sweep_pass(struct sweeping *sweeping, struct tree *tree, const struct cgroup *cgroup)
 {
     enum sweep result;

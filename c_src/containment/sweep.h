@@ -15,9 +15,9 @@
 /* Zero to begin with. */
 struct sweeping {
     uint64_t due;     /* when another pass is due in any case, as of io_now_us(); 0: when something happens */
-    bool populated;   /* of which the cgroup's events will tell the end */
+    bool populated;   /* somebody is in the cgroup; its events will tell when nobody is any more */
     unsigned members; /* of the cgroup that were dying at the last pass */
-    unsigned refused; /* passes in a row that only met who is not ours to kill */
+    unsigned refused; /* passes in a row in which none of those that were left could be killed by us */
 };
 
 /* One pass. SWEEP_GOES_ON: call again after the next SIGCHLD or event of the cgroup, or when it is due. */

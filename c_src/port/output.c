@@ -93,7 +93,7 @@ bool output_ended(const struct output *output)
 }
 
 /* A write has failed: wait for room, or there is nobody to write to. */
-static void trouble(struct output *output)
+static void write_failed(struct output *output)
 {
     if (errno == EAGAIN)
         output->blocked = true;
@@ -108,7 +108,7 @@ static void send_some(struct output *output, const uint8_t *bytes, size_t *at, s
     if (sent >= 0)
         *at += (size_t)sent;
     else
-        trouble(output);
+        write_failed(output);
 }
 
 static bool is_empty(int fd)
@@ -120,7 +120,7 @@ static bool is_empty(int fd)
 
 /* The program has read its own output back (through /proc/self/fd/1), so the frame has less than its header says. It is
  * filled up with zeros, for what follows to be frames. */
-__attribute__((cold)) static void break_promise(struct output *output)
+__attribute__((cold)) static void fill_up_announced(struct output *output)
 {
     size_t most = output->moving < DATA_ROOM ? output->moving : DATA_ROOM;
 
@@ -131,8 +131,9 @@ __attribute__((cold)) static void break_promise(struct output *output)
     output->shortened = true;
 }
 
-/* The rest of a frame whose header has promised it, without splice(2): nobody else reads that pipe, so it is there. */
-__attribute__((cold)) static void copy_promised(struct output *output)
+/* Sends the rest of a frame whose header has announced it, where splice(2) is missing. Nobody else reads that pipe, so
+ * that it is there. */
+__attribute__((cold)) static void copy_announced(struct output *output)
 {
     size_t most = output->moving < DATA_ROOM ? output->moving : DATA_ROOM;
     ssize_t size = read(output->moving_from, output->bytes, most);
@@ -142,16 +143,16 @@ __attribute__((cold)) static void copy_promised(struct output *output)
         output->end = (size_t)size;
         output->moving -= (size_t)size;
     } else if (size == 0 || errno != EINTR) {
-        break_promise(output);
+        fill_up_announced(output);
     }
 }
 
-static void send_promised(struct output *output)
+static void send_announced(struct output *output)
 {
     ssize_t moved;
 
     if (output->no_splice) {
-        copy_promised(output);
+        copy_announced(output);
         return;
     }
     moved = platform_move(output->moving_from, output->fd, output->moving);
@@ -160,9 +161,9 @@ static void send_promised(struct output *output)
     else if (moved < 0 && (errno == EINVAL || errno == ENOSYS))
         output->no_splice = true;
     else if (moved == 0 || (errno == EAGAIN && is_empty(output->moving_from)))
-        break_promise(output);
+        fill_up_announced(output);
     else
-        trouble(output);
+        write_failed(output);
 }
 
 static void send_control(struct output *output)
@@ -172,14 +173,14 @@ static void send_control(struct output *output)
         output->control_at = output->control_end = 0;
 }
 
-static void ended(struct stream *stream)
+static void close_stream(struct stream *stream)
 {
     io_close(&stream->fd);
     stream->readable = false;
 }
 
 /* A frame whose payload stays in the pipe until it is spliced. False when there is too little for that to pay. */
-static bool promise(struct output *output, struct stream *stream, size_t most, uint64_t now_us)
+static bool announce(struct output *output, struct stream *stream, size_t most, uint64_t now_us)
 {
     int available = 0;
     size_t size;
@@ -212,7 +213,7 @@ static void copy(struct output *output, struct stream *stream, size_t most, uint
     } else if (size < 0 && errno == EAGAIN) {
         stream->readable = false;
     } else if (size == 0 || errno != EINTR) {
-        ended(stream);
+        close_stream(stream);
     }
 }
 
@@ -225,7 +226,7 @@ static bool send_data(struct output *output, uint64_t now_us)
 
         if (stream->fd < 0 || !stream->readable || most == 0)
             continue;
-        if (throws_away(output) || output->unacknowledged || !promise(output, stream, most, now_us))
+        if (throws_away(output) || output->unacknowledged || !announce(output, stream, most, now_us))
             copy(output, stream, most, now_us);
         return true;
     }
@@ -242,7 +243,7 @@ void output_pump(struct output *output, uint64_t now_us)
         if (output->at < output->end)
             send_some(output, output->bytes, &output->at, output->end);
         else if (output->moving > 0)
-            send_promised(output);
+            send_announced(output);
         else if (output->control_at < output->control_end)
             send_control(output);
         else if (!send_data(output, now_us))

@@ -122,7 +122,7 @@ static void malformed(struct command *command, uint32_t size, int tag)
 }
 
 /* Looks at what has arrived as early as it can be judged, so that a wrong length is not waited for. */
-static void judge(const struct decoder *decoder, struct command *command)
+static void recognise_frame(const struct decoder *decoder, struct command *command)
 {
     uint32_t size;
 
@@ -161,7 +161,7 @@ void protocol_decode(struct decoder *decoder, const uint8_t **input, size_t *siz
         decoder->bytes[decoder->have++] = **input;
         ++*input;
         --*size;
-        judge(decoder, command);
+        recognise_frame(decoder, command);
     }
     if (command->kind != COMMAND_NONE)
         decoder->have = 0;

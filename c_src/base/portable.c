@@ -139,8 +139,8 @@ void platform_share_handler(int signal, int other)
         (void)sigaction(signal, &action, NULL);
 }
 
-/* POSIX, <signal.h>: SI_USER is kill(2)'s code and SI_QUEUE sigqueue(3)'s; Linux has negative ones for its further calls.
- * What else there is comes from the system. */
+/* POSIX, <signal.h>: SI_USER is kill(2)'s code and SI_QUEUE sigqueue(3)'s; Linux has negative ones for its further
+ * calls. What else there is comes from the system. */
 bool platform_signal_from_terminal(const siginfo_t *info)
 {
     return info->si_code != SI_USER && info->si_code != SI_QUEUE && info->si_code >= 0;

@@ -54,8 +54,8 @@ static void set_disposition(int signal, void (*handler)(int))
     (void)sigaction(signal, &action, NULL);
 }
 
-/* Leaves the note of a signal, and says whether poll(2) has to be woken for it. *passed becomes the signal's number when
- * it is one to be passed on. */
+/* Leaves the note of a signal, and says whether poll(2) has to be woken for it. *passed becomes the signal's number
+ * when it is one to be passed on. */
 static bool note(int signal, const siginfo_t *info, unsigned char *passed)
 {
     bool was_noted;
@@ -85,17 +85,27 @@ static bool note(int signal, const siginfo_t *info, unsigned char *passed)
     }
 }
 
+/* The kernel sends these in our own name for a write(2), whose errno tells the same. */
+static bool is_of_own_write(int signal, const siginfo_t *info)
+{
+    return (signal == SIGPIPE || signal == SIGXFSZ) && info->si_pid == getpid();
+}
+
+/* What has failed fails again when the handler returns, and ends us. */
+static bool is_own_fault(int signal, const siginfo_t *info)
+{
+    return is_among(signal, fault_signals, COUNT(fault_signals)) && !platform_signal_from_process(info);
+}
+
 static void on_signal(int signal, siginfo_t *info, void *context)
 {
     int error = errno;
     unsigned char passed = 0;
 
     (void)context;
-    if (is_among(signal, fault_signals, COUNT(fault_signals)) && !platform_signal_from_process(info))
-        set_disposition(signal, SIG_DFL); /* what has failed fails again when the handler returns, and ends us */
-    else if ((signal == SIGPIPE || signal == SIGXFSZ) && info->si_pid == getpid())
-        errno = error; /* the kernel sends these in our own name for a write(2), whose errno tells the same */
-    else if (note(signal, info, &passed) && write(notes.pipe[1], &passed, 1) < 0)
+    if (is_own_fault(signal, info))
+        set_disposition(signal, SIG_DFL);
+    else if (!is_of_own_write(signal, info) && note(signal, info, &passed) && write(notes.pipe[1], &passed, 1) < 0)
         errno = error; /* a full pipe wakes poll(2) as well */
     errno = error;
 }
@@ -225,8 +235,8 @@ void signals_hold_children(bool hold)
         (void)take_note(&notes.child);
 }
 
-/* POSIX, System Interfaces, 2.4.1: a SIGCONT, when it is generated, discards every stop signal that is pending. So a stop
- * signal that is held back and pending can still be called off, and no SIGCONT can come too early for it. */
+/* POSIX, System Interfaces, 2.4.1: a SIGCONT, when it is generated, discards every stop signal that is pending. So a
+ * stop signal that is held back and pending can still be called off, and no SIGCONT can come too early for it. */
 __attribute__((cold)) void signals_stop(int signal, int called_off)
 {
     struct pollfd news = {.fd = called_off, .events = POLLIN};

@@ -151,8 +151,9 @@ static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
 
     fds[WATCH_SIGNALS] = (struct pollfd){.fd = relay->signals, .events = POLLIN};
     fds[WATCH_TETHER] = (struct pollfd){.fd = relay->tether, .events = POLLIN};
-    fds[WATCH_CONTROL] =
-        (struct pollfd){.fd = relay->control, .events = launch->options.port ? POLLIN : platform_poll_shut};
+    fds[WATCH_CONTROL] = (struct pollfd){.fd = relay->control, .events = POLLIN};
+    if (!launch->options.port) /* a lifeline: a hang-up is told even when it isn't asked for */
+        fds[WATCH_CONTROL].events = platform_poll_shut;
     fds[WATCH_VERDICT] =
         (struct pollfd){.fd = relay->state == LAUNCHING ? launch->child.verdict_fd : -1, .events = POLLIN};
     fds[WATCH_PORT] = (struct pollfd){.fd = output->blocked ? output->fd : -1, .events = POLLOUT};

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Job control (POSIX, System Interfaces, 2.4 and Shell Command Language, 2.11): the keeper is what a shell waits for. It
- * stops when job control has stopped the program, and the program is continued when somebody continues the keeper. The
+ * Job control (POSIX, System Interfaces, 2.4 and Shell Command Language, 2.11): the keeper is what a shell waits for.
+ * It stops when job control has stopped the program, and the program is continued when somebody continues the keeper. The
  * relay never stops, because its deadlines, the lifeline and the tether have to stay watched.
  *
  * Promises that no continuation is lost, however close it follows the stop, and that a keeper which is stopped is
@@ -16,8 +16,8 @@
 #include "base/failure.h"
 #include "containment/relay.h"
 
-/* Before the relay is forked: makes the pipe whose end continues the keeper. The relay has to keep the writing end until
- * it dies, and to close the other one; the keeper the other way round. */
+/* Before the relay is forked: makes the pipe whose end continues the keeper. The relay has to keep the writing end
+ * until it dies, and to close the other one; the keeper the other way round. */
 bool job_control_open(int ends[2], struct failure *why);
 
 /* In the keeper: job control has stopped the program by that signal. Returns when the keeper has been continued. */
@@ -29,8 +29,8 @@ void job_control_follow_program(struct relay *relay);
 /* In the relay: the program is to be ended, or has ended, so that the keeper must not stay stopped. */
 void job_control_continue_keeper(struct relay *relay);
 
-/* In the relay: somebody has continued the keeper after so many stops of it, and the program is meant; unless the program
- * has been stopped another time since, of which the keeper didn't know yet. */
+/* In the relay: somebody has continued the keeper after so many stops of it, and the program is meant; unless the
+ * program has been stopped another time since, of which the keeper didn't know yet. */
 void job_control_continue_program(struct relay *relay, int stops);
 
 #endif

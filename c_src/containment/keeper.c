@@ -115,8 +115,8 @@ static void read_tether(struct keeper *keeper)
     }
 }
 
-/* Reaps the children that are dead. The exit status to end with, once the relay is among them; -1 until then. The others
- * are orphans that nobody else would reap, or children from before. */
+/* Reaps the children that are dead. The exit status to end with, once the relay is among them; -1 until then. The
+ * others are orphans that nobody else would reap, or children from before. */
 static int reap_children(struct keeper *keeper)
 {
     int status = 0;

@@ -16,8 +16,8 @@
 #include "containment/tether.h"
 #include "launch.h"
 
-/* Forks. Returns in the relay only; the keeper waits, cleans up, also the launch's cgroup if there is one, and ends with
- * the relay's status. False, in the only process there is then, when it could not be set up. */
+/* Forks. Returns in the relay only; the keeper waits, cleans up, also the launch's cgroup if there is one, and ends
+ * with the relay's status. False, in the only process there is then, when it could not be set up. */
 bool keeper_start(struct launch *launch, struct tether *tether, struct failure *why);
 
 #endif

@@ -379,8 +379,8 @@ static bool finished_draining(const struct output *output)
     return output->gone || (output_drained(output) && (platform_has_children || output_ended(output)));
 }
 
-/* An owner that has discarded the rest writes no more, and one that has closed its writing end may still be reading. After
- * an error nobody may be there who would close standard input, and a signal ends the wait. */
+/* An owner that has discarded the rest writes no more, and one that has closed its writing end may still be reading.
+ * After an error nobody may be there who would close standard input, and a signal ends the wait. */
 static bool is_let_go(const struct relay *relay)
 {
     const struct output *output = &relay->launch->output;

@@ -7,9 +7,9 @@
 #include "base/signals.h"
 
 /* waitid(2) goes through all children to find a dead one, and while it does, none of the others can end. With thousands
- * of dying children, reaping each one at its SIGCHLD would take most of the processors' time. So when that many are dying
- * nobody is reaped, and SIGCHLD is held back, until the cgroup is empty or this time is over. This goes on only while they
- * become fewer, because a process may be waiting for the end of another one that only we can reap. */
+ * of dying children, reaping each one at its SIGCHLD would take most of the processors' time. So when that many are
+ * dying nobody is reaped, and SIGCHLD is held back, until the cgroup is empty or this time is over. This goes on only
+ * while they become fewer, because a process may be waiting for the end of another one that only we can reap. */
 #define MANY 500u
 #define REST_US 400000u
 

@@ -21,8 +21,8 @@
 #include "base/signals.h"
 #include "launch.h"
 
-/* What the new process tells over the verdict pipe: that it is alive, where that isn't a matter of course (no stage), and
- * at which stage it could not become the program. */
+/* What the new process tells over the verdict pipe: that it is alive, where that isn't a matter of course (no stage),
+ * and at which stage it could not become the program. */
 struct message {
     enum stage stage;
     int error;

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The program's start: a new process with nothing of ours but its descriptors 0, 1 and 2, that dies when its parent does.
- * Promises that it either executes the program, or never ran anything and the failure says at which stage and why. The
+ * The program's start: a new process with nothing of ours but its descriptors 0, 1 and 2 (from a shell also those that we
+ * were started with), that dies when its parent does. Promises that it either executes the program, or never ran anything and the failure says at which stage and why. The
  * start never waits: what the new process does until then can take as long as a dead file server does.
  */
 #ifndef MUONTRAP_CHILD_H

@@ -29,9 +29,9 @@ struct identity {
     gid_t *groups;
 };
 
-/* Looks up --uid, --gid and --groups; `groups` is room for the list of them. Without --gid a user gets its primary group, and without --groups its
- * supplementary groups, so that no group of root's is left to it. Fails where the program could be started as that user
- * but not be killed. */
+/* Looks up --uid, --gid and --groups; `groups` is room for the list of them. Without --gid a user gets its primary
+ * group, and without --groups its supplementary groups, so that no group of root's is left to it. Fails where the
+ * program could be started as that user but not be killed. */
 bool identity_resolve(struct identity *identity, gid_t groups[GROUPS_MOST], const struct options *options,
                       struct failure *why);
 

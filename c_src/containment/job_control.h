@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Job control (POSIX, System Interfaces, 2.4 and Shell Command Language, 2.11): the keeper is what a shell waits for.
- * It stops when job control has stopped the program, and the program is continued when somebody continues the keeper. The
- * relay never stops, because its deadlines, the lifeline and the tether have to stay watched.
+ * It stops when job control has stopped the program, and the program is continued when somebody continues the keeper.
+ * The relay never stops, because its deadlines, the lifeline and the tether have to stay watched.
  *
  * Promises that no continuation is lost, however close it follows the stop, and that a keeper which is stopped is
  * continued when the relay dies (in a portable build: only when somebody continues it).

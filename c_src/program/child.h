@@ -1,9 +1,10 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The program's start: a new process with nothing of ours but its descriptors 0, 1 and 2 (from a shell also those that we
- * were started with), that dies when its parent does. Promises that it either executes the program, or never ran anything and the failure says at which stage and why. The
- * start never waits: what the new process does until then can take as long as a dead file server does.
+ * The program's start: a new process with nothing of ours but its descriptors 0, 1 and 2 (from a shell also those that
+ * we were started with), that dies when its parent does. Promises that it either executes the program, or never ran
+ * anything and the failure says at which stage and why. The start never waits: what the new process does until then can
+ * take as long as a dead file server does.
  */
 #ifndef MUONTRAP_CHILD_H
 #define MUONTRAP_CHILD_H
@@ -45,8 +46,8 @@ bool child_start(struct launch *launch, struct failure *why);
 
 enum verdict {
     VERDICT_PENDING,
-    VERDICT_RUNS, /* the program runs */
-    VERDICT_FAILED /* it does not; the failure says why, and what is left of the process is a zombie, or about to be one */
+    VERDICT_RUNS,  /* the program runs */
+    VERDICT_FAILED /* it does not, and the failure says why; the process is a zombie, or about to be one */
 };
 
 /* Reads what the new process has told so far, when verdict_fd can be read. It may make the process a second time. */

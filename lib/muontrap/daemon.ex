@@ -356,10 +356,10 @@ defmodule MuonTrap.Daemon do
     Process.flag(:trap_exit, true)
 
     with {:ok, port} <- HelperPort.start(options, place),
-         do: {:ok, ask(%{state | port: port, cgroup: port.cgroup})}
+         do: {:ok, ask(%{state | port: port, cgroup: port.cgroup}, [])}
   end
 
-  defp ask(state), do: %{state | request: HelperPort.request(state.port)}
+  defp ask(state, handled), do: %{state | request: HelperPort.request(state.port, handled)}
 
   # Where each line goes; nil when nobody wants lines.
   defp logger(%{logger_fun: {module, function}}), do: {:apply, module, function, []}
@@ -464,7 +464,7 @@ defmodule MuonTrap.Daemon do
   @impl GenServer
   def handle_continue({:events, events}, state) do
     case take_in(events, state) do
-      {:running, state} -> {:noreply, ask(state)}
+      {:running, state} -> {:noreply, ask(state, events)}
       {:ended, reason, state} -> {:stop, reason, state}
     end
   end

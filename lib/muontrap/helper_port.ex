@@ -7,8 +7,9 @@ defmodule MuonTrap.HelperPort do
   # port to the helper. The owner asks that process for what has happened, and gets all that has come since it last asked.
   #
   # By asking again, the owner says that it has handled what it got before, and the helper gets the acknowledgement that its
-  # window goes by. So there is no count that owner and server could disagree about, and an owner that failed while it
-  # handled something can still ask for the rest.
+  # window goes by. The owner writes that to the port itself, so that the helper needn't wait until the server's turn comes,
+  # and tells the server how much it was; what the owner has not acknowledged by then, the server does. So an owner that
+  # failed while it handled something can still ask for the rest.
   #
   # All of the owner's requests are calls of a GenServer: their replies carry a reference that is new with each call. The VM
   # finds such a reply without looking through the messages that were in the mailbox before.
@@ -16,14 +17,14 @@ defmodule MuonTrap.HelperPort do
   alias MuonTrap.{Cgroup, CommandLine, Error, Protocol}
   alias MuonTrap.HelperPort.Server
 
-  @enforce_keys [:server, :os_pid, :cgroup]
-  defstruct [:server, :os_pid, :cgroup]
+  @enforce_keys [:server, :port, :os_pid, :cgroup]
+  defstruct [:server, :port, :os_pid, :cgroup]
 
   @typedoc """
-  The process that owns the port, the OS process id of the helper's outer process (`nil` when it had left before it could be
+  The process that owns the port, the port, the OS process id of the helper's outer process (`nil` when it had left before it could be
   asked for), and the path of the program's cgroup relative to the mount (`nil` without one)
   """
-  @type t :: %__MODULE__{server: pid(), os_pid: pos_integer() | nil, cgroup: String.t() | nil}
+  @type t :: %__MODULE__{server: pid(), port: port(), os_pid: pos_integer() | nil, cgroup: String.t() | nil}
 
   @typedoc """
   What can happen
@@ -62,22 +63,50 @@ defmodule MuonTrap.HelperPort do
   are loaded anew and their old code is purged, which kills every process that would return to that code.
   """
   @spec events(t()) :: Enumerable.t()
-  def events(%__MODULE__{server: server}), do: Stream.unfold(server, &__MODULE__.next/1)
+  def events(%__MODULE__{} = port), do: Stream.unfold({port, 0}, &__MODULE__.next/1)
 
   @doc """
-  Wait for events. What was returned before has been handled.
+  Wait for events. What was returned before, with so many bytes of output, has been handled.
 
-  The server replies with its pid beside them, because that is the form that `Stream.unfold/2` takes: the next element, and
-  what the one after it is made of.
+  The server replies with the argument of the next call beside them, because that is the form that `Stream.unfold/2` takes:
+  the next element, and what the one after it is made of.
   """
-  @spec next(pid()) :: {[event(), ...], pid()}
-  def next(server), do: GenServer.call(server, :next, :infinity)
+  @spec next({t(), non_neg_integer()}) :: {[event(), ...], {t(), non_neg_integer()}}
+  def next({%__MODULE__{server: server} = port, bytes}) do
+    acknowledge(port, bytes)
+    GenServer.call(server, {:next, bytes}, :infinity)
+  end
 
   @doc """
-  Ask for events, which come as a message for `check_response/2`. What came before has been handled.
+  Ask for events, which come as a message for `check_response/2`. These came before, and have been handled.
   """
-  @spec request(t()) :: term()
-  def request(%__MODULE__{server: server}), do: :gen_server.send_request(server, :next)
+  @spec request(t(), [event()]) :: term()
+  def request(%__MODULE__{server: server} = port, handled) do
+    bytes = size(handled)
+    acknowledge(port, bytes)
+    :gen_server.send_request(server, {:next, bytes})
+  end
+
+  @doc """
+  How many bytes of output there are in these events
+  """
+  @spec size([event()]) :: non_neg_integer()
+  def size(events) do
+    Enum.reduce(events, 0, fn
+      {stream, data}, bytes when stream in [:stdout, :stderr] -> bytes + byte_size(data)
+      _other, bytes -> bytes
+    end)
+  end
+
+  defp acknowledge(_port, 0), do: :ok
+
+  # A port that has closed needs no acknowledgement; the server tells why it has.
+  defp acknowledge(%__MODULE__{port: port}, bytes) do
+    Port.command(port, Protocol.encode({:ack, bytes}))
+    :ok
+  rescue
+    ArgumentError -> :ok
+  end
 
   @doc """
   The events in a message, if it is the response to the request
@@ -89,14 +118,14 @@ defmodule MuonTrap.HelperPort do
   Wait for the response to a request, or, without one, for the next events
   """
   @spec receive_response(t(), term() | nil) :: [event(), ...]
-  def receive_response(port, nil), do: receive_response(port, request(port))
+  def receive_response(port, nil), do: receive_response(port, request(port, []))
 
   def receive_response(_port, request) do
     {:events, events} = request |> :gen_server.receive_response(:infinity) |> response()
     events
   end
 
-  defp response({:reply, {events, _server}}), do: {:events, events}
+  defp response({:reply, {events, _next}}), do: {:events, events}
   defp response(:no_reply), do: :no_reply
 
   defp response({:error, {reason, _server}}) do

@@ -18,7 +18,7 @@ defmodule MuonTrap.HelperPort.Server do
 
   use GenServer, restart: :temporary
 
-  alias MuonTrap.{Error, Helper, Predecessor, Protocol}
+  alias MuonTrap.{Error, Helper, HelperPort, Predecessor, Protocol}
 
   require Logger
 
@@ -32,7 +32,8 @@ defmodule MuonTrap.HelperPort.Server do
   # phase: :idle before the launch, :starting until the program runs, :running, and :ended once the last event is there.
   # client: whom the next reply goes to: who asked for the launch while it is starting, then who asked for events.
   # events: those that nobody has asked for yet, the last one first.
-  # handed_over: bytes of output in the owner's hands, which its next request acknowledges.
+  # handle: what the owner knows the program by.
+  # handed_over: bytes of output in the owner's hands, which it acknowledges before its next request, or by it.
   # discarding: whether all output is thrown away, because there is nobody any more who would ask for it.
   defstruct phase: :idle,
             owner: nil,
@@ -40,6 +41,7 @@ defmodule MuonTrap.HelperPort.Server do
             os_pid: nil,
             cgroup: nil,
             client: nil,
+            handle: nil,
             events: [],
             handed_over: 0,
             timeout: :infinity,
@@ -107,8 +109,8 @@ defmodule MuonTrap.HelperPort.Server do
   end
 
   # The request says that what was handed over before has been handled.
-  def handle_call(:next, from, state) do
-    if state.handed_over > 0, do: command(state, {:ack, state.handed_over})
+  def handle_call({:next, acknowledged}, from, state) do
+    if state.handed_over > acknowledged, do: command(state, {:ack, state.handed_over - acknowledged})
     hand_over(%{state | client: from, handed_over: 0})
   end
 
@@ -147,10 +149,10 @@ defmodule MuonTrap.HelperPort.Server do
 
   defp handle_frame({:started, _pid, cgroup}, %{phase: :starting} = state) do
     state = %{state | phase: :running, cgroup: if(cgroup != "", do: cgroup)}
-    handle = %MuonTrap.HelperPort{server: self(), os_pid: state.os_pid, cgroup: state.cgroup}
+    handle = %HelperPort{server: self(), port: state.port, os_pid: state.os_pid, cgroup: state.cgroup}
     GenServer.reply(state.client, {:ok, handle})
     if state.timeout != :infinity, do: Process.send_after(self(), :time_is_up, state.timeout)
-    {:noreply, %{state | client: nil}}
+    {:noreply, %{state | client: nil, handle: handle}}
   end
 
   # The program never ran.
@@ -190,14 +192,11 @@ defmodule MuonTrap.HelperPort.Server do
   defp hand_over(%{events: []} = state), do: {:noreply, state}
 
   defp hand_over(%{events: events} = state) do
-    GenServer.reply(state.client, {Enum.reverse(events), self()})
-    bytes = Enum.reduce(events, 0, &(&2 + size(&1)))
+    bytes = HelperPort.size(events)
+    GenServer.reply(state.client, {Enum.reverse(events), {state.handle, bytes}})
     state = %{state | client: nil, events: [], handed_over: bytes}
     if state.phase == :ended, do: {:stop, :normal, state}, else: {:noreply, state}
   end
-
-  defp size({stream, data}) when stream in [:stdout, :stderr], do: byte_size(data)
-  defp size(_event), do: 0
 
   # Nobody will ask for anything any more.
   defp abandon(%{phase: phase} = state) when phase in [:idle, :ended], do: {:stop, :normal, state}
@@ -231,7 +230,7 @@ defmodule MuonTrap.HelperPort.Server do
   end
 
   defp stopped(:starting), do: {:error, stopped()}
-  defp stopped(_phase), do: {[{:vanished, stopped()}], self()}
+  defp stopped(_phase), do: {[{:vanished, stopped()}], nil}
 
   defp stopped() do
     %Error{
@@ -250,7 +249,7 @@ defmodule MuonTrap.HelperPort.Server do
   def format_status(status) do
     status
     |> replace(:state, fn
-      %__MODULE__{} = state -> %{state | events: {:bytes, Enum.reduce(state.events, 0, &(&2 + size(&1)))}}
+      %__MODULE__{} = state -> %{state | events: {:bytes, HelperPort.size(state.events)}}
       other -> other
     end)
     |> replace(:message, &redact/1)

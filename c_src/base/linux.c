@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -57,25 +58,31 @@ static void close_if_inherited(int fd)
         (void)close(fd);
 }
 
-static void close_named_if_inherited(const char *name, void *context)
+static int number_of(const char *name)
 {
-    int fd = 0;
+    int number = 0;
 
-    (void)context;
     for (; *name >= '0' && *name <= '9'; name++)
-        fd = fd * 10 + (*name - '0');
-    close_if_inherited(fd);
+        number = number * 10 + (*name - '0');
+    return number;
 }
 
-/* proc(5), /proc/pid/fd: closing one while the directory is read leaves no other one out, for it is read by number. */
+/* proc(5), /proc/pid/fd: the directory is read by number, so that closing one leaves no other one out. What isn't a
+ * number counts as 0, which stays open. */
 void platform_close_inherited(void)
 {
+    struct platform_listing listing;
+    const char *name;
     int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (directory < 0 || !platform_entries(directory, close_named_if_inherited, NULL))
+    if (directory < 0) {
         each_possible_descriptor(close_if_inherited);
-    if (directory >= 0)
-        (void)close(directory);
+        return;
+    }
+    platform_list(&listing, directory);
+    while ((name = platform_list_next(&listing)))
+        close_if_inherited(number_of(name));
+    (void)close(directory);
 }
 
 /* prctl(2), PR_SET_CHILD_SUBREAPER: not inherited by fork(2), so each process that wants it asks for itself. */
@@ -124,30 +131,43 @@ int platform_children_open(struct failure *why)
     return fd;
 }
 
-/* The kernel's struct linux_dirent64 (getdents64(2)). opendir(3) would need memory of malloc(3), which else nothing in
- * the helper uses. */
+/* The kernel's struct linux_dirent64 (getdents64(2)). opendir(3) would bring in malloc(3), which nothing else in the
+ * helper uses. */
 struct entry {
-    uint64_t inode; // cppcheck-suppress unusedStructMember
+    uint64_t inode;
     int64_t offset; // cppcheck-suppress unusedStructMember
     uint16_t size;
-    uint8_t type; // cppcheck-suppress unusedStructMember
+    uint8_t type;
     char name[];
 };
 
-bool platform_entries(int directory, void (*visit)(const char *name, void *context), void *context)
+void platform_list(struct platform_listing *listing, int directory)
 {
-    _Alignas(struct entry) char bytes[1024];
-    long size;
+    listing->directory = directory;
+    listing->at = listing->size = 0;
+    (void)lseek(directory, 0, SEEK_SET);
+}
 
-    while ((size = syscall(SYS_getdents64, directory, bytes, sizeof bytes)) > 0) {
-        for (long at = 0; at < size;) {
-            const struct entry *entry = (const void *)(bytes + at);
+static bool read_entries(struct platform_listing *listing)
+{
+    long size = syscall(SYS_getdents64, listing->directory, listing->bytes, sizeof listing->bytes);
 
-            at += entry->size;
-            visit(entry->name, context);
-        }
-    }
-    return size == 0;
+    listing->at = 0;
+    listing->size = size > 0 ? (size_t)size : 0;
+    return size > 0;
+}
+
+const char *platform_list_next(struct platform_listing *listing)
+{
+    const struct entry *entry;
+
+    if (listing->at == listing->size && !read_entries(listing))
+        return NULL;
+    entry = (const void *)(listing->bytes + listing->at);
+    listing->at += entry->size;
+    listing->inode = entry->inode;
+    listing->is_directory = entry->type == DT_DIR;
+    return entry->name;
 }
 
 bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/failure.h"
@@ -37,8 +38,21 @@ int platform_children_open(struct failure *why);
  * that comes or goes meanwhile may be left out. False when it can't be read to its end. */
 bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context);
 
-/* Calls `visit` with each name in a directory. False when it can't be read to its end. */
-bool platform_entries(int directory, void (*visit)(const char *name, void *context), void *context);
+/* What is in a directory, one name after the other. */
+struct platform_listing {
+    int directory;
+    size_t at;         /* where the next entry begins in `bytes` */
+    size_t size;       /* of what `bytes` holds */
+    uint64_t inode;    /* of the name that was returned last */
+    bool is_directory; /* which is a directory's */
+    _Alignas(8) char bytes[1024];
+};
+
+/* Begins a listing at the first name. */
+void platform_list(struct platform_listing *listing, int directory);
+
+/* The next name, which is good until the next call. NULL when there is no more, or the directory can't be read. */
+const char *platform_list_next(struct platform_listing *listing);
 
 /* These change the credentials of the calling process, which has one thread. The C library's functions change them in
  * all threads, with machinery that a process which is about to execute a program must not use. On Linux

@@ -69,14 +69,6 @@ bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *contex
     return false;
 }
 
-bool platform_entries(int directory, void (*visit)(const char *name, void *context), void *context)
-{
-    (void)directory;
-    (void)visit;
-    (void)context;
-    return false;
-}
-
 int platform_setgroups(size_t count, const gid_t *groups)
 {
     return setgroups(count, groups);

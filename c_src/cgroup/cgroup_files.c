@@ -4,13 +4,11 @@
 #define _GNU_SOURCE
 #include "cgroup/cgroup_files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -162,41 +160,12 @@ bool cgroup_processes(int directory, void (*visit)(pid_t pid, void *context), vo
     return whole;
 }
 
-/* The kernel's struct linux_dirent64 (getdents64(2)). opendir(3) would bring in malloc(3), which nothing else in the
- * helper uses. */
-struct entry {
-    uint64_t inode;
-    int64_t offset; // cppcheck-suppress unusedStructMember
-    uint16_t size;
-    uint8_t type;
-    char name[];
-};
-
-void cgroup_list(struct cgroup_listing *listing, int directory)
+const char *cgroup_list_next(struct platform_listing *listing)
 {
-    listing->directory = directory;
-    listing->at = listing->size = 0;
-    (void)lseek(directory, 0, SEEK_SET);
-}
+    const char *name;
 
-static bool read_entries(struct cgroup_listing *listing)
-{
-    long size = syscall(SYS_getdents64, listing->directory, listing->bytes, sizeof listing->bytes);
-
-    listing->at = 0;
-    listing->size = size > 0 ? (size_t)size : 0;
-    return size > 0;
-}
-
-const char *cgroup_list_next(struct cgroup_listing *listing)
-{
-    while (listing->at < listing->size || read_entries(listing)) {
-        const struct entry *entry = (const void *)(listing->bytes + listing->at);
-
-        listing->at += entry->size;
-        listing->inode = entry->inode;
-        if (entry->type == DT_DIR && strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0)
-            return entry->name;
-    }
+    while ((name = platform_list_next(listing)))
+        if (listing->is_directory && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+            return name;
     return NULL;
 }

@@ -14,6 +14,8 @@
 
 #include "cgroup/cgroup_text.h"
 
+struct platform_listing;
+
 /* Calls `visit` for each line of /proc/self/mountinfo (proc(5)) until it returns false. False when it can't be read. */
 bool cgroup_mounts(bool (*visit)(const char *line, void *context), void *context);
 
@@ -47,19 +49,8 @@ bool cgroup_events_flag(int events, const char *key);
 /* Calls `visit` for each process in the cgroup itself. False when the list can't be read to its end. */
 bool cgroup_processes(int directory, void (*visit)(pid_t pid, void *context), void *context);
 
-/* The directories in a directory, one after the other. A directory that was returned may be removed. */
-struct cgroup_listing {
-    int directory;
-    size_t at;      /* where the next entry begins in `bytes` */
-    size_t size;    /* of what `bytes` holds */
-    uint64_t inode; /* of the directory that was returned last */
-    _Alignas(8) char bytes[1024];
-};
-
-/* Begins a listing at the first directory. */
-void cgroup_list(struct cgroup_listing *listing, int directory);
-
-/* The next directory's name, which is good until the next call. NULL when there is no more. */
-const char *cgroup_list_next(struct cgroup_listing *listing);
+/* The name of the next directory in a listing, which is good until the next call. NULL when there is no more. The
+ * directory may be removed. */
+const char *cgroup_list_next(struct platform_listing *listing);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/format.h"
 #include "base/io.h"
+#include "base/platform.h"
 #include "cgroup/cgroup_path.h"
 #include "cgroup/cgroup_tree.h"
 #include "cgroup/claim.h"
@@ -180,10 +181,10 @@ static void remove_if_stale(const struct cgroup *cgroup, int parent, const char 
 
 static void remove_stale_below(const struct cgroup *cgroup, int parent)
 {
-    struct cgroup_listing listing;
+    struct platform_listing listing;
     const char *name;
 
-    cgroup_list(&listing, parent);
+    platform_list(&listing, parent);
     while ((name = cgroup_list_next(&listing)))
         remove_if_stale(cgroup, parent, name);
 }
@@ -201,9 +202,9 @@ static bool has_processes(int directory)
 
 static bool has_directories(int directory)
 {
-    struct cgroup_listing listing;
+    struct platform_listing listing;
 
-    cgroup_list(&listing, directory);
+    platform_list(&listing, directory);
     return cgroup_list_next(&listing) != NULL;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/platform.h"
 #include "cgroup/cgroup_files.h"
 #include "options.h"
 
@@ -23,7 +24,7 @@ struct walk {
     int directory;
     unsigned long depth; /* below the directory where the walk began */
     dev_t device;
-    struct cgroup_listing listing; /* of the directory */
+    struct platform_listing listing; /* of the directory */
 };
 
 /* The program may have taken permissions away from a directory that are needed to go through it and to remove what is
@@ -49,7 +50,7 @@ static int open_with_permissions(int parent, const char *name)
 static void walk_open(struct walk *walk, int directory)
 {
     walk->directory = directory;
-    cgroup_list(&walk->listing, directory);
+    platform_list(&walk->listing, directory);
 }
 
 static bool walk_begin(struct walk *walk, int directory)
@@ -106,7 +107,7 @@ static const char *walk_up(struct walk *walk)
     while ((name = cgroup_list_next(&walk->listing)))
         if (walk->listing.inode == (uint64_t)from.st_ino)
             return name;
-    cgroup_list(&walk->listing, parent);
+    platform_list(&walk->listing, parent);
     return "";
 }
 

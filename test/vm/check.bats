@@ -16,7 +16,7 @@ setup() {
 mends() { # COMMAND OPTION...
     local command=$1
     shift
-    run "$vm" --timeout 200 "$@" test/vm/mend -g given/x -c memory
+    run "$vm" --timeout 600 "$@" test/vm/mend -g given/x -c memory
     echo "$output"
     [ "$status" -eq 0 ]
     [[ $output == *"run $command"* ]]
@@ -24,7 +24,7 @@ mends() { # COMMAND OPTION...
 }
 
 @test "root has all that a program in a cgroup needs" {
-    run "$vm" --timeout 200 test/vm/mend -g given/x -c memory -c cpu -c pids
+    run "$vm" --timeout 600 test/vm/mend -g given/x -c memory -c cpu -c pids
     echo "$output"
     [ "$status" -eq 0 ]
     [[ $output != *missing* ]]
@@ -32,7 +32,7 @@ mends() { # COMMAND OPTION...
 }
 
 @test "a user who has nothing is told the commands that give him a cgroup and put him beside it" {
-    run "$vm" --timeout 200 --user stranger --setup "$sudo" test/vm/mend -g given/x -c memory -c pids
+    run "$vm" --timeout 600 --user stranger --setup "$sudo" test/vm/mend -g given/x -c memory -c pids
     echo "$output"
     [ "$status" -eq 0 ]
     [[ $output == *"run sudo cgcreate -a \$(id -un) -t \$(id -un) -g memory,pids:given"* ]]
@@ -41,7 +41,7 @@ mends() { # COMMAND OPTION...
 }
 
 @test "a user with a delegated cgroup, who is in it himself, is told to move down, and a controller that is not enabled" {
-    run "$vm" --timeout 200 --user stranger --setup "$sudo; cgcreate -a stranger -t stranger -g memory:given
+    run "$vm" --timeout 600 --user stranger --setup "$sudo; cgcreate -a stranger -t stranger -g memory:given
         echo \$\$ >/sys/fs/cgroup/given/cgroup.procs" test/vm/mend -g given/x -c memory -c pids
     echo "$output"
     [ "$status" -eq 0 ]
@@ -51,7 +51,7 @@ mends() { # COMMAND OPTION...
 }
 
 @test "a user in a leaf of a delegated cgroup has all that is needed" {
-    run "$vm" --timeout 200 --user stranger --setup 'cgcreate -a stranger -t stranger -g memory,pids:given
+    run "$vm" --timeout 600 --user stranger --setup 'cgcreate -a stranger -t stranger -g memory,pids:given
         cgcreate -a stranger -t stranger -g memory,pids:given/leaf
         echo $$ >/sys/fs/cgroup/given/leaf/cgroup.procs' test/vm/mend -g given/x -c memory -c pids
     echo "$output"

@@ -14,7 +14,7 @@ leaves_nothing() {
 }
 
 @test "a command has all controllers of cgroup v2 and leaves with its status" {
-    run "$vm" --timeout 100 sh -c 'cat /sys/fs/cgroup/cgroup.controllers; exit 7'
+    run "$vm" --timeout 600 sh -c 'cat /sys/fs/cgroup/cgroup.controllers; exit 7'
     [ "$status" -eq 7 ]
     for controller in cpuset cpu io memory pids; do [[ " $output " == *" $controller "* ]]; done
     leaves_nothing
@@ -22,7 +22,7 @@ leaves_nothing() {
 
 @test "a command's bytes come out as they are, and all of them" {
     head -c 1000000 /dev/urandom >"build/vm/bytes"
-    "$vm" --timeout 100 cat build/vm/bytes >"$BATS_TEST_TMPDIR/bytes"
+    "$vm" --timeout 600 cat build/vm/bytes >"$BATS_TEST_TMPDIR/bytes"
     cmp build/vm/bytes "$BATS_TEST_TMPDIR/bytes"
     rm build/vm/bytes
 }
@@ -30,7 +30,7 @@ leaves_nothing() {
 @test "an ordinary user starts in the cgroup that root has given him, and may write to the project" {
     script='cat /proc/self/cgroup; mkdir /sys/fs/cgroup/given/below && touch mix.exs && mktemp -p . && id -un'
     # shellcheck disable=SC2016 # expands in the virtual machine
-    run "$vm" --timeout 100 --user stranger --setup 'cgcreate -a stranger -t stranger -g memory,cpu,pids:given
+    run "$vm" --timeout 600 --user stranger --setup 'cgcreate -a stranger -t stranger -g memory,cpu,pids:given
         echo $$ >/sys/fs/cgroup/given/cgroup.procs' sh -c "$script"
     [ "$status" -eq 0 ]
     [ "${lines[0]}" = 0::/given ]
@@ -38,24 +38,24 @@ leaves_nothing() {
 }
 
 @test "the hybrid layout has the controllers of the first version, and none has no cgroups" {
-    run "$vm" --timeout 100 --cgroups hybrid sh -c 'cd /sys/fs/cgroup && ls memory/cgroup.procs unified/cgroup.procs'
+    run "$vm" --timeout 600 --cgroups hybrid sh -c 'cd /sys/fs/cgroup && ls memory/cgroup.procs unified/cgroup.procs'
     [ "$status" -eq 0 ]
-    run "$vm" --timeout 100 --cgroups none sh -c 'ls /sys/fs/cgroup && grep cgroup /proc/mounts'
+    run "$vm" --timeout 600 --cgroups none sh -c 'ls /sys/fs/cgroup && grep cgroup /proc/mounts'
     [ "$status" -eq 1 ]
     [ -z "$output" ]
 }
 
 @test "a command that fails to be made ready for is not run" {
-    run "$vm" --timeout 100 --setup false echo run
+    run "$vm" --timeout 600 --setup false echo run
     [ "$status" -eq 125 ]
     [ "$output" = "test/vm/run: --setup left with status 1, so the command has not been run: see above" ]
 }
 
 @test "a command that hangs and a kernel that panics are told, and leave nothing" {
-    run "$vm" --timeout 2 sh -c 'echo before; sleep 1000'
+    run "$vm" --timeout 20 sh -c 'echo before; sleep 1000'
     [ "$status" -eq 125 ]
-    [[ $output == before*"did not end within 2 s"* ]]
-    run "$vm" --timeout 100 sh -c 'echo c >/proc/sysrq-trigger'
+    [[ $output == before*"did not end within 20 s"* ]]
+    run "$vm" --timeout 600 sh -c 'echo c >/proc/sysrq-trigger'
     [ "$status" -eq 125 ]
     [[ $output == *"has died"*"Kernel panic"* ]]
     leaves_nothing

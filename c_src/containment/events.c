@@ -14,7 +14,7 @@
 #include "base/io.h"
 #include "base/platform.h"
 #include "base/signals.h"
-#include "containment/job_control.h"
+#include "containment/tether.h"
 #include "launch.h"
 
 /* ---- Standard input ---- */
@@ -105,8 +105,10 @@ static void read_tether(struct relay *relay, short events)
     struct tether_message message;
 
     while (tether_read(relay->tether, &message))
-        if (message.kind == TETHER_CONTINUED)
-            job_control_continue_program(relay, message.value);
+        if (message.kind == TETHER_CONTINUED) {
+            relay->keeper_continued_for = message.value;
+            relay_post(relay, KEEPER_CONTINUED);
+        }
     if ((events & (POLLHUP | POLLERR)) != 0) {
         relay->tether = -1;
         relay_post(relay, STOP_ASKED);

@@ -30,6 +30,7 @@ static void stop_keeper(struct relay *relay, int signal)
 {
     relay->keeper_stopped = true;
     relay->keeper_stops++;
+    relay->stops_followed = relay->launch->tree.program_stops;
     tether_tell(relay->tether, TETHER_STOPPED, signal == SIGSTOP ? SIGTSTP : signal);
 }
 
@@ -40,7 +41,7 @@ void job_control_follow_program(struct relay *relay)
 
     if (!tree->program_stopped || tree->program_ended || relay->state != RUNNING)
         job_control_continue_keeper(relay);
-    else if (!relay->keeper_stopped && relay->tether >= 0 && !relay->launch->options.port &&
+    else if (tree->program_stops != relay->stops_followed && relay->tether >= 0 && !relay->launch->options.port &&
              !(relay->control >= 0 && tree->stop_signal == SIGSTOP))
         stop_keeper(relay, tree->stop_signal);
 }
@@ -56,11 +57,11 @@ void job_control_continue_keeper(struct relay *relay)
     (void)kill(relay->keeper, SIGCONT); /* after the message, which calls off a stop that has not come yet */
 }
 
-void job_control_continue_program(struct relay *relay, int stops)
+void job_control_continue_program(struct relay *relay)
 {
     struct tree *tree = &relay->launch->tree;
 
-    if (stops != relay->keeper_stops)
+    if (relay->keeper_continued_for != relay->keeper_stops)
         return;
     relay->keeper_stopped = false;
     if (!tree->program_stopped || tree->program <= 0)

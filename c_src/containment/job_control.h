@@ -29,8 +29,9 @@ void job_control_follow_program(struct relay *relay);
 /* In the relay: the program is to be ended, or has ended, so that the keeper must not stay stopped. */
 void job_control_continue_keeper(struct relay *relay);
 
-/* In the relay: somebody has continued the keeper after so many stops of it, and the program is meant; unless the
- * program has been stopped another time since, of which the keeper didn't know yet. */
-void job_control_continue_program(struct relay *relay, int stops);
+/* In the relay: somebody has continued the keeper, and the program is meant; unless the program has been stopped
+ * another time since, of which the keeper didn't know yet. What has become of the program must have been asked just
+ * before. */
+void job_control_continue_program(struct relay *relay);
 
 #endif

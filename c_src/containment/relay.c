@@ -245,6 +245,14 @@ static enum state reap(struct relay *relay)
     return relay->state;
 }
 
+/* Whether the program still is in the stop that the keeper has been continued after is known only now. */
+__attribute__((cold)) static enum state follow_keeper(struct relay *relay)
+{
+    (void)reap(relay);
+    job_control_continue_program(relay);
+    return relay->state;
+}
+
 /* ---- The end ---- */
 
 static uint64_t microseconds(struct timeval time)
@@ -346,6 +354,7 @@ static action *const table[STATES][EVENTS] = {
         [KEY_PRESSED]      = heed_key,
         [FAULT]            = terminate_for_fault,
         [CHILDREN_CHANGED] = reap,
+        [KEEPER_CONTINUED] = follow_keeper,
         [PROGRAM_ENDED]    = begin_sweep,
     },
     [STOPPING] = {

@@ -46,6 +46,7 @@ enum event {
     KEY_PRESSED,      /* one of the terminal's keys that interrupt */
     FAULT,            /* something went wrong that `fault` says, and the program has to be stopped because of it */
     CHILDREN_CHANGED, /* a child has ended, stopped or been continued, or the cgroup has become empty */
+    KEEPER_CONTINUED, /* somebody has continued the keeper */
     PROGRAM_ENDED,    /* the program is a zombie */
     TIME_UP,          /* the deadline has passed: of the program's time, or of the sweep's next pass */
     TREE_GONE,        /* no descendant is left, or none that we may kill */
@@ -62,9 +63,11 @@ struct relay {
     int signals;       /* as of signals_open() */
     int tether;        /* -1 once it has hung up */
     pid_t keeper;
-    bool keeper_stopped; /* because the program is */
-    int keeper_stops;    /* how often it has been told to stop */
-    int control;         /* standard input as frames or lifeline; -1 when it is neither or has ended */
+    bool keeper_stopped;      /* because the program is */
+    int keeper_stops;         /* how often it has been told to stop */
+    unsigned stops_followed;  /* the stop of the program, by its number, for which it was told so last */
+    int keeper_continued_for; /* the stop, by its number, that somebody has continued it after */
+    int control;              /* standard input as frames or lifeline; -1 when it is neither or has ended */
     struct decoder decoder;
     bool deaf;          /* a malformed frame has come: what follows has no meaning */
     bool signalled;     /* a signal has come that means stop, when all had been said */

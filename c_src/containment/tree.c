@@ -106,7 +106,8 @@ static void reap(struct tree *tree, pid_t pid)
     }
 }
 
-/* What the last of several such changes has made of the program: waitid(2) tells only of that. */
+/* Of several such changes waitid(2) tells only of the last one, but of each only once: a program that is told to be
+ * stopped when it was known to be stopped has been continued meanwhile. */
 static void note_job_control(struct tree *tree)
 {
     siginfo_t info;
@@ -115,8 +116,10 @@ static void note_job_control(struct tree *tree)
     if (waitid(P_PID, (id_t)tree->program, &info, WSTOPPED | WCONTINUED | WNOHANG) < 0 || info.si_pid == 0)
         return;
     tree->program_stopped = info.si_code != CLD_CONTINUED;
-    if (tree->program_stopped)
-        tree->stop_signal = info.si_status;
+    if (!tree->program_stopped)
+        return;
+    tree->program_stops++;
+    tree->stop_signal = info.si_status;
 }
 
 /* So many at a time: orphans may come as fast as they are reaped, and there are other events to see to. */

@@ -25,12 +25,13 @@ struct tree {
     int children;  /* the list of children */
     pid_t program; /* the child whose end is reported; 0 without one */
     bool program_ended;
-    int program_status;    /* as of waitpid(2), once it has been reaped */
-    bool program_stopped;  /* by job control, and not yet continued */
-    int stop_signal;       /* by which it was */
-    uint32_t killed;       /* descendants other than the program that the sweep has killed */
-    pid_t refused;         /* a child that we are not permitted to kill; 0 without one */
-    struct spared *spared; /* NULL: there are none */
+    int program_status;     /* as of waitpid(2), once it has been reaped */
+    bool program_stopped;   /* by job control, and not yet continued */
+    unsigned program_stops; /* how often it has been, as far as that was seen */
+    int stop_signal;        /* by which it was */
+    uint32_t killed;        /* descendants other than the program that the sweep has killed */
+    pid_t refused;          /* a child that we are not permitted to kill; 0 without one */
+    struct spared *spared;  /* NULL: there are none */
 };
 
 /* Makes this process the one that orphaned descendants fall to. */

@@ -34,7 +34,7 @@ void relay_post_fault(struct relay *relay)
 
 /* ---- Reporting ---- */
 
-__attribute__((cold)) static void report(struct relay *relay, const struct failure *why)
+__attribute__((cold)) static void tell_failure(struct relay *relay, const struct failure *why)
 {
     struct output *output = &relay->launch->output;
 
@@ -42,6 +42,13 @@ __attribute__((cold)) static void report(struct relay *relay, const struct failu
         output_queued(output, protocol_error(output_control(output), why));
     else
         report_words("%s", why->words);
+}
+
+/* The error that tells why there was no program is the owner's only one (docs/protocol.md). */
+__attribute__((cold)) static void report(struct relay *relay, const struct failure *why)
+{
+    if (!relay->launch->never_ran || !relay->launch->options.port)
+        tell_failure(relay, why);
 }
 
 __attribute__((cold)) static enum state report_fault(struct relay *relay)
@@ -292,7 +299,7 @@ static enum state begin_drain(struct relay *relay)
     struct failure why;
 
     gather_figures(launch);
-    if (!cgroup_remove(launch->cgroup, &why) && !launch->never_ran)
+    if (!cgroup_remove(launch->cgroup, &why))
         report(relay, &why);
     output_read_again(&launch->output);
     if (!platform_has_children)
@@ -309,7 +316,7 @@ static enum state tell_end(struct relay *relay)
     relay->deadline = 0;
     output_close_streams(output);
     if (launch->never_ran && (launch->options.port || !launch->cancelled))
-        report(relay, &launch->why);
+        tell_failure(relay, &launch->why);
     if (!launch->options.port)
         return DONE;
     if (!launch->never_ran)

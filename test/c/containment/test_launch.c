@@ -123,6 +123,19 @@ static void a_malformed_frame_ends_a_launch_that_hangs_with_one_error(void **sta
     (void)client_leave(&client);
 }
 
+static void a_launch_that_is_stopped_is_told_by_one_error_whatever_else_goes_wrong(void **state)
+{
+    struct frame frame;
+
+    (void)state;
+    start_hanging();
+    client_send(&client, "\0\0\0\1s\0\0\0\1?", 10);
+    assert_cancelled();
+    client_half_close(&client);
+    assert_false(client_frame(&client, &frame));
+    (void)client_leave(&client);
+}
+
 /* From a shell, with a pipe as standard input whose writing end is returned. */
 static pid_t start_from_a_shell(int *lifeline)
 {
@@ -174,6 +187,7 @@ static int tests(void)
         TEST(the_keeper_s_death_ends_a_launch_that_hangs),
         TEST(the_relay_s_death_ends_a_launch_that_hangs),
         TEST(a_malformed_frame_ends_a_launch_that_hangs_with_one_error),
+        TEST(a_launch_that_is_stopped_is_told_by_one_error_whatever_else_goes_wrong),
         TEST(from_a_shell_a_launch_that_is_stopped_ends_as_the_program_would),
     };
 

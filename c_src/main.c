@@ -117,7 +117,8 @@ int main(int argc, char *argv[])
         return check_run(&launch.options);
     if (options->clean)
         return cgroup_clean(options, &why) ? 0 : fail(&launch, &why);
-    if (!own_port(options, &why) || !identity_resolve(&launch.identity, launch.groups, options, &why))
+    launch.identity.groups = launch.groups;
+    if (!own_port(options, &why) || !identity_resolve(&launch.identity, options, &why))
         return fail(&launch, &why);
     choose_stdin(&launch);
 

@@ -162,10 +162,9 @@ __attribute__((cold)) static bool resolve(struct identity *identity, const struc
     return check_killable(identity, why);
 }
 
-bool identity_resolve(struct identity *identity, gid_t groups[GROUPS_MOST], const struct options *options,
-                      struct failure *why)
+bool identity_resolve(struct identity *identity, const struct options *options, struct failure *why)
 {
-    *identity = (struct identity){.groups = groups, .uid = getuid(), .gid = getgid()};
+    *identity = (struct identity){.groups = identity->groups, .uid = getuid(), .gid = getgid()};
     return (!options->uid && !options->gid && !options->groups) || resolve(identity, options, why);
 }
 

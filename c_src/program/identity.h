@@ -26,14 +26,13 @@ struct identity {
     uid_t uid;
     gid_t gid;
     size_t group_count;
-    gid_t *groups;
+    gid_t *groups; /* room for GROUPS_MOST, which the caller provides */
 };
 
-/* Looks up --uid, --gid and --groups; `groups` is room for the list of them. Without --gid a user gets its primary
+/* Looks up --uid, --gid and --groups. Without --gid a user gets its primary
  * group, and without --groups its supplementary groups, so that no group of root's is left to it. Fails where the
  * program could be started as that user but not be killed. */
-bool identity_resolve(struct identity *identity, gid_t groups[GROUPS_MOST], const struct options *options,
-                      struct failure *why);
+bool identity_resolve(struct identity *identity, const struct options *options, struct failure *why);
 
 /* In the child: sets groups, gid and uid, in that order, drops the capabilities and checks the result. On failure
  * *stage and errno say which step failed, and the process must not execute the program. */

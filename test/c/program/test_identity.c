@@ -72,7 +72,8 @@ static bool resolves(const char *uid, const char *gid, const char *groups)
     struct options options = {.uid = uid, .gid = gid, .groups = groups};
 
     memset(&why, 0, sizeof why);
-    return identity_resolve(&identity, list, &options, &why);
+    identity.groups = list;
+    return identity_resolve(&identity, &options, &why);
 }
 
 #define REFUSES(stage_value, errno_value, words_of_it, uid, gid, groups)                                               \

@@ -29,9 +29,9 @@ struct identity {
     gid_t *groups; /* room for GROUPS_MOST, which the caller provides */
 };
 
-/* Looks up --uid, --gid and --groups. Without --gid a user gets its primary
- * group, and without --groups its supplementary groups, so that no group of root's is left to it. Fails where the
- * program could be started as that user but not be killed. */
+/* Looks up --uid, --gid and --groups. Without --gid a user gets its primary group, and without --groups its
+ * supplementary groups, so that no group of root's is left to it. Fails where the program could be started as that user
+ * but not be killed. */
 bool identity_resolve(struct identity *identity, const struct options *options, struct failure *why);
 
 /* In the child: sets groups, gid and uid, in that order, drops the capabilities and checks the result. On failure

@@ -220,7 +220,7 @@ without_internal() { output=${output//SigIgn:$'\t'0000000180000/SigIgn:$'\t'0000
     start_as sh -c 'sleep 50 & echo $!; exec "$MUONTRAP" -- echo done' </dev/null
     await
     before=$line
-    await done
+    await "done"
     ends_with 0
     kill -0 "$before"
     kill "$before"

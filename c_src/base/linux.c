@@ -277,6 +277,16 @@ void platform_default_signal(int signal)
     (void)syscall(SYS_rt_sigaction, signal, action, NULL, (size_t)(_NSIG / 8));
 }
 
+/* sigprocmask(2): all ones is every signal, and the kernel leaves SIGKILL and SIGSTOP out. The C libraries' own
+ * function leaves out more. */
+void platform_block_signals(void)
+{
+    unsigned char all[_NSIG / 8];
+
+    memset(all, 0xff, sizeof all);
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, all, NULL, sizeof all);
+}
+
 /* In the kernel's own form, which has more in it than sigaction(3) shows (SA_RESTORER), and fits into that buffer. */
 void platform_share_handler(int signal, int other)
 {

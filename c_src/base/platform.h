@@ -82,6 +82,9 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size);
 /* Gives the signal its default disposition, whichever it is. */
 void platform_default_signal(int signal);
 
+/* Blocks every signal that can be blocked, also those that the C library keeps to itself. */
+void platform_block_signals(void);
+
 /* Gives the signal the handler of another one, also where the C library keeps that signal to itself. */
 void platform_share_handler(int signal, int other);
 

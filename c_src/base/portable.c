@@ -123,6 +123,14 @@ void platform_default_signal(int signal)
     (void)sigaction(signal, &action, NULL);
 }
 
+void platform_block_signals(void)
+{
+    sigset_t all;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
 void platform_share_handler(int signal, int other)
 {
     struct sigaction action;

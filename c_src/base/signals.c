@@ -33,6 +33,7 @@ static struct {
     volatile sig_atomic_t child;
     volatile sig_atomic_t stop;
     volatile sig_atomic_t continued;
+    pid_t peer; /* whose SIGCONT tells nothing */
     volatile sig_atomic_t keys;
 } notes = {.pipe = {-1, -1}};
 
@@ -66,7 +67,7 @@ static bool note(int signal, const siginfo_t *info, unsigned char *passed)
         notes.child = 1;
         return !was_noted;
     case SIGCONT: /* One of the kernel's own tells that the relay has died, as its SIGCHLD does. */
-        notes.continued = notes.continued || platform_signal_from_process(info);
+        notes.continued = notes.continued || (platform_signal_from_process(info) && info->si_pid != notes.peer);
         return notes.continued != 0;
     case SIGINT:
     case SIGQUIT:
@@ -117,19 +118,8 @@ static bool is_handled(int signal)
            !is_among(signal, job_signals, COUNT(job_signals));
 }
 
-static void fill_with_handled(sigset_t *set)
-{
-    (void)sigfillset(set);
-    for (size_t i = 0; i < COUNT(job_signals); i++)
-        (void)sigdelset(set, job_signals[i]);
-    for (size_t i = 0; i < COUNT(fault_signals); i++)
-        (void)sigdelset(set, fault_signals[i]); /* the kernel doesn't wait with a fault (sigprocmask(2)) */
-}
-
 void signals_block(struct signals_kept *kept, bool keep_ignored)
 {
-    sigset_t set;
-
     memset(kept, 0, sizeof *kept);
     for (size_t i = 0; i < SIGNALS_STOP; i++) {
         struct sigaction was;
@@ -137,8 +127,7 @@ void signals_block(struct signals_kept *kept, bool keep_ignored)
         kept->ignored[i] = keep_ignored && stop_signals[i] != SIGTERM && sigaction(stop_signals[i], NULL, &was) == 0 &&
                            was.sa_handler == SIG_IGN;
     }
-    fill_with_handled(&set);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    platform_block_signals();
     /* An ignored SIGCHLD would make the kernel reap children behind our back (waitpid(2)). */
     set_disposition(SIGCHLD, SIG_DFL);
     for (size_t i = 0; i < COUNT(job_signals); i++)
@@ -180,6 +169,11 @@ int signals_open(const struct signals_kept *kept, struct failure *why)
         if (is_handled(signal) && !is_kept(kept, signal) && sigaction(signal, &action, NULL) < 0)
             platform_share_handler(signal, SIGCHLD);
     return notes.pipe[0];
+}
+
+void signals_ignore_continuation_by(pid_t peer)
+{
+    notes.peer = peer;
 }
 
 void signals_unblock(void)
@@ -237,17 +231,32 @@ void signals_hold_children(bool hold)
 
 /* POSIX, System Interfaces, 2.4.1: a SIGCONT, when it is generated, discards every stop signal that is pending. So a
  * stop signal that is held back and pending can still be called off, and no SIGCONT can come too early for it. */
-__attribute__((cold)) void signals_stop(int signal, int called_off)
+__attribute__((cold)) bool signals_stop(int signal, int news, int end)
 {
-    struct pollfd news = {.fd = called_off, .events = POLLIN};
+    struct pollfd called_off[] = {{.fd = notes.pipe[0], .events = POLLIN},
+                                  {.fd = news, .events = POLLIN},
+                                  {.fd = end, .events = POLLIN}};
+    bool stops;
 
     change_mask(SIG_BLOCK, signal);
     set_disposition(signal, SIG_DFL);
     (void)raise(signal);
-    if (poll(&news, 1, 0) == 0)
+    stops = poll(called_off, COUNT(called_off), 0) == 0;
+    if (stops)
         change_mask(SIG_UNBLOCK, signal); /* here the process stops */
     set_disposition(signal, SIG_IGN);     /* which discards it, where it is pending still (2.4.3) */
     change_mask(SIG_UNBLOCK, signal);
+    return stops;
+}
+
+unsigned signals_pending_keys(void)
+{
+    sigset_t pending;
+
+    if (sigpending(&pending) < 0)
+        return 0;
+    return (sigismember(&pending, SIGINT) == 1 ? (unsigned)TERMINAL_INTERRUPT : 0) |
+           (sigismember(&pending, SIGQUIT) == 1 ? (unsigned)TERMINAL_QUIT : 0);
 }
 
 __attribute__((cold)) _Noreturn void signals_end_by(int signal)

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/failure.h"
 
@@ -54,11 +55,19 @@ struct signals signals_take(void);
  * thousands of them would tell nothing new. */
 void signals_hold_children(bool hold);
 
+/* A SIGCONT that this process sends us is not told: it only wakes us. */
+void signals_ignore_continuation_by(pid_t peer);
+
 /* Stops this process by the signal of job control that has stopped another one, so that whoever waits for this process
- * sees the same signal; but not when the descriptor can be read or has hung up by then. What arrives there later has to
- * be followed by a SIGCONT, and takes the stop back, however close it comes. SIGSTOP can't be held back so, and is not
- * for this. Returns when the process has been continued, or was not stopped. */
-void signals_stop(int signal, int called_off);
+ * sees the same signal. But it doesn't when a signal has come that was not taken yet, or when one of the two
+ * descriptors can be read or has hung up. What arrives later at the first one has to be followed by a SIGCONT, and at
+ * the second one be followed by a SIGCONT of the kernel's (platform_continue_at_end()): that calls the stop off however
+ * close it comes. SIGSTOP can't be held back so, and is not for this. Returns when the process has been continued, or
+ * at once: whether it was to stop. */
+bool signals_stop(int signal, int news, int end);
+
+/* Which keys have sent a signal that is still blocked, of enum terminal_key. */
+unsigned signals_pending_keys(void);
 
 /* Ends this process by that signal, so that whoever waits for it sees the signal. Where that can't be, as in a pid
  * namespace's first process, it exits with 128 and the signal's number. */

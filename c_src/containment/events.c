@@ -100,27 +100,13 @@ static void control_has_news(struct relay *relay)
 
 /* ---- The keeper and the signals ---- */
 
-static void read_tether(struct relay *relay, short events)
-{
-    struct tether_message message;
-
-    while (tether_read(relay->tether, &message))
-        if (message.kind == TETHER_CONTINUED) {
-            relay->keeper_continued_for = message.value;
-            relay_post(relay, KEEPER_CONTINUED);
-        }
-    if ((events & (POLLHUP | POLLERR)) != 0) {
-        relay->tether = -1;
-        relay_post(relay, STOP_ASKED);
-    }
-}
-
-static void read_signals(struct relay *relay)
+void events_read_signals(struct relay *relay)
 {
     struct signals signals = signals_take();
     pid_t program = relay->launch->tree.program;
 
     relay->launch->keys |= signals.keys;
+    relay->continued = relay->continued || signals.continued;
     if (signals.child)
         relay_post(relay, CHILDREN_CHANGED);
     if (signals.stop)
@@ -129,6 +115,36 @@ static void read_signals(struct relay *relay)
         relay_post(relay, KEY_PRESSED);
     for (unsigned i = 0; i < signals.passed_count && program > 0; i++)
         (void)kill(program, signals.passed[i]);
+}
+
+/* A key that the relay has got as well has been dealt with. */
+static void keys_of_keeper(struct relay *relay, unsigned keys)
+{
+    if ((keys & ~relay->launch->keys) == 0)
+        return;
+    relay->launch->keys |= keys;
+    relay->key_missed = true;
+    relay_post(relay, KEY_PRESSED);
+}
+
+/* A signal that has come to the keeper and to us is looked for here first, because the keeper tells of it. */
+static void read_tether(struct relay *relay, short events)
+{
+    struct tether_message message;
+
+    while (tether_read(relay->tether, &message)) {
+        events_read_signals(relay);
+        if (message.kind == TETHER_KEYS)
+            keys_of_keeper(relay, (unsigned)message.value);
+        if (message.kind == TETHER_CONTINUED) {
+            relay->keeper_continued_from = message.value;
+            relay_post(relay, KEEPER_CONTINUED);
+        }
+    }
+    if ((events & (POLLHUP | POLLERR)) != 0) {
+        relay->tether = -1;
+        relay_post(relay, STOP_ASKED);
+    }
 }
 
 /* ---- Waiting ---- */
@@ -188,7 +204,7 @@ void events_wait(struct relay *relay)
 
     watch(relay, fds);
     if (poll_for_acknowledgement(relay, fds) == 0 &&
-        poll(fds, WATCHED, relay->more_dead ? 0 : io_left_ms(relay->deadline)) < 0)
+        poll(fds, WATCHED, relay->more_dead || relay->launch->output.unfinished ? 0 : io_left_ms(relay->deadline)) < 0)
         return; /* EINTR: the signal has left its byte in the pipe; ENOMEM, EAGAIN: the next try may do better */
     for (int i = 0; i < OUTPUT_STREAMS; i++)
         if (fds[WATCH_STREAMS + i].revents)
@@ -198,7 +214,7 @@ void events_wait(struct relay *relay)
     if (fds[WATCH_CONTROL].revents)
         control_has_news(relay);
     if (fds[WATCH_SIGNALS].revents)
-        read_signals(relay);
+        events_read_signals(relay);
     if (relay->more_dead || fds[WATCH_CGROUP].revents)
         relay_post(relay, CHILDREN_CHANGED);
     if (fds[WATCH_TETHER].revents)

@@ -12,4 +12,7 @@
 /* Waits until something happens, or the deadline has passed, and posts it. */
 void events_wait(struct relay *relay);
 
+/* Takes the signals that have come, and posts what they mean. */
+void events_read_signals(struct relay *relay);
+
 #endif

@@ -20,11 +20,6 @@ bool job_control_open(int ends[2], struct failure *why)
     return failed(why, STAGE_SETUP, errno, "cannot make a pipe for job control: %s (raise ulimit -n)", strerror(errno));
 }
 
-void job_control_stop(int tether, int signal)
-{
-    signals_stop(signal, tether);
-}
-
 /* SIGSTOP can't be held back until it is known whether the program still is stopped, so SIGTSTP takes its place. */
 static void stop_keeper(struct relay *relay, int signal)
 {
@@ -39,7 +34,7 @@ void job_control_follow_program(struct relay *relay)
 {
     const struct tree *tree = &relay->launch->tree;
 
-    if (!tree->program_stopped || tree->program_ended || relay->state != RUNNING)
+    if (!tree->program_stopped || tree->program_ended || (relay->state != RUNNING && relay->state != LAUNCHING))
         job_control_continue_keeper(relay);
     else if (tree->program_stops != relay->stops_followed && relay->tether >= 0 && !relay->launch->options.port &&
              !(relay->control >= 0 && tree->stop_signal == SIGSTOP))
@@ -57,15 +52,33 @@ void job_control_continue_keeper(struct relay *relay)
     (void)kill(relay->keeper, SIGCONT); /* after the message, which calls off a stop that has not come yet */
 }
 
-void job_control_continue_program(struct relay *relay)
+/* Whether a continuation of the keeper means the program. A SIGCONT for the whole process group has come to the relay,
+ * too, and to the program. And a keeper that was stopped for a stop of the program which is over was not continued
+ * alone, either; what the program is now is none of its doing. */
+static bool means_program(const struct relay *relay, bool was_for_group)
+{
+    const struct tree *tree = &relay->launch->tree;
+
+    if (tree->program_ended || tree->program <= 0 || was_for_group)
+        return false;
+    return relay->keeper_continued_from == 0 || (relay->keeper_continued_from == relay->keeper_stops &&
+                                                 tree->program_stopped && tree->program_stops == relay->stops_followed);
+}
+
+/* It is passed on even when the program is not known to be stopped: a stop signal may be on its way to it. */
+void job_control_follow_keeper(struct relay *relay)
 {
     struct tree *tree = &relay->launch->tree;
+    bool was_for_group = relay->continued;
 
-    if (relay->keeper_continued_for != relay->keeper_stops)
+    relay->continued = false;
+    relay->more_dead = tree_reap(tree) || relay->more_dead;
+    if (!means_program(relay, was_for_group)) {
+        job_control_follow_program(relay);
         return;
-    relay->keeper_stopped = false;
-    if (!tree->program_stopped || tree->program <= 0)
-        return;
+    }
+    job_control_continue_keeper(relay);
+    relay->stops_followed = tree->program_stops;
     tree->program_stopped = false;
     (void)kill(tree->program, SIGCONT);
 }

@@ -20,18 +20,13 @@
  * until it dies, and to close the other one; the keeper the other way round. */
 bool job_control_open(int ends[2], struct failure *why);
 
-/* In the keeper: job control has stopped the program by that signal. Returns when the keeper has been continued. */
-void job_control_stop(int tether, int signal);
-
 /* In the relay: the program may have been stopped, or continued. */
 void job_control_follow_program(struct relay *relay);
 
 /* In the relay: the program is to be ended, or has ended, so that the keeper must not stay stopped. */
 void job_control_continue_keeper(struct relay *relay);
 
-/* In the relay: somebody has continued the keeper, and the program is meant; unless the program has been stopped
- * another time since, of which the keeper didn't know yet. What has become of the program must have been asked just
- * before. */
-void job_control_continue_program(struct relay *relay);
+/* In the relay: somebody has continued the keeper, and the program is meant, unless it has been continued already. */
+void job_control_follow_keeper(struct relay *relay);
 
 #endif

@@ -27,9 +27,12 @@ struct keeper {
     int tether;
     bool tether_hung_up;
     int signals;
-    pid_t program; /* once it has been told */
-    int stops;     /* how often it has been told to stop */
-    int end_by;    /* the signal to end by when the relay has ended; 0: none */
+    pid_t program;   /* once it has been told */
+    int stop_by;     /* the signal by which the program has been stopped, and the keeper not yet; 0: none */
+    int relay_end;   /* the pipe that ends with the relay; -1 in a port */
+    int stops;       /* how often it has been told to stop */
+    int stopped_for; /* the stop, by that number, that it was in, and that is over; 0: none */
+    int end_by;      /* the signal to end by when the relay has ended; 0: none */
 };
 
 static void wait_for_deaths(const struct keeper *keeper, const struct sweeping *sweeping)
@@ -46,7 +49,8 @@ static void wait_for_events(struct keeper *keeper)
     struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
                            {.fd = keeper->tether_hung_up ? -1 : keeper->tether, .events = POLLIN}};
 
-    if (poll(fds, 2, -1) > 0 && (fds[1].revents & (POLLHUP | POLLERR)) != 0)
+    if (poll(fds, 2, keeper->stop_by != 0 && !keeper->tether_hung_up ? 0 : -1) > 0 &&
+        (fds[1].revents & (POLLHUP | POLLERR)) != 0)
         keeper->tether_hung_up = true;
 }
 
@@ -104,12 +108,15 @@ static void read_tether(struct keeper *keeper)
             break;
         case TETHER_STOPPED:
             keeper->stops++;
-            job_control_stop(keeper->tether, message.value);
+            keeper->stop_by = message.value;
             break;
         case TETHER_END_BY:
             keeper->end_by = message.value;
             break;
-        case TETHER_CONTINUED: /* it has done its work, which was to continue us */
+        case TETHER_CONTINUED: /* and if we have been stopped, the SIGCONT after it has continued us */
+            keeper->stop_by = 0;
+            break;
+        case TETHER_KEYS:
             break;
         }
     }
@@ -141,15 +148,28 @@ static void pass_on_stop(const struct keeper *keeper)
     (void)kill(keeper->relay, SIGTERM);
 }
 
-/* The relay is not reaped yet, so that its pid is its own. */
-static void pass_on(const struct keeper *keeper, const struct signals *signals)
+/* The relay is not reaped yet, so that its pid is its own. Should somebody have stopped it, it has to go on for a stop
+ * or a continuation to have an effect. */
+static void pass_on(const struct keeper *keeper, const struct signals *signals, int stopped_for)
 {
     for (unsigned i = 0; i < signals->passed_count; i++)
         (void)kill(keeper->relay, signals->passed[i]);
     if (signals->continued)
-        tether_tell(keeper->tether, TETHER_CONTINUED, keeper->stops);
+        tether_tell(keeper->tether, TETHER_CONTINUED, stopped_for);
     if (signals->stop)
         pass_on_stop(keeper);
+    if (signals->continued || signals->stop)
+        (void)kill(keeper->relay, SIGCONT);
+}
+
+/* Stops as the program has been stopped, unless something has come that is to be dealt with first. */
+static void stop_with_program(struct keeper *keeper)
+{
+    if (keeper->stop_by != 0 && !keeper->tether_hung_up &&
+        signals_stop(keeper->stop_by, keeper->tether, keeper->relay_end)) {
+        keeper->stop_by = 0;
+        keeper->stopped_for = keeper->stops;
+    }
 }
 
 /* From a shell we share our session with the program, and so what its processes have of the processor (sched(7), "The
@@ -164,13 +184,18 @@ static _Noreturn void keep(struct keeper *keeper)
         (void)setpriority(PRIO_PROCESS, 0, -20);
     while (exit_status < 0) {
         struct signals signals;
+        int stopped_for;
 
         wait_for_events(keeper);
-        read_tether(keeper);
         signals = signals_take();
-        pass_on(keeper, &signals);
+        stopped_for = keeper->stopped_for;
+        keeper->stopped_for = 0;
+        read_tether(keeper);
+        pass_on(keeper, &signals, stopped_for);
         if (signals.child)
             exit_status = reap_children(keeper);
+        if (exit_status < 0)
+            stop_with_program(keeper);
     }
     if (keeper->end_by != 0)
         signals_end_by(keeper->end_by);
@@ -180,6 +205,7 @@ static _Noreturn void keep(struct keeper *keeper)
 bool keeper_start(struct launch *launch, struct tether *tether, struct failure *why)
 {
     struct keeper keeper = {.options = &launch->options, .cgroup = launch->cgroup, .tree = &launch->tree};
+    unsigned keys;
     int ends[2];
     int relay_ends[2] = {-1, -1}; /* of the pipe that ends with the relay; in a port there is no job control */
 
@@ -205,6 +231,11 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
     io_close(&relay_ends[1]);
     platform_close_inherited();
     keeper.tether = ends[0];
+    keeper.relay_end = relay_ends[0];
+    keys = signals_pending_keys();
+    if (keys != 0)
+        tether_tell(keeper.tether, TETHER_KEYS, (int)keys);
+    signals_ignore_continuation_by(keeper.relay);
     signals_unblock();
     keep(&keeper);
 }

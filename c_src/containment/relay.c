@@ -74,8 +74,11 @@ __attribute__((cold)) static void report_refused(struct relay *relay)
 static enum state sweep(struct relay *relay)
 {
     struct launch *launch = relay->launch;
-    enum sweep result = sweep_pass(&launch->sweeping, &launch->tree, launch->cgroup);
+    enum sweep result;
 
+    if (launch->tree_gone)
+        return KILLING;
+    result = sweep_pass(&launch->sweeping, &launch->tree, launch->cgroup);
     relay->deadline = launch->sweeping.due;
     relay->more_dead = false;
     launch->tree_gone = result != SWEEP_GOES_ON;
@@ -224,10 +227,11 @@ __attribute__((cold)) static enum state cancel_launch_for_key(struct relay *rela
     return cancel_launch(relay);
 }
 
-/* The terminal's keys reach a program that is in our process group, and what they mean is its to decide. */
+/* The terminal's keys reach a program that is in our process group, and what they mean is its to decide; but for a key
+ * that was pressed before the program's process was there. */
 __attribute__((cold)) static enum state heed_key(struct relay *relay)
 {
-    if (getpgid(relay->launch->tree.program) == getpgrp())
+    if (!relay->key_missed && getpgid(relay->launch->tree.program) == getpgrp())
         return relay->state;
     note_key(relay);
     return terminate(relay);
@@ -247,16 +251,18 @@ __attribute__((cold)) static enum state terminate_for_fault(struct relay *relay)
 
 static enum state reap(struct relay *relay)
 {
+    unsigned stops = relay->launch->tree.program_stops;
+
     relay->more_dead = tree_reap(&relay->launch->tree);
+    if (relay->launch->tree.program_stops != stops)
+        relay->continued = false; /* a SIGCONT from before is over */
     job_control_follow_program(relay);
     return relay->state;
 }
 
-/* Whether the program still is in the stop that the keeper has been continued after is known only now. */
 __attribute__((cold)) static enum state follow_keeper(struct relay *relay)
 {
-    (void)reap(relay);
-    job_control_continue_program(relay);
+    job_control_follow_keeper(relay);
     return relay->state;
 }
 
@@ -354,6 +360,7 @@ static action *const table[STATES][EVENTS] = {
         [KEY_PRESSED]      = cancel_launch_for_key,
         [FAULT]            = cancel_launch_for_fault,
         [CHILDREN_CHANGED] = reap,
+        [KEEPER_CONTINUED] = follow_keeper,
     },
     [RUNNING] = {
         [STOP_ASKED]       = terminate,
@@ -507,11 +514,13 @@ int relay_run(struct launch *launch, const struct tether *tether, struct failure
 
     relay.control = launch->lifeline || launch->options.port ? STDIN_FILENO : -1;
     output_init(&launch->output, STDOUT_FILENO, launch->options.stdio_window);
+    signals_ignore_continuation_by(tether->keeper);
     if (!tree_open(&launch->tree, why) || (relay.signals = signals_reopen(why)) < 0 || !child_start(launch, why))
         return -1;
     /* There is a process that depends on us: no way out but through the table, which leaves nothing of it alive. */
     tell_program(&relay);
     signals_unblock();
+    events_read_signals(&relay); /* those that came before there was a process can't have reached it */
     if (launch->lifeline_ended)
         relay_post(&relay, STOP_ASKED);
     for (settle(&relay); relay.state != DONE; settle(&relay))

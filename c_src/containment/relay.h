@@ -63,11 +63,13 @@ struct relay {
     int signals;       /* as of signals_open() */
     int tether;        /* -1 once it has hung up */
     pid_t keeper;
-    bool keeper_stopped;      /* because the program is */
-    int keeper_stops;         /* how often it has been told to stop */
-    unsigned stops_followed;  /* the stop of the program, by its number, for which it was told so last */
-    int keeper_continued_for; /* the stop, by its number, that somebody has continued it after */
-    int control;              /* standard input as frames or lifeline; -1 when it is neither or has ended */
+    bool keeper_stopped;       /* because the program is */
+    int keeper_stops;          /* how often it has been told to stop */
+    unsigned stops_followed;   /* the stop of the program, by its number, for which it was told so last */
+    int keeper_continued_from; /* the stop, by that number, that somebody has continued it from; 0: from none */
+    bool continued;            /* the relay has got a SIGCONT, and the keeper has not told yet that it has got one */
+    bool key_missed;           /* a key was pressed before the relay was there to see it */
+    int control;               /* standard input as frames or lifeline; -1 when it is neither or has ended */
     struct decoder decoder;
     bool deaf;          /* a malformed frame has come: what follows has no meaning */
     bool signalled;     /* a signal has come that means stop, when all had been said */

@@ -21,9 +21,10 @@ struct tether {
 enum tether_kind {
     TETHER_PROGRAM,   /* to the keeper: the program's pid, all that it can go by where orphans are not adopted */
     TETHER_STOPPED,   /* to the keeper: job control has stopped the program by that signal; stop likewise */
-    TETHER_CONTINUED, /* to the keeper: the program goes on; to the relay: somebody has continued the keeper, which had
-                       * been told to stop so many times by then */
-    TETHER_END_BY     /* to the keeper: end by that signal when the relay has ended */
+    TETHER_CONTINUED, /* to the keeper: the program goes on; to the relay: somebody has sent the keeper a SIGCONT, which
+                       * has continued it from that stop, by its number; 0: it was not stopped */
+    TETHER_KEYS, /* to the relay: of enum terminal_key, those whose signals the keeper got before it forked the relay */
+    TETHER_END_BY /* to the keeper: end by that signal when the relay has ended */
 };
 
 struct tether_message {

@@ -238,7 +238,7 @@ static bool send_data(struct output *output, uint64_t now_us)
 
 void output_pump(struct output *output, uint64_t now_us)
 {
-    output->blocked = false;
+    output->blocked = output->unfinished = false;
     for (int steps = 0; steps < STEPS_MOST && !output->blocked; steps++) {
         if (output->at < output->end)
             send_some(output, output->bytes, &output->at, output->end);
@@ -249,5 +249,5 @@ void output_pump(struct output *output, uint64_t now_us)
         else if (!send_data(output, now_us))
             return;
     }
-    output->blocked = !output_sent(output);
+    output->unfinished = !output->blocked;
 }

@@ -28,6 +28,7 @@ struct output {
     struct window window;
     struct stream streams[OUTPUT_STREAMS];
     unsigned next;       /* the stream whose turn it is */
+    bool unfinished;     /* the last pump has done as much as it may at a time, and there may be more */
     bool blocked;        /* the reader's pipe is full: go on when poll(2) says POLLOUT */
     bool gone;           /* the reader is: whatever would be sent is thrown away */
     bool discard;        /* data is thrown away, and needs no window */

@@ -168,6 +168,7 @@ int signals_open(const struct signals_kept *kept, struct failure *why)
     for (int signal = 1; signal <= SIGRTMAX; signal++)
         if (is_handled(signal) && !is_kept(kept, signal) && sigaction(signal, &action, NULL) < 0)
             platform_share_handler(signal, SIGCHLD);
+    platform_block_signals(); /* again, because musl's sigaction() unblocks two of its own signals */
     return notes.pipe[0];
 }
 

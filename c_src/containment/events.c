@@ -118,7 +118,7 @@ void events_read_signals(struct relay *relay)
 }
 
 /* A key that the relay has got as well has been dealt with. */
-static void keys_of_keeper(struct relay *relay, unsigned keys)
+__attribute__((cold)) static void keys_of_keeper(struct relay *relay, unsigned keys)
 {
     if ((keys & ~relay->launch->keys) == 0)
         return;

@@ -35,7 +35,7 @@ struct keeper {
     int end_by;      /* the signal to end by when the relay has ended; 0: none */
 };
 
-static void wait_for_deaths(const struct keeper *keeper, const struct sweeping *sweeping)
+__attribute__((cold)) static void wait_for_deaths(const struct keeper *keeper, const struct sweeping *sweeping)
 {
     struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
                            {.fd = sweeping->populated ? cgroup_events(keeper->cgroup) : -1, .events = POLLPRI}};
@@ -55,7 +55,7 @@ static void wait_for_events(struct keeper *keeper)
 }
 
 /* Until nothing is left that descends from us or is in the cgroup, or nothing that we may kill. */
-static enum sweep sweep(struct keeper *keeper)
+__attribute__((cold)) static enum sweep sweep(struct keeper *keeper)
 {
     struct sweeping sweeping = {0};
     enum sweep result;
@@ -141,7 +141,7 @@ static int reap_children(struct keeper *keeper)
 
 /* The relay gets its turn before it gets the signal: among thousands of a fork bomb it would wait for seconds. Not
  * while it has the program still to start, which would inherit that. */
-static void pass_on_stop(const struct keeper *keeper)
+__attribute__((cold)) static void pass_on_stop(const struct keeper *keeper)
 {
     if (keeper->program > 0)
         platform_hurry(keeper->relay);

@@ -14,6 +14,7 @@
 
 #include "base/io.h"
 #include "base/platform.h"
+#include "base/rare.h"
 #include "base/signals.h"
 #include "cgroup/cgroup.h"
 #include "cgroup/check.h"
@@ -85,7 +86,7 @@ static void choose_stdin(struct launch *launch)
     }
 }
 
-__attribute__((cold)) static int fail(const struct launch *launch, const struct failure *why)
+RARE static int fail(const struct launch *launch, const struct failure *why)
 {
     struct failure ignored;
 
@@ -94,7 +95,7 @@ __attribute__((cold)) static int fail(const struct launch *launch, const struct 
     return child_exit_status_of(why);
 }
 
-__attribute__((cold)) static int print(const char *text)
+RARE static int print(const char *text)
 {
     return io_write_all(STDOUT_FILENO, text, strlen(text)) ? 0 : EXIT_MUONTRAP_FAILED;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/format.h"
+#include "base/rare.h"
 #include "port/window.h"
 
 const char options_usage[] =
@@ -172,7 +173,7 @@ static bool set_cd(const struct argument *arg)
 }
 
 /* POSIX, Base Definitions, 8.1: a name is not empty and has no = in it. */
-__attribute__((cold)) static bool set_setenv(const struct argument *arg)
+RARE static bool set_setenv(const struct argument *arg)
 {
     struct options *options = arg->options;
 

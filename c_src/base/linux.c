@@ -19,6 +19,7 @@
 
 #include "base/format.h"
 #include "base/platform.h"
+#include "base/rare.h"
 
 /* Kernel headers are not there for every C library, so the numbers of newer calls stand here (asm-generic/unistd.h). */
 #ifndef SYS_close_range
@@ -29,7 +30,7 @@
 #endif
 
 /* Calls `visit` with each number that an open descriptor may have, from 3 up. */
-__attribute__((cold)) static void each_possible_descriptor(void (*visit)(int fd))
+RARE static void each_possible_descriptor(void (*visit)(int fd))
 {
     struct rlimit limit = {.rlim_cur = 0};
 

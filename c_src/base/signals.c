@@ -16,6 +16,7 @@
 
 #include "base/io.h"
 #include "base/platform.h"
+#include "base/rare.h"
 
 static const int stop_signals[SIGNALS_STOP] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
 
@@ -232,7 +233,7 @@ void signals_hold_children(bool hold)
 
 /* POSIX, System Interfaces, 2.4.1: a SIGCONT, when it is generated, discards every stop signal that is pending. So a
  * stop signal that is held back and pending can still be called off, and no SIGCONT can come too early for it. */
-__attribute__((cold)) bool signals_stop(int signal, int news, int end)
+RARE bool signals_stop(int signal, int news, int end)
 {
     struct pollfd called_off[] = {{.fd = notes.pipe[0], .events = POLLIN},
                                   {.fd = news, .events = POLLIN},
@@ -260,7 +261,7 @@ unsigned signals_pending_keys(void)
            (sigismember(&pending, SIGQUIT) == 1 ? (unsigned)TERMINAL_QUIT : 0);
 }
 
-__attribute__((cold)) _Noreturn void signals_end_by(int signal)
+RARE _Noreturn void signals_end_by(int signal)
 {
     const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
 

@@ -13,6 +13,7 @@
 
 #include "base/io.h"
 #include "base/platform.h"
+#include "base/rare.h"
 #include "base/signals.h"
 #include "containment/tether.h"
 #include "launch.h"
@@ -118,7 +119,7 @@ void events_read_signals(struct relay *relay)
 }
 
 /* A key that the relay has got as well has been dealt with. */
-__attribute__((cold)) static void keys_of_keeper(struct relay *relay, unsigned keys)
+RARE static void keys_of_keeper(struct relay *relay, unsigned keys)
 {
     if ((keys & ~relay->launch->keys) == 0)
         return;

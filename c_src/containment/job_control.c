@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "base/platform.h"
+#include "base/rare.h"
 #include "containment/tether.h"
 #include "launch.h"
 
@@ -21,7 +22,7 @@ bool job_control_open(int ends[2], struct failure *why)
 }
 
 /* SIGSTOP can't be held back until it is known whether the program still is stopped, so SIGTSTP takes its place. */
-__attribute__((cold)) static void stop_keeper(struct relay *relay, int signal)
+RARE static void stop_keeper(struct relay *relay, int signal)
 {
     relay->keeper_stopped = true;
     relay->keeper_stops++;
@@ -55,7 +56,7 @@ void job_control_continue_keeper(struct relay *relay)
 /* Whether a continuation of the keeper means the program. A SIGCONT for the whole process group has come to the relay,
  * too, and to the program. And a keeper that was stopped for a stop of the program which is over was not continued
  * alone, either; what the program is now is none of its doing. */
-__attribute__((cold)) static bool means_program(const struct relay *relay, bool was_for_group)
+RARE static bool means_program(const struct relay *relay, bool was_for_group)
 {
     const struct tree *tree = &relay->launch->tree;
 
@@ -66,7 +67,7 @@ __attribute__((cold)) static bool means_program(const struct relay *relay, bool 
 }
 
 /* It is passed on even when the program is not known to be stopped: a stop signal may be on its way to it. */
-__attribute__((cold)) void job_control_follow_keeper(struct relay *relay)
+RARE void job_control_follow_keeper(struct relay *relay)
 {
     struct tree *tree = &relay->launch->tree;
     bool was_for_group = relay->continued;

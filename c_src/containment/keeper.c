@@ -15,6 +15,7 @@
 
 #include "base/io.h"
 #include "base/platform.h"
+#include "base/rare.h"
 #include "base/signals.h"
 #include "containment/job_control.h"
 #include "port/report.h"
@@ -35,7 +36,7 @@ struct keeper {
     int end_by;      /* the signal to end by when the relay has ended; 0: none */
 };
 
-__attribute__((cold)) static void wait_for_deaths(const struct keeper *keeper, const struct sweeping *sweeping)
+RARE static void wait_for_deaths(const struct keeper *keeper, const struct sweeping *sweeping)
 {
     struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
                            {.fd = sweeping->populated ? cgroup_events(keeper->cgroup) : -1, .events = POLLPRI}};
@@ -55,7 +56,7 @@ static void wait_for_events(struct keeper *keeper)
 }
 
 /* Until nothing is left that descends from us or is in the cgroup, or nothing that we may kill. */
-__attribute__((cold)) static enum sweep sweep(struct keeper *keeper)
+RARE static enum sweep sweep(struct keeper *keeper)
 {
     struct sweeping sweeping = {0};
     enum sweep result;
@@ -77,7 +78,7 @@ static void kill_told_group(const struct keeper *keeper)
 
 /* The relay didn't leave by itself, so the owner has not been told how the program ended, and in a port a frame may
  * be cut off. The owner's pipes are still open here; that they end without a last frame, when all is dead, tells it. */
-__attribute__((cold)) static int clean_up_after_relay(struct keeper *keeper, int status)
+RARE static int clean_up_after_relay(struct keeper *keeper, int status)
 {
     enum sweep result;
     struct failure why;
@@ -141,7 +142,7 @@ static int reap_children(struct keeper *keeper)
 
 /* The relay gets its turn before it gets the signal: among thousands of a fork bomb it would wait for seconds. Not
  * while it has the program still to start, which would inherit that. */
-__attribute__((cold)) static void pass_on_stop(const struct keeper *keeper)
+RARE static void pass_on_stop(const struct keeper *keeper)
 {
     if (keeper->program > 0)
         platform_hurry(keeper->relay);

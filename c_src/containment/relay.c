@@ -14,6 +14,7 @@
 
 #include "base/io.h"
 #include "base/platform.h"
+#include "base/rare.h"
 #include "base/signals.h"
 #include "containment/events.h"
 #include "containment/job_control.h"
@@ -34,7 +35,7 @@ void relay_post_fault(struct relay *relay)
 
 /* ---- Reporting ---- */
 
-__attribute__((cold)) static void tell_failure(struct relay *relay, const struct failure *why)
+RARE static void tell_failure(struct relay *relay, const struct failure *why)
 {
     struct output *output = &relay->launch->output;
 
@@ -45,13 +46,13 @@ __attribute__((cold)) static void tell_failure(struct relay *relay, const struct
 }
 
 /* The error that tells why there was no program is the owner's only one (docs/protocol.md). */
-__attribute__((cold)) static void report(struct relay *relay, const struct failure *why)
+RARE static void report(struct relay *relay, const struct failure *why)
 {
     if (!relay->launch->never_ran || !relay->launch->options.port)
         tell_failure(relay, why);
 }
 
-__attribute__((cold)) static enum state report_fault(struct relay *relay)
+RARE static enum state report_fault(struct relay *relay)
 {
     report(relay, &relay->fault);
     return relay->state;
@@ -59,7 +60,7 @@ __attribute__((cold)) static enum state report_fault(struct relay *relay)
 
 /* ---- The sweep ---- */
 
-__attribute__((cold)) static void report_refused(struct relay *relay)
+RARE static void report_refused(struct relay *relay)
 {
     struct failure why;
 
@@ -97,7 +98,7 @@ static enum state begin_sweep(struct relay *relay)
 /* ---- The launch ---- */
 
 /* There is no program, or shall be none, and this is why. */
-__attribute__((cold)) static enum state give_up_launch(struct relay *relay)
+RARE static enum state give_up_launch(struct relay *relay)
 {
     struct launch *launch = relay->launch;
 
@@ -109,7 +110,7 @@ __attribute__((cold)) static enum state give_up_launch(struct relay *relay)
     return begin_sweep(relay);
 }
 
-__attribute__((cold)) static enum state cancel_launch(struct relay *relay)
+RARE static enum state cancel_launch(struct relay *relay)
 {
     failed(&relay->launch->why, STAGE_SPAWN, ECANCELED, "told to stop before '%s' had been started",
            relay->launch->options.file);
@@ -117,7 +118,7 @@ __attribute__((cold)) static enum state cancel_launch(struct relay *relay)
     return give_up_launch(relay);
 }
 
-__attribute__((cold)) static enum state cancel_launch_for_fault(struct relay *relay)
+RARE static enum state cancel_launch_for_fault(struct relay *relay)
 {
     relay->launch->why = relay->fault;
     return give_up_launch(relay);
@@ -186,7 +187,7 @@ static void check_later(struct relay *relay)
     patience->check_after_us *= 2;
 }
 
-__attribute__((cold)) static enum state lose_patience(struct relay *relay)
+RARE static enum state lose_patience(struct relay *relay)
 {
     const struct patience *patience = &relay->launch->patience;
     uint64_t forked;
@@ -221,7 +222,7 @@ static void note_key(struct relay *relay)
     relay->stopped_by_key = (relay->launch->keys & TERMINAL_INTERRUPT) != 0 ? SIGINT : SIGQUIT;
 }
 
-__attribute__((cold)) static enum state cancel_launch_for_key(struct relay *relay)
+RARE static enum state cancel_launch_for_key(struct relay *relay)
 {
     note_key(relay);
     return cancel_launch(relay);
@@ -229,7 +230,7 @@ __attribute__((cold)) static enum state cancel_launch_for_key(struct relay *rela
 
 /* The terminal's keys reach a program that is in our process group, and what they mean is its to decide; but for a key
  * that was pressed before the program's process was there. */
-__attribute__((cold)) static enum state heed_key(struct relay *relay)
+RARE static enum state heed_key(struct relay *relay)
 {
     if (!relay->key_missed && getpgid(relay->launch->tree.program) == getpgrp())
         return relay->state;
@@ -237,13 +238,13 @@ __attribute__((cold)) static enum state heed_key(struct relay *relay)
     return terminate(relay);
 }
 
-__attribute__((cold)) static enum state note_signal(struct relay *relay)
+RARE static enum state note_signal(struct relay *relay)
 {
     relay->signalled = true;
     return relay->state;
 }
 
-__attribute__((cold)) static enum state terminate_for_fault(struct relay *relay)
+RARE static enum state terminate_for_fault(struct relay *relay)
 {
     report(relay, &relay->fault);
     return terminate(relay);
@@ -260,7 +261,7 @@ static enum state reap(struct relay *relay)
     return relay->state;
 }
 
-__attribute__((cold)) static enum state follow_keeper(struct relay *relay)
+RARE static enum state follow_keeper(struct relay *relay)
 {
     job_control_follow_keeper(relay);
     return relay->state;
@@ -334,7 +335,7 @@ static enum state tell_end(struct relay *relay)
 #define CHECK_AGAIN_US 100000u
 
 /* The time for what may never end is up. What the owner has held up is not lost for that. */
-__attribute__((cold)) static enum state give_up_draining(struct relay *relay)
+RARE static enum state give_up_draining(struct relay *relay)
 {
     const struct output *output = &relay->launch->output;
 
@@ -487,11 +488,11 @@ static int key_that_ended(const struct launch *launch)
 
 /* From a shell, a program that has died of the terminal's keys takes us with it in the same way, so that a shell which
  * runs a script knows that the user has interrupted it. */
-static void choose_end(const struct relay *relay)
+RARE static void choose_end(const struct relay *relay)
 {
     int signal = relay->stopped_by_key != 0 ? relay->stopped_by_key : key_that_ended(relay->launch);
 
-    if (signal != 0 && !relay->launch->options.port)
+    if (signal != 0)
         tether_tell(relay->tether, TETHER_END_BY, signal);
 }
 
@@ -525,6 +526,7 @@ int relay_run(struct launch *launch, const struct tether *tether, struct failure
         relay_post(&relay, STOP_ASKED);
     for (settle(&relay); relay.state != DONE; settle(&relay))
         events_wait(&relay);
-    choose_end(&relay);
+    if (!launch->options.port)
+        choose_end(&relay);
     return exit_status(launch);
 }

@@ -13,6 +13,7 @@
 
 #include "base/io.h"
 #include "base/platform.h"
+#include "base/rare.h"
 
 bool tree_open(struct tree *tree, struct failure *why)
 {
@@ -51,10 +52,8 @@ static void spare(pid_t child, void *context)
     spared->count++;
 }
 
-bool tree_spare_children(struct tree *tree, struct spared *spared, struct failure *why)
+RARE static bool spare_all(struct tree *tree, struct spared *spared, struct failure *why)
 {
-    if (!platform_has_children || next_dead() < 0)
-        return true; /* there are none at all */
     if (!platform_pids(tree->children, spare, spared))
         return failed(why, STAGE_SETUP, errno, "cannot read the list of children in /proc: %s", strerror(errno));
     if (spared->count > SPARED_MOST)
@@ -65,6 +64,12 @@ bool tree_spare_children(struct tree *tree, struct spared *spared, struct failur
             spared->count, SPARED_MOST);
     tree->spared = spared->count > 0 ? spared : NULL;
     return true;
+}
+
+bool tree_spare_children(struct tree *tree, struct spared *spared, struct failure *why)
+{
+    /* Mostly there are none at all. */
+    return !platform_has_children || next_dead() < 0 || spare_all(tree, spared, why);
 }
 
 /* Its place among the spared children; their number when it is none of them. */

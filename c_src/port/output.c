@@ -11,6 +11,7 @@
 
 #include "base/io.h"
 #include "base/platform.h"
+#include "base/rare.h"
 
 #define DATA_ROOM (sizeof((struct output *)0)->bytes - FRAME_HEADER)
 
@@ -120,7 +121,7 @@ static bool is_empty(int fd)
 
 /* The program has read its own output back (through /proc/self/fd/1), so the frame has less than its header says. It is
  * filled up with zeros, for what follows to be frames. */
-__attribute__((cold)) static void fill_up_announced(struct output *output)
+RARE static void fill_up_announced(struct output *output)
 {
     size_t most = output->moving < DATA_ROOM ? output->moving : DATA_ROOM;
 
@@ -133,7 +134,7 @@ __attribute__((cold)) static void fill_up_announced(struct output *output)
 
 /* Sends the rest of a frame whose header has announced it, where splice(2) is missing. Nobody else reads that pipe, so
  * that it is there. */
-__attribute__((cold)) static void copy_announced(struct output *output)
+RARE static void copy_announced(struct output *output)
 {
     size_t most = output->moving < DATA_ROOM ? output->moving : DATA_ROOM;
     ssize_t size = read(output->moving_from, output->bytes, most);

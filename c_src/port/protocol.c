@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "port/protocol.h"
+#include "base/rare.h"
 
 #include <errno.h>
 #include <string.h>
@@ -75,7 +76,7 @@ size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *e
     return finish(frame, TAG_EXITED, at);
 }
 
-__attribute__((cold)) size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure)
+RARE size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure)
 {
     const char *name = errno_name(failure->error);
     uint8_t *at = frame + FRAME_HEADER;

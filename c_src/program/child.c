@@ -18,6 +18,7 @@
 #include "base/format.h"
 #include "base/io.h"
 #include "base/platform.h"
+#include "base/rare.h"
 #include "base/signals.h"
 #include "launch.h"
 
@@ -99,7 +100,7 @@ static bool same_name(const char *a, const char *b)
 }
 
 /* Whether one of the --setenv from that on has the same name. */
-__attribute__((cold)) static bool is_set(const struct options *options, unsigned from, const char *variable)
+RARE static bool is_set(const struct options *options, unsigned from, const char *variable)
 {
     for (unsigned i = from; i < options->setenv_count; i++)
         if (same_name(options->setenv[i], variable))
@@ -273,8 +274,7 @@ static bool exec_failed(const struct options *options, int error, struct failure
     }
 }
 
-__attribute__((cold)) static bool explain(const struct launch *launch, const struct message *message,
-                                          struct failure *why)
+RARE static bool explain(const struct launch *launch, const struct message *message, struct failure *why)
 {
     const struct options *options = &launch->options;
     const struct identity *identity = &launch->identity;
@@ -304,8 +304,7 @@ __attribute__((cold)) static bool explain(const struct launch *launch, const str
 }
 
 /* Ours, but for what --setenv says, which is something; of each name the last counts. */
-__attribute__((cold)) static bool make_environment(struct child *child, const struct options *options,
-                                                   struct failure *why)
+RARE static bool make_environment(struct child *child, const struct options *options, struct failure *why)
 {
     size_t count = options->setenv_count + 1;
     void *memory;
@@ -380,7 +379,7 @@ void child_started(struct child *child)
 
 /* The process has ended before it could say that it lives. Some kernels kill one at once that is born in a cgroup
  * (cgroup.h), and then a second one, which enters the cgroup by itself, may do better. */
-__attribute__((cold)) static enum verdict died(struct launch *launch, struct failure *why)
+RARE static enum verdict died(struct launch *launch, struct failure *why)
 {
     struct child *child = &launch->child;
 

@@ -11,6 +11,7 @@
 
 #include "base/number.h"
 #include "base/platform.h"
+#include "base/rare.h"
 #include "program/users.h"
 
 /* Looks up a user by name or number. A number that is not in the database sets the uid alone, and *known to false. */
@@ -132,7 +133,7 @@ static bool check_killable(const struct identity *identity, struct failure *why)
 }
 
 /* Another identity than ours has been asked for. */
-__attribute__((cold)) static bool resolve(struct identity *identity, const struct options *options, struct failure *why)
+RARE static bool resolve(struct identity *identity, const struct options *options, struct failure *why)
 {
     bool is_root = getuid() == 0 || geteuid() == 0; /* execve(2) gives capabilities back to either */
     struct user user;

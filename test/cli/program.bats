@@ -334,3 +334,89 @@ in_a_pid_namespace=(unshare --pid --fork --mount-proc --kill-child --)
         waitpid $tracer, 0;
         exit $status >> 8;'
 }
+
+# A job of its own: in an orphaned process group nothing could be stopped (setpgid(2)). What is run has $keeper, $relay and
+# $program, and state(PID).
+in_a_job() {
+    timeout 60 perl -e '
+        our ($keeper, $relay, $program, $daemon);
+        pipe(my $out, my $in) or die;
+        defined($keeper = fork) or die;
+        if (!$keeper) {
+            setpgrp(0, 0);
+            close $out; open STDOUT, ">&", $in or die; close $in;
+            open STDIN, "<", "/dev/null" or die; open STDERR, ">", "/dev/null" or die;
+            exec $ENV{MUONTRAP}, "sh", "-c", q(setsid sleep 100 >/dev/null & echo $$ $PPID $!; exec sleep 100);
+        }
+        close $in;
+        ($program, $relay, $daemon) = split " ", <$out>;
+        sub state { open my $stat, "<", "/proc/$_[0]/stat" or return "gone"; (split " ", <$stat>)[2] }
+        sub await { my ($pid, $is) = @_; 1 until state($pid) =~ $is }
+        eval $ARGV[0]; die $@ if $@;
+        waitpid $keeper, 0;
+        exit($? & 127 ? 128 + ($? & 127) : $? >> 8);' "$1"
+}
+
+@test "a continuation of muontrap alone, right after a stop of the program, continues the program" {
+    linux_only
+    run -143 in_a_job '
+        for (1 .. 100) {
+            kill STOP => $program;
+            kill CONT => $keeper;
+            await($program, qr/[^T]/);
+            await($keeper, qr/[^T]/);
+        }
+        kill TERM => $keeper;'
+}
+
+@test "a job that is continued and stopped again at once stays stopped" {
+    linux_only
+    run -143 in_a_job '
+        for (1 .. 100) {
+            kill TSTP => -$keeper;
+            await($program, qr/T/);
+            await($keeper, qr/T/);
+            kill CONT => -$keeper;
+            kill TSTP => -$keeper;
+            await($program, qr/T/);
+            await($keeper, qr/T/);
+            select undef, undef, undef, 0.01; # time for a continuation that should not come
+            die "the program was continued" if state($program) ne "T";
+            kill CONT => -$keeper;
+            await($program, qr/[^T]/);
+        }
+        kill TERM => $keeper;'
+}
+
+@test "SIGTERM and SIGCONT end a job that is just being stopped" {
+    linux_only
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        run -143 in_a_job 'kill TSTP => $program, $keeper; kill TERM => $keeper; kill CONT => $keeper;'
+    done
+}
+
+@test "kill -9 of the relay ends a job whose keeper has not yet followed the stop" {
+    linux_only
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        run -125 in_a_job '
+            kill STOP => $keeper; # it can do nothing until it is continued
+            await($keeper, qr/T/);
+            kill TSTP => $program;
+            await($program, qr/T/);
+            select undef, undef, undef, 0.01; # the relay tells the keeper, which does not read it
+            kill KILL => $relay;
+            await($daemon, qr/gone|Z/);'
+    done
+}
+
+@test "a relay that somebody has stopped goes on for a stop and for a continuation" {
+    linux_only
+    run -143 in_a_job '
+        kill STOP => -$keeper;
+        await($_, qr/T/) for $keeper, $relay, $program;
+        kill CONT => $keeper;
+        await($_, qr/[^T]/) for $relay, $program;
+        kill STOP => $relay;
+        await($relay, qr/T/);
+        kill TERM => $keeper;'
+}

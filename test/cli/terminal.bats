@@ -33,6 +33,16 @@ then_nothing_survives() { survivors_end; }
 }
 @test "Ctrl-C ends a script that runs muontrap in a loop" { scene ctrl-c-ends-a-script; nothing_survives; }
 @test "Ctrl-C stops a program that is in a session of its own" { scene ctrl-c-of-a-session-of-its-own; nothing_survives; }
+@test "Ctrl-C before the relay is forked ends muontrap" {
+    linux_only strace
+    scene ctrl-c-before-the-relay
+    nothing_survives
+}
+@test "Ctrl-C before the program's process is made ends muontrap" {
+    linux_only strace
+    scene ctrl-c-before-the-program
+    nothing_survives
+}
 @test "a program that leaves with status 130 after Ctrl-C gives that status" { scene a-status-of-130; nothing_survives; }
 @test "a program that handles Ctrl-C itself goes on" { scene ctrl-c-handled; nothing_survives; }
 @test "a program that ignores Ctrl-C goes on" { scene ctrl-c-ignored; nothing_survives; }

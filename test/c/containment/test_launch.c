@@ -11,6 +11,8 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -39,14 +41,47 @@ static void hold_up_chdir(void)
     assert_int_equal(fcntl(listener, F_SETFD, FD_CLOEXEC), 0);
 }
 
+static struct seccomp_notif held;
+
 /* Takes the notification of the one that is held up, so that the next test waits for its own. */
 static void await_held_up(void)
 {
-    struct seccomp_notif held;
-
     await_readable(listener);
     memset(&held, 0, sizeof held);
     assert_int_equal(ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &held), 0);
+}
+
+/* Lets its chdir(2) go on. */
+static void let_go(void)
+{
+    struct seccomp_notif_resp go_on = {.id = held.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+
+    assert_int_equal(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &go_on), 0);
+}
+
+/* The process that is to become the program, as the relay's only child. */
+static pid_t held_process(void)
+{
+    return (pid_t)held.pid;
+}
+
+static void await_pending(pid_t pid, int signal)
+{
+    unsigned long long pending = 0;
+
+    while ((pending & 1ull << (signal - 1)) == 0) {
+        char text[4096];
+        const char *at;
+        int fd;
+
+        (void)snprintf(text, sizeof text, "/proc/%ld/status", (long)pid);
+        fd = open(text, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        (void)read_text(fd, text, sizeof text);
+        at = strstr(text, "ShdPnd:");
+        assert_non_null(at);
+        pending = strtoull(at + strlen("ShdPnd:"), NULL, 16);
+    }
 }
 
 static void start_hanging(void)
@@ -136,6 +171,26 @@ static void a_launch_that_is_stopped_is_told_by_one_error_whatever_else_goes_wro
     (void)client_leave(&client);
 }
 
+/* Whichever it is: also one of a fault, and one that the C library keeps to itself. */
+static void a_signal_that_is_passed_on_during_a_launch_waits_for_the_program(void **state)
+{
+    static const int signals[] = {SIGUSR1, SIGSEGV, SIGABRT, 32, 33, 34, 40};
+
+    (void)state;
+    LINUX_ONLY();
+    for (size_t i = 0; i < COUNT(signals); i++) {
+        start_hanging();
+        assert_int_equal(kill(client.pid, signals[i]), 0);
+        await_pending(held_process(), signals[i]);
+        let_go();
+        client_follow(&client);
+        assert_true(client.exited);
+        assert_true(client.signalled);
+        assert_int_equal(client.code, signals[i]);
+        (void)client_leave(&client);
+    }
+}
+
 /* From a shell, with a pipe as standard input whose writing end is returned. */
 static pid_t start_from_a_shell(int *lifeline)
 {
@@ -187,6 +242,7 @@ static int tests(void)
         TEST(the_keeper_s_death_ends_a_launch_that_hangs),
         TEST(the_relay_s_death_ends_a_launch_that_hangs),
         TEST(a_malformed_frame_ends_a_launch_that_hangs_with_one_error),
+        TEST(a_signal_that_is_passed_on_during_a_launch_waits_for_the_program),
         TEST(a_launch_that_is_stopped_is_told_by_one_error_whatever_else_goes_wrong),
         TEST(from_a_shell_a_launch_that_is_stopped_ends_as_the_program_would),
     };

@@ -41,10 +41,10 @@ enum state {
 /* In the order in which they are dealt with when several have been posted. */
 enum event {
     VERDICT,          /* the new process has told something of itself */
+    FAULT,            /* something went wrong that `fault` says, and the program has to be stopped because of it */
     STOP_ASKED,       /* by the owner, the end of the lifeline or the keeper's death */
     SIGNALLED,        /* the same by a signal */
     KEY_PRESSED,      /* one of the terminal's keys that interrupt */
-    FAULT,            /* something went wrong that `fault` says, and the program has to be stopped because of it */
     CHILDREN_CHANGED, /* a child has ended, stopped or been continued, or the cgroup has become empty */
     KEEPER_CONTINUED, /* somebody has continued the keeper */
     PROGRAM_ENDED,    /* the program is a zombie */

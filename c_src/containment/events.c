@@ -30,7 +30,7 @@ static void acknowledge(struct relay *relay, uint32_t bytes)
            "%lu bytes were acknowledged, where only %lu had been sent and not acknowledged before",
            (unsigned long)bytes, (unsigned long)window->outstanding);
     relay->deaf = true;
-    relay_post_fault(relay);
+    relay_post(relay, FAULT);
 }
 
 static void obey(struct relay *relay, struct command *command)
@@ -48,7 +48,7 @@ static void obey(struct relay *relay, struct command *command)
     case COMMAND_MALFORMED:
         relay->fault = command->why;
         relay->deaf = true;
-        relay_post_fault(relay);
+        relay_post(relay, FAULT);
         break;
     case COMMAND_NONE:
         break;
@@ -74,7 +74,7 @@ static void owner_gone(struct relay *relay)
         failed(&relay->fault, STAGE_PROTOCOL, EPROTO, "standard input ended within a frame, after %lu bytes of it",
                (unsigned long)relay->decoder.have);
         relay->deaf = true;
-        relay_post_fault(relay);
+        relay_post(relay, FAULT);
     }
     relay_post(relay, STOP_ASKED);
 }

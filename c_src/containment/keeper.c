@@ -44,14 +44,19 @@ RARE static void wait_for_deaths(const struct keeper *keeper, const struct sweep
     (void)poll(fds, 2, io_left_ms(sweeping->due));
 }
 
+/* The relay has told that the program has been stopped, and still lives. */
+static bool is_to_stop(const struct keeper *keeper)
+{
+    return keeper->stop_by != 0 && !keeper->tether_hung_up;
+}
+
 /* The tether hangs up when the relay ends, which the signal of its end will tell. */
 static void wait_for_events(struct keeper *keeper)
 {
     struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
                            {.fd = keeper->tether_hung_up ? -1 : keeper->tether, .events = POLLIN}};
 
-    if (poll(fds, 2, keeper->stop_by != 0 && !keeper->tether_hung_up ? 0 : -1) > 0 &&
-        (fds[1].revents & (POLLHUP | POLLERR)) != 0)
+    if (poll(fds, 2, is_to_stop(keeper) ? 0 : -1) > 0 && (fds[1].revents & (POLLHUP | POLLERR)) != 0)
         keeper->tether_hung_up = true;
 }
 
@@ -166,8 +171,7 @@ static void pass_on(const struct keeper *keeper, const struct signals *signals, 
 /* Stops as the program has been stopped, unless something has come that is to be dealt with first. */
 static void stop_with_program(struct keeper *keeper)
 {
-    if (keeper->stop_by != 0 && !keeper->tether_hung_up &&
-        signals_stop(keeper->stop_by, keeper->tether, keeper->relay_end)) {
+    if (is_to_stop(keeper) && signals_stop(keeper->stop_by, keeper->tether, keeper->relay_end)) {
         keeper->stop_by = 0;
         keeper->stopped_for = keeper->stops;
     }

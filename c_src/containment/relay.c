@@ -28,11 +28,6 @@ void relay_post(struct relay *relay, enum event event)
     relay->posted |= 1u << event;
 }
 
-void relay_post_fault(struct relay *relay)
-{
-    relay_post(relay, FAULT);
-}
-
 /* ---- Reporting ---- */
 
 RARE static void tell_failure(struct relay *relay, const struct failure *why)
@@ -432,7 +427,7 @@ static void post_what_follows(struct relay *relay)
         failed(&relay->fault, STAGE_RELAY, EIO,
                "the program, or a descendant, has read its own output back, as through /dev/stdout; what it took is "
                "lost, and has been replaced by zeros");
-        relay_post_fault(relay);
+        relay_post(relay, FAULT);
     }
     if (time_is_up(relay)) {
         relay->deadline = 0;

@@ -78,11 +78,8 @@ struct relay {
     struct failure fault;
 };
 
-/* Adds the event to those that are to be dealt with. */
+/* Adds the event to those that are to be dealt with. The words of a FAULT are in relay->fault by then. */
 void relay_post(struct relay *relay, enum event event);
-
-/* Posts the fault, whose words are in relay->fault. */
-void relay_post_fault(struct relay *relay);
 
 /* Starts the program and runs until all is over. Returns the status to exit with; -1 with the failure filled when
  * there was never a process that might have become the program. */

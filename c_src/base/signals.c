@@ -34,7 +34,8 @@ static struct {
     volatile sig_atomic_t child;
     volatile sig_atomic_t stop;
     volatile sig_atomic_t continued;
-    pid_t peer; /* whose SIGCONT tells nothing */
+    pid_t process; /* whose notes these are: a child that it forks has the handler, too, until it executes a program */
+    pid_t peer;    /* whose SIGCONT tells nothing */
     volatile sig_atomic_t keys;
 } notes = {.pipe = {-1, -1}};
 
@@ -99,13 +100,23 @@ static bool is_own_fault(int signal, const siginfo_t *info)
     return is_among(signal, fault_signals, COUNT(fault_signals)) && !platform_signal_from_process(info);
 }
 
+/* In a new child the signal does what it would do to the program, when the handler returns and it is not blocked any
+ * more. Not raise(3), which in glibc refuses the signals that the library keeps to itself. */
+RARE static void do_default(int signal)
+{
+    platform_default_signal(signal);
+    (void)kill(getpid(), signal);
+}
+
 static void on_signal(int signal, siginfo_t *info, void *context)
 {
     int error = errno;
     unsigned char passed = 0;
 
     (void)context;
-    if (is_own_fault(signal, info))
+    if (getpid() != notes.process)
+        do_default(signal);
+    else if (is_own_fault(signal, info))
         set_disposition(signal, SIG_DFL);
     else if (!is_of_own_write(signal, info) && note(signal, info, &passed) && write(notes.pipe[1], &passed, 1) < 0)
         errno = error; /* a full pipe wakes poll(2) as well */
@@ -149,6 +160,7 @@ int signals_reopen(struct failure *why)
     io_close(&notes.pipe[0]);
     io_close(&notes.pipe[1]);
     notes.child = notes.stop = notes.continued = notes.keys = 0;
+    notes.process = getpid();
     if (io_pipe(notes.pipe) && io_nonblocking(notes.pipe[0]) && io_nonblocking(notes.pipe[1]))
         return notes.pipe[0];
     failed(why, STAGE_SETUP, errno, "cannot make a pipe for signals: %s (raise the limit on open files, ulimit -n)",
@@ -272,10 +284,19 @@ RARE _Noreturn void signals_end_by(int signal)
     _exit(128 + signal);
 }
 
-void signals_reset(const struct signals_kept *kept)
+void signals_reset(void)
 {
     for (int signal = 1; signal <= SIGRTMAX; signal++)
-        if (!is_kept(kept, signal))
+        platform_default_signal(signal);
+    signals_unblock();
+}
+
+/* execve(2): a signal that has a handler gets its default disposition, and one that is ignored stays ignored. So it is
+ * enough to reset those that have none, and the handler does for the others what is right until then. */
+void signals_leave_to_program(void)
+{
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        if (!is_handled(signal))
             platform_default_signal(signal);
     signals_unblock();
 }

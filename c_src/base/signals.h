@@ -73,8 +73,12 @@ unsigned signals_pending_keys(void);
  * namespace's first process, it exits with 128 and the signal's number. */
 _Noreturn void signals_end_by(int signal);
 
-/* In a new child that is about to execute a program, and wherever no handler is to run any more: default dispositions
- * but for what is kept (NULL: nothing), and no signal blocked. */
-void signals_reset(const struct signals_kept *kept);
+/* In a new child that is about to execute a program, whose parent has called signals_open(): no signal is blocked, and
+ * the program will find the default dispositions but for what is kept. A signal that comes before does what it would do
+ * to the program. */
+void signals_leave_to_program(void);
+
+/* No handler runs any more: default dispositions, and no signal blocked. */
+void signals_reset(void);
 
 #endif

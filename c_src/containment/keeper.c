@@ -19,6 +19,7 @@
 #include "base/signals.h"
 #include "containment/job_control.h"
 #include "port/report.h"
+#include "program/child.h"
 
 struct keeper {
     const struct options *options;
@@ -234,7 +235,7 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
     }
     (void)close(ends[1]);
     io_close(&relay_ends[1]);
-    platform_close_inherited();
+    child_close_inherited(launch);
     keeper.tether = ends[0];
     keeper.relay_end = relay_ends[0];
     keys = signals_pending_keys();

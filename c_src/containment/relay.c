@@ -101,7 +101,7 @@ RARE static enum state give_up_launch(struct relay *relay)
     child_started(&launch->child);
     io_close(&launch->child.stdio.relay_stdout);
     io_close(&launch->child.stdio.relay_stderr);
-    platform_close_inherited();
+    child_close_inherited(launch);
     return begin_sweep(relay);
 }
 
@@ -125,7 +125,7 @@ static enum state launched(struct relay *relay)
     struct output *output = &launch->output;
 
     child_started(&launch->child);
-    platform_close_inherited();
+    child_close_inherited(launch);
     if (launch->options.port)
         output_queued(output, protocol_started(output_control(output), (uint32_t)launch->tree.program,
                                                cgroup_path(launch->cgroup)));

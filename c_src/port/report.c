@@ -59,6 +59,6 @@ void report_failure(const struct options *options, const struct failure *why)
     }
     if (!io_write_all(STDOUT_FILENO, frame, protocol_error(frame, why)))
         return;
-    signals_reset(NULL); /* there is nothing to clean up: a signal may end the wait */
+    signals_reset(); /* there is nothing to clean up: a signal may end the wait */
     wait_to_be_let_go();
 }

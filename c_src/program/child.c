@@ -192,7 +192,7 @@ static _Noreturn void become_program(const struct launch *launch, pid_t parent, 
     errno = ESRCH;
     if (!platform_die_with_parent(parent))
         goto failed;
-    signals_reset(&launch->kept_signals);
+    signals_leave_to_program();
     message.stage = STAGE_EXEC;
     execute(options, launch->child.environment ? launch->child.environment : environ);
 failed:
@@ -366,6 +366,12 @@ bool child_start(struct launch *launch, struct failure *why)
         return true;
     child_started(child);
     return false;
+}
+
+void child_close_inherited(const struct launch *launch)
+{
+    if (!launch->options.port)
+        platform_close_inherited();
 }
 
 void child_started(struct child *child)

@@ -56,6 +56,10 @@ enum verdict child_verdict(struct launch *launch, struct failure *why);
 /* Frees what only the start needs, after the verdict or when nobody waits for it any more. */
 void child_started(struct child *child);
 
+/* Closes what is the program's alone of the descriptors that we were started with, from 3 up. In a port they have been
+ * closed before. */
+void child_close_inherited(const struct launch *launch);
+
 /* Exit statuses as of env(1), nohup(1) and timeout(1) (POSIX, Utilities). */
 #define EXIT_MUONTRAP_FAILED 125
 #define EXIT_NOT_EXECUTABLE 126

@@ -266,7 +266,7 @@ static void signals_come_as_readable_notes(void **state)
     taken = signals_take();
     assert_true(taken.child);
     assert_false(readable_now(fd));
-    signals_reset(&kept);
+    signals_reset();
 }
 
 static void every_signal_that_means_stop_does(void **state)
@@ -282,7 +282,7 @@ static void every_signal_that_means_stop_does(void **state)
         assert_int_equal(raise(meaning_stop[i]), 0);
         assert_true(signals_take().stop);
     }
-    signals_reset(&kept);
+    signals_reset();
 }
 
 static void what_nohup_ignores_stays_ignored_and_nothing_else(void **state)
@@ -300,12 +300,64 @@ static void what_nohup_ignores_stays_ignored_and_nothing_else(void **state)
     assert_false(signals_take().stop);
     assert_int_equal(raise(SIGTERM), 0);
     assert_true(signals_take().stop);
-    signals_reset(&kept);
+    signals_leave_to_program();
     assert_int_equal(sigaction(SIGHUP, NULL, &now), 0);
-    assert_true(now.sa_handler == SIG_IGN);
+    assert_true(now.sa_handler == SIG_IGN); /* which exec leaves as it is */
     assert_int_equal(sigaction(SIGTERM, NULL, &now), 0);
-    assert_true(now.sa_handler == SIG_DFL);
-    (void)signal(SIGHUP, SIG_DFL);
+    assert_true(now.sa_handler != SIG_IGN); /* which exec makes the default */
+    signals_reset();
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* A new child that lets the signals come, and in which this one comes before or after that. Its wait status. */
+static int status_of_child_with(int signal, bool before)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (before)
+            (void)raise(signal);
+        signals_leave_to_program();
+        if (!before)
+            (void)raise(signal);
+        _exit(3);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+/* Between the fork and exec the child has the handler still, but each signal does what it would do to the program, and
+ * the parent is told nothing. */
+static void a_signal_to_a_new_child_does_what_it_would_do_to_the_program(void **state)
+{
+    static const int deadly[] = {SIGTERM, SIGINT, SIGUSR1, SIGALRM, SIGPIPE, SIGSEGV};
+    static const int harmless[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
+    struct failure why;
+    int fd;
+
+    (void)state;
+    signals_block(&kept, false);
+    fd = signals_open(&kept, &why);
+    assert_true(fd >= 0);
+    for (int before = 0; before < 2; before++) {
+        for (size_t i = 0; i < COUNT(deadly); i++) {
+            int status = status_of_child_with(deadly[i], before != 0);
+
+            assert_true(WIFSIGNALED(status));
+            assert_int_equal(WTERMSIG(status), deadly[i]);
+        }
+        for (size_t i = 0; i < COUNT(harmless); i++) {
+            int status = status_of_child_with(harmless[i], before != 0);
+
+            assert_true(WIFEXITED(status));
+            assert_int_equal(WEXITSTATUS(status), 3);
+        }
+    }
+    signals_unblock();
+    assert_false(signals_take().stop); /* the children's ends have been told, and nothing else */
+    signals_reset();
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
@@ -327,7 +379,7 @@ static void without_descriptors_it_says_so(void **state)
     assert_int_equal(why.stage, STAGE_SETUP);
     assert_int_equal(why.error, EMFILE);
     assert_non_null(strstr(why.words, "ulimit -n"));
-    signals_reset(&kept);
+    signals_reset();
 }
 
 static int tests(void)
@@ -348,6 +400,7 @@ static int tests(void)
         TEST(signals_come_as_readable_notes),
         TEST(every_signal_that_means_stop_does),
         TEST(what_nohup_ignores_stays_ignored_and_nothing_else),
+        TEST(a_signal_to_a_new_child_does_what_it_would_do_to_the_program),
         TEST(without_descriptors_it_says_so),
     };
 

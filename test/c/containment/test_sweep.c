@@ -84,7 +84,7 @@ static pid_t child(void)
     assert_true(pid >= 0);
     if (pid > 0)
         return pid;
-    signals_reset(&kept);
+    signals_reset();
     (void)close(cgroup.directory);
     for (;;)
         (void)pause();

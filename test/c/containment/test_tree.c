@@ -85,7 +85,7 @@ static pid_t make_trouble(const char *act, const char *number)
     if (pid == 0) {
         (void)setsid();
         (void)dup2(ends[1], STDOUT_FILENO);
-        signals_reset(&kept);
+        signals_reset();
         (void)execl(path, path, act, number, NULL);
         _exit(127);
     }

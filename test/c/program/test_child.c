@@ -276,7 +276,7 @@ static void no_signal_is_blocked_ignored_or_pending_in_the_program(void **state)
     signals_block(&launch.kept_signals, false); /* as the helper does; SIGPIPE and more are ignored then */
     assert_true(signals_open(&launch.kept_signals, &why) >= 0);
     assert_int_equal(output_of(&options, text, sizeof text), 0);
-    signals_reset(NULL);
+    signals_reset();
     assert_int_equal(mask_in(text, "\nSigBlk:"), 0);
     assert_int_equal(mask_in(text, "\nSigPnd:"), 0);
     assert_int_equal(mask_in(text, "\nShdPnd:"), 0);

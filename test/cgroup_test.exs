@@ -11,7 +11,7 @@ defmodule MuonTrap.CgroupTest do
   alias MuonTrap.{Daemon, Error}
   alias MuonTrap.Test.{Cgroups, OS, Programs}
 
-  # Milliseconds within which what is killed at once is dead.
+  # Milliseconds within which what is killed at once is dead, on a machine that is idle.
   @at_once 1_000
 
   setup do
@@ -126,6 +126,7 @@ defmodule MuonTrap.CgroupTest do
       bomb =
         ~S[$SIG{TERM} = 'IGNORE'; $| = 1; print "ready\n"; my $end = time + 5; while (time < $end) { fork } sleep 1000]
 
+      limit = Cgroups.within(@at_once) * OS.busyness()
       {daemon, path} = start(Programs.perl(bomb), cgroup_base: base, env: env, delay_to_sigkill: 60_000)
       OS.eventually(fn -> length(Cgroups.pids(path)) > 200 end)
       before = System.monotonic_time(:millisecond)
@@ -133,7 +134,7 @@ defmodule MuonTrap.CgroupTest do
       took = System.monotonic_time(:millisecond) - before
       assert OS.alive(mark) == []
       refute Cgroups.exists?(path)
-      assert took <= Cgroups.within(@at_once)
+      assert took <= limit
     end
 
     test "two hundred times at once, stopped at once, leaves no cgroup", %{base: base, env: env, mark: mark} do
@@ -640,6 +641,7 @@ defmodule MuonTrap.CgroupTest do
     test "of processes hold a fork bomb, which is dead at once when it is stopped", %{base: base, env: env, mark: mark} do
       bomb = Programs.perl(~S[$SIG{TERM} = 'IGNORE'; $| = 1; print "ready\n"; fork while 1])
       opts = [cgroup_base: base, env: env, cgroup: %{pids_max: 50}, delay_to_sigkill: 60_000]
+      limit = Cgroups.within(@at_once) * OS.busyness()
       {daemon, path} = start(bomb, opts)
       OS.eventually(fn -> (Daemon.statistics(daemon).cgroup["pids.events"] || %{})["max"] > 0 end, 120_000)
       assert Daemon.statistics(daemon).cgroup["pids.current"] <= 50
@@ -647,7 +649,7 @@ defmodule MuonTrap.CgroupTest do
 
       before = System.monotonic_time(:millisecond)
       GenServer.stop(daemon, :normal, :infinity)
-      assert System.monotonic_time(:millisecond) - before <= Cgroups.within(@at_once)
+      assert System.monotonic_time(:millisecond) - before <= limit
       assert OS.alive(mark) == []
       refute Cgroups.exists?(path)
     end

@@ -7,7 +7,14 @@ defmodule MuonTrap.ContainmentTest do
 
   alias MuonTrap.Test.{OS, Programs, Sink}
 
+  # Milliseconds within which all is dead, on a machine that is idle.
   @within 3_000
+
+  setup_all do
+    :persistent_term.put(__MODULE__, @within * OS.busyness())
+  end
+
+  defp within(), do: :persistent_term.get(__MODULE__)
 
   # Runs the program in a process of its own, and returns when it has written its first line.
   defp start({program, args}, opts \\ []) do
@@ -26,8 +33,8 @@ defmodule MuonTrap.ContainmentTest do
     %{caller: caller, mark: mark}
   end
 
-  defp assert_all_dead(mark, within \\ @within) do
-    OS.eventually(fn -> OS.alive(mark) == [] end, within)
+  defp assert_all_dead(mark) do
+    OS.eventually(fn -> OS.alive(mark) == [] end, within())
   end
 
   # The helper's outer process is the one whose parent is not of the helper.
@@ -178,6 +185,6 @@ defmodule MuonTrap.ContainmentTest do
     OS.eventually(fn -> length(OS.helpers(mark)) == 6 end)
     assert length(OS.alive(mark)) >= 5
     OS.kill(vm, "KILL")
-    OS.eventually(fn -> OS.alive(mark) == [] and OS.helpers(mark) == [] end, @within)
+    OS.eventually(fn -> OS.alive(mark) == [] and OS.helpers(mark) == [] end, within())
   end
 end

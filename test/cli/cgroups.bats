@@ -318,6 +318,7 @@ moved_in_from_outside() {
 }
 
 bombed() {
+    time_limit $((1000 * slowness))
     start -k 100 "$@" -g "$own/a" -- perl -e "$bomb"
     await ready
     eventually has_lines_at_least "$top/a/cgroup.procs" 200
@@ -327,7 +328,7 @@ bombed() {
     end=$EPOCHREALTIME
     everything_is_gone
     echo "took $(((${end/./} - ${begin/./}) / 1000)) ms"
-    [ $((${end/./} - ${begin/./})) -lt $((1000000 * slowness)) ]
+    [ $((${end/./} - ${begin/./})) -lt $((1000 * limit)) ]
     no_cgroup_is_left
 }
 

@@ -10,6 +10,10 @@ bats_require_minimum_version 1.5.0
 
 PATIENCE=30 # seconds that an event may take before the test fails; none takes more than a few
 
+# `time_limit MILLISECONDS` sets $limit to how long what is to be timed may take: so long on a machine that is idle. It
+# has to be called before that begins.
+time_limit() { limit=$(($1 * $("$BATS_TEST_DIRNAME/../busyness"))); }
+
 common_setup() {
     [ -x "${MUONTRAP:-}" ] || {
         echo "MUONTRAP has to be the path of the helper; make test-cli sets it" >&2

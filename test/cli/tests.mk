@@ -18,4 +18,4 @@ test-cli: all
 	    env --default-signal bats --formatter '$(CURDIR)/test/cli/formatter' $(CLI)
 
 lint-cli:
-	shellcheck -x test/cli/*.bats test/cli/*.bash test/cli/formatter
+	shellcheck -x test/cli/*.bats test/cli/*.bash test/cli/formatter test/busyness

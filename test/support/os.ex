@@ -98,6 +98,16 @@ defmodule MuonTrap.Test.OS do
     String.to_integer(number)
   end
 
+  @doc """
+  How many times longer than on an idle machine something may take, by what else the machine does
+
+  To be asked before what is timed begins, which counts else.
+  """
+  def busyness() do
+    {number, 0} = System.cmd(Path.join(__DIR__, "../busyness"), [])
+    number |> String.trim() |> String.to_integer()
+  end
+
   @doc "Waits until the function returns something true, and returns that; fails after so many milliseconds"
   def eventually(fun, within \\ 30_000) do
     deadline = System.monotonic_time(:millisecond) + within

@@ -289,7 +289,8 @@ static void gather_figures(struct launch *launch)
         ending->system_us = microseconds(usage.ru_stime);
         ending->peak_bytes = (uint64_t)usage.ru_maxrss * 1024u;
     }
-    cgroup_figures(launch->cgroup, ending);
+    if (launch->cgroup) /* else not a page of its code is to be touched */
+        cgroup_figures(launch->cgroup, ending);
 }
 
 /* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where
@@ -301,7 +302,7 @@ static enum state begin_drain(struct relay *relay)
     struct failure why;
 
     gather_figures(launch);
-    if (!cgroup_remove(launch->cgroup, &why))
+    if (launch->cgroup && !cgroup_remove(launch->cgroup, &why))
         report(relay, &why);
     output_read_again(&launch->output);
     if (!platform_has_children)

@@ -132,16 +132,11 @@ static const char *next_in_path(const char *path, const char *name, char file[PA
     return path[size] == ':' ? path + size + 1 : NULL;
 }
 
-/* execvp(3), but without its turn to /bin/sh for a file that the kernel doesn't know: garbage is not a script.
- * An EACCES is remembered, because a later directory of PATH may hold the program that was meant. */
-static void execute(const struct options *options, char *const environment[])
+/* Apart, because a page of the stack that isn't touched needn't be copied for the new process. */
+RARE static void execute_from_path(const struct options *options, char *const environment[])
 {
     int denied = ENOENT;
 
-    if (strchr(options->file, '/')) {
-        (void)execve(options->file, options->program, environment);
-        return;
-    }
     for (const char *path = search_path(options); path;) {
         char file[PATH_MAX];
         bool fits;
@@ -156,6 +151,16 @@ static void execute(const struct options *options, char *const environment[])
             return;
     }
     errno = denied;
+}
+
+/* execvp(3), but without its turn to /bin/sh for a file that the kernel doesn't know: garbage is not a script.
+ * An EACCES is remembered, because a later directory of PATH may hold the program that was meant. */
+static void execute(const struct options *options, char *const environment[])
+{
+    if (strchr(options->file, '/'))
+        (void)execve(options->file, options->program, environment);
+    else
+        execute_from_path(options, environment);
 }
 
 static bool leave_our_group(const struct launch *launch)

@@ -7,14 +7,10 @@ defmodule MuonTrap.ContainmentTest do
 
   alias MuonTrap.Test.{OS, Programs, Sink}
 
-  # Milliseconds within which all is dead, on a machine that is idle.
-  @within 3_000
-
+  # Milliseconds within which all is dead.
   setup_all do
-    :persistent_term.put(__MODULE__, @within * OS.busyness())
+    %{within: 3_000 * OS.busyness()}
   end
-
-  defp within(), do: :persistent_term.get(__MODULE__)
 
   # Runs the program in a process of its own, and returns when it has written its first line.
   defp start({program, args}, opts \\ []) do
@@ -33,8 +29,8 @@ defmodule MuonTrap.ContainmentTest do
     %{caller: caller, mark: mark}
   end
 
-  defp assert_all_dead(mark) do
-    OS.eventually(fn -> OS.alive(mark) == [] end, within())
+  defp assert_all_dead(mark, within) do
+    OS.eventually(fn -> OS.alive(mark) == [] end, within)
   end
 
   # The helper's outer process is the one whose parent is not of the helper.
@@ -43,7 +39,7 @@ defmodule MuonTrap.ContainmentTest do
     if OS.parent(b) == a, do: {a, b}, else: {b, a}
   end
 
-  defp assert_told_of_killed_relay({program, args}) do
+  defp assert_told_of_killed_relay({program, args}, within) do
     mark = OS.mark()
     test = self()
     sink = %Sink{with: fn data -> send(test, {:output, data}) end}
@@ -57,7 +53,7 @@ defmodule MuonTrap.ContainmentTest do
     {_keeper, relay} = keeper_and_relay(mark)
     OS.kill(relay, "KILL")
     assert %MuonTrap.Error{stage: :relay, reason: :vanished} = Task.await(task, 60_000)
-    assert_all_dead(mark)
+    assert_all_dead(mark, within)
   end
 
   @programs [
@@ -71,36 +67,36 @@ defmodule MuonTrap.ContainmentTest do
   for {name, {program, linux}} <- @programs do
     if linux, do: @tag(:linux)
 
-    test "when the calling process is killed, nothing is left: #{name}" do
+    test "when the calling process is killed, nothing is left: #{name}", %{within: within} do
       %{caller: caller, mark: mark} = start(unquote(Macro.escape(program)))
       Process.exit(caller, :kill)
-      assert_all_dead(mark)
+      assert_all_dead(mark, within)
     end
 
     @tag :linux
-    test "when the keeper is killed, nothing is left: #{name}" do
+    test "when the keeper is killed, nothing is left: #{name}", %{within: within} do
       %{mark: mark} = start(unquote(Macro.escape(program)))
       {keeper, _relay} = keeper_and_relay(mark)
       OS.kill(keeper, "KILL")
-      assert_all_dead(mark)
+      assert_all_dead(mark, within)
       assert_receive {:result, {_sink, status}}, 60_000
       assert status in [137, 143]
     end
 
     if linux, do: @tag(:linux)
 
-    test "when the relay is killed, nothing is left, and the caller is told: #{name}" do
-      assert_told_of_killed_relay(unquote(Macro.escape(program)))
+    test "when the relay is killed, nothing is left, and the caller is told: #{name}", %{within: within} do
+      assert_told_of_killed_relay(unquote(Macro.escape(program)), within)
     end
 
     if linux, do: @tag(:linux)
 
-    test "when the program is killed, nothing is left: #{name}" do
+    test "when the program is killed, nothing is left: #{name}", %{within: within} do
       %{mark: mark} = start(unquote(Macro.escape(program)))
       {_keeper, relay} = keeper_and_relay(mark)
       [child] = Enum.filter(OS.children(relay), &(&1 in OS.alive(mark))) |> Enum.take(1)
       OS.kill(child, "KILL")
-      assert_all_dead(mark)
+      assert_all_dead(mark, within)
     end
   end
 
@@ -119,14 +115,14 @@ defmodule MuonTrap.ContainmentTest do
   end
 
   @tag :linux
-  test "a program that makes itself a subreaper keeps nothing from us" do
+  test "a program that makes itself a subreaper keeps nothing from us", %{within: within} do
     # The helper is such a program.
     mark = OS.mark()
     {program, args} = Programs.daemonised()
     inner = [MuonTrap.muontrap_path(), "--stdin", "null", "--", program | args]
     %{caller: caller, mark: mark} = start({hd(inner), tl(inner)}) |> Map.put_new(:unused, mark)
     Process.exit(caller, :kill)
-    assert_all_dead(mark)
+    assert_all_dead(mark, within)
     OS.eventually(fn -> OS.helpers(mark) == [] end)
   end
 
@@ -143,20 +139,20 @@ defmodule MuonTrap.ContainmentTest do
     end
 
     @tag :linux
-    test "a tree that forks as fast as it can is gone when its caller is: #{name}" do
+    test "a tree that forks as fast as it can is gone when its caller is: #{name}", %{within: within} do
       %{caller: caller, mark: mark} = start(unquote(Macro.escape(program)))
       Process.exit(caller, :kill)
-      assert_all_dead(mark)
+      assert_all_dead(mark, within)
     end
 
     @tag :linux
-    test "a tree that forks as fast as it can is gone when the relay is killed: #{name}" do
-      assert_told_of_killed_relay(unquote(Macro.escape(program)))
+    test "a tree that forks as fast as it can is gone when the relay is killed: #{name}", %{within: within} do
+      assert_told_of_killed_relay(unquote(Macro.escape(program)), within)
     end
   end
 
   @tag :linux
-  test "when the VM is killed, nothing is left of what it ran, daemonised or not" do
+  test "when the VM is killed, nothing is left of what it ran, daemonised or not", %{within: within} do
     mark = OS.mark()
     {program, args} = Programs.daemonised()
 
@@ -185,6 +181,6 @@ defmodule MuonTrap.ContainmentTest do
     OS.eventually(fn -> length(OS.helpers(mark)) == 6 end)
     assert length(OS.alive(mark)) >= 5
     OS.kill(vm, "KILL")
-    OS.eventually(fn -> OS.alive(mark) == [] and OS.helpers(mark) == [] end, within())
+    OS.eventually(fn -> OS.alive(mark) == [] and OS.helpers(mark) == [] end, within)
   end
 end

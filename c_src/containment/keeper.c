@@ -19,7 +19,6 @@
 #include "base/signals.h"
 #include "containment/job_control.h"
 #include "port/report.h"
-#include "program/child.h"
 
 struct keeper {
     const struct options *options;

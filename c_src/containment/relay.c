@@ -289,8 +289,17 @@ static void gather_figures(struct launch *launch)
         ending->system_us = microseconds(usage.ru_stime);
         ending->peak_bytes = (uint64_t)usage.ru_maxrss * 1024u;
     }
-    if (launch->cgroup) /* else not a page of its code is to be touched */
-        cgroup_figures(launch->cgroup, ending);
+}
+
+/* Without a cgroup this is not called, and not a page of that code is touched. */
+RARE static void leave_cgroup(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+    struct failure why;
+
+    cgroup_figures(launch->cgroup, &launch->ending);
+    if (!cgroup_remove(launch->cgroup, &why))
+        report(relay, &why);
 }
 
 /* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where
@@ -299,11 +308,10 @@ static void gather_figures(struct launch *launch)
 static enum state begin_drain(struct relay *relay)
 {
     struct launch *launch = relay->launch;
-    struct failure why;
 
     gather_figures(launch);
-    if (launch->cgroup && !cgroup_remove(launch->cgroup, &why))
-        report(relay, &why);
+    if (launch->cgroup)
+        leave_cgroup(relay);
     output_read_again(&launch->output);
     if (!platform_has_children)
         relay->deadline = in_delay(relay);

@@ -132,7 +132,9 @@ static const char *next_in_path(const char *path, const char *name, char file[PA
     return path[size] == ':' ? path + size + 1 : NULL;
 }
 
-/* Apart, because a page of the stack that isn't touched needn't be copied for the new process. */
+/* An EACCES is remembered, because a later directory of PATH may hold the program that was meant. This is a function of
+ * its own because the new process gets a copy of each page of the stack that it touches, and most launches give a path.
+ */
 RARE static void execute_from_path(const struct options *options, char *const environment[])
 {
     int denied = ENOENT;
@@ -153,8 +155,7 @@ RARE static void execute_from_path(const struct options *options, char *const en
     errno = denied;
 }
 
-/* execvp(3), but without its turn to /bin/sh for a file that the kernel doesn't know: garbage is not a script.
- * An EACCES is remembered, because a later directory of PATH may hold the program that was meant. */
+/* execvp(3), but without its turn to /bin/sh for a file that the kernel doesn't know: garbage is not a script. */
 static void execute(const struct options *options, char *const environment[])
 {
     if (strchr(options->file, '/'))

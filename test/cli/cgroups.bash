@@ -10,9 +10,6 @@
 
 load helper
 
-# Where the processor is emulated, everything takes this many times longer.
-slowness=${SLOWNESS:-1}
-
 cgroup_setup() {
     common_setup
     linux_only cgroups

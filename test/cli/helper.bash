@@ -10,9 +10,12 @@ bats_require_minimum_version 1.5.0
 
 PATIENCE=30 # seconds that an event may take before the test fails; none takes more than a few
 
-# `time_limit MILLISECONDS` sets $limit to how long what is to be timed may take: so long on a machine that is idle. It
-# has to be called before that begins.
-time_limit() { limit=$(($1 * $("$BATS_TEST_DIRNAME/../busyness"))); }
+# Where the processor is emulated, everything takes this many times longer.
+slowness=${SLOWNESS:-1}
+
+# `time_limit MILLISECONDS` sets $limit to the time that something may take which may take so long on an idle machine. It
+# is called before that begins, because it measures what else the machine does.
+time_limit() { limit=$(($1 * slowness * $("$BATS_TEST_DIRNAME/../busyness"))); }
 
 common_setup() {
     [ -x "${MUONTRAP:-}" ] || {

@@ -99,9 +99,9 @@ defmodule MuonTrap.Test.OS do
   end
 
   @doc """
-  How many times longer than on an idle machine something may take, by what else the machine does
+  How many times as long as on an idle machine something takes, because of what else the machine does
 
-  To be asked before what is timed begins, which counts else.
+  What is to be timed must not have begun, or it would be measured too.
   """
   def busyness() do
     {number, 0} = System.cmd(Path.join(__DIR__, "../busyness"), [])

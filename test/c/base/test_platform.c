@@ -241,16 +241,25 @@ static void the_clock_goes_forward(void **state)
 
 static struct signals_kept kept;
 
-static void signals_come_as_readable_notes(void **state)
+/* Blocks the signals and installs the handlers. The descriptor to poll. */
+static int open_signals(bool keep_ignored)
 {
     struct failure why;
+    int fd;
+
+    signals_block(&kept, keep_ignored);
+    fd = signals_open(&kept, &why);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void signals_come_as_readable_notes(void **state)
+{
     struct signals taken;
     int fd;
 
     (void)state;
-    signals_block(&kept, false);
-    fd = signals_open(&kept, &why);
-    assert_true(fd >= 0);
+    fd = open_signals(false);
     assert_int_equal(raise(SIGTERM), 0);
     assert_false(readable_now(fd)); /* blocked until now */
     signals_unblock();
@@ -272,11 +281,9 @@ static void signals_come_as_readable_notes(void **state)
 static void every_signal_that_means_stop_does(void **state)
 {
     static const int meaning_stop[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
-    struct failure why;
 
     (void)state;
-    signals_block(&kept, false);
-    assert_true(signals_open(&kept, &why) >= 0);
+    (void)open_signals(false);
     signals_unblock();
     for (size_t i = 0; i < COUNT(meaning_stop); i++) {
         assert_int_equal(raise(meaning_stop[i]), 0);
@@ -285,27 +292,47 @@ static void every_signal_that_means_stop_does(void **state)
     signals_reset();
 }
 
+/* What becomes of a program that sends these signals to itself, and exits with 3 if it still lives. */
+static int status_of_program_that_kills_itself(const char *signals)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        signals_leave_to_program();
+        (void)execl("/bin/sh", "sh", "-c", "for signal in $0; do kill -s \"$signal\" $$; done; exit 3", signals, NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
 static void what_nohup_ignores_stays_ignored_and_nothing_else(void **state)
 {
-    struct failure why;
     struct sigaction now;
+    int status;
 
     (void)state;
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGTERM, SIG_IGN);
-    signals_block(&kept, true);
-    assert_true(signals_open(&kept, &why) >= 0);
+    (void)open_signals(true);
     signals_unblock();
     assert_int_equal(raise(SIGHUP), 0);
     assert_false(signals_take().stop);
     assert_int_equal(raise(SIGTERM), 0);
     assert_true(signals_take().stop);
-    signals_leave_to_program();
     assert_int_equal(sigaction(SIGHUP, NULL, &now), 0);
-    assert_true(now.sa_handler == SIG_IGN); /* which exec leaves as it is */
-    assert_int_equal(sigaction(SIGTERM, NULL, &now), 0);
-    assert_true(now.sa_handler != SIG_IGN); /* which exec makes the default */
+    assert_true(now.sa_handler == SIG_IGN);
+    status = status_of_program_that_kills_itself("HUP");
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 3);
+    status = status_of_program_that_kills_itself("HUP TERM");
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
     signals_reset();
+    assert_int_equal(sigaction(SIGTERM, NULL, &now), 0);
+    assert_true(now.sa_handler == SIG_DFL);
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
@@ -334,13 +361,10 @@ static void a_signal_to_a_new_child_does_what_it_would_do_to_the_program(void **
 {
     static const int deadly[] = {SIGTERM, SIGINT, SIGUSR1, SIGALRM, SIGPIPE, SIGSEGV};
     static const int harmless[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
-    struct failure why;
-    int fd;
+    struct signals taken;
 
     (void)state;
-    signals_block(&kept, false);
-    fd = signals_open(&kept, &why);
-    assert_true(fd >= 0);
+    (void)open_signals(false);
     for (int before = 0; before < 2; before++) {
         for (size_t i = 0; i < COUNT(deadly); i++) {
             int status = status_of_child_with(deadly[i], before != 0);
@@ -356,7 +380,12 @@ static void a_signal_to_a_new_child_does_what_it_would_do_to_the_program(void **
         }
     }
     signals_unblock();
-    assert_false(signals_take().stop); /* the children's ends have been told, and nothing else */
+    taken = signals_take();
+    assert_true(taken.child); /* the children have ended, and nothing else is told */
+    assert_false(taken.stop);
+    assert_false(taken.continued);
+    assert_int_equal(taken.keys, 0);
+    assert_int_equal(taken.passed_count, 0);
     signals_reset();
     (void)signal(SIGPIPE, SIG_IGN);
 }

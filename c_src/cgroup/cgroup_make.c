@@ -238,7 +238,8 @@ static enum attempt try_to_own(struct cgroup *cgroup, int parent, const char *na
     if (cgroup->directory < 0) {
         int error = errno;
 
-        if (made)
+        /* When it is gone already, then the name may stand for one that another helper has made and locked by now. */
+        if (made && !is_race(error))
             (void)unlinkat(parent, name, AT_REMOVEDIR);
         errno = error;
         return ATTEMPT_AGAIN;

@@ -7,6 +7,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,6 +43,33 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
         return -1;
     }
     return __real_syscall(number, a, b, c, d, e, f);
+}
+
+/* ---- Another helper that takes what was just made for what a dead one has left ---- */
+
+static bool other_removes; /* the next directory that is made, at once */
+static unsigned removals;
+
+int __real_mkdirat(int parent, const char *name, mode_t mode);
+int __wrap_mkdirat(int parent, const char *name, mode_t mode);
+int __real_unlinkat(int parent, const char *name, int flags);
+int __wrap_unlinkat(int parent, const char *name, int flags);
+
+int __wrap_mkdirat(int parent, const char *name, mode_t mode)
+{
+    int result = __real_mkdirat(parent, name, mode);
+
+    if (result == 0 && other_removes) {
+        other_removes = false;
+        assert_int_equal(__real_unlinkat(parent, name, AT_REMOVEDIR), 0);
+    }
+    return result;
+}
+
+int __wrap_unlinkat(int parent, const char *name, int flags)
+{
+    removals++;
+    return __real_unlinkat(parent, name, flags);
 }
 
 /* ---- */
@@ -580,6 +608,23 @@ static void assert_end_well(const pid_t pids[], size_t count)
     }
 }
 
+/* By then the name may be that of a directory which a third helper has made and locked. */
+static void a_directory_that_another_helper_has_removed_is_made_anew_and_no_other_is_removed(void **state)
+{
+    struct cgroup cgroup;
+
+    (void)state;
+    OWN_CGROUP();
+    removals = 0;
+    other_removes = true;
+    open_cgroup(&cgroup, in_own("a"));
+    assert_false(other_removes);
+    assert_int_equal(removals, 0);
+    assert_true(cgroup.made);
+    remove_and_close(&cgroup);
+    assert_false(there_is(in_own("a")));
+}
+
 /* Each process makes its cgroup twenty times in the same place, beside those of the others and what they have left. */
 static void many_helpers_at_once_get_a_cgroup_each(void **state)
 {
@@ -627,8 +672,11 @@ static void many_helpers_at_once_in_the_same_place_get_it_one_by_one(void **stat
                 struct cgroup cgroup;
                 pid_t pid;
 
-                if (!opens(&cgroup, in_own("a")))
+                if (!opens(&cgroup, in_own("a"))) {
+                    if (why.error != EBUSY)
+                        print_error("%s\n", why.words);
                     _exit(why.error == EBUSY ? 0 : 1);
+                }
                 pid = program_in(&cgroup);
                 cgroup_kill(&cgroup);
                 assert_killed(pid);
@@ -667,6 +715,7 @@ static int tests(void)
         CGROUP_TEST(what_dead_helpers_left_is_removed_by_the_next_beside_them),
         CGROUP_TEST(cleaning_kills_and_removes_what_a_dead_helper_left),
         CGROUP_TEST(cleaning_leaves_the_cgroup_of_a_live_helper_alone),
+        CGROUP_TEST(a_directory_that_another_helper_has_removed_is_made_anew_and_no_other_is_removed),
         CGROUP_TEST(many_helpers_at_once_get_a_cgroup_each),
         CGROUP_TEST(many_helpers_at_once_in_the_same_place_get_it_one_by_one),
     };

@@ -370,7 +370,7 @@ static void a_flood_that_is_discarded_does_not_drown_a_stop(void **state)
     start = io_now_us();
     client_follow(&client);
     assert_true(client.exited);
-    assert_true(io_now_us() - start < 1000 * LONG_ENOUGH_MS);
+    assert_true(io_now_us() - start < 5000000);
     (void)client_leave(&client);
 }
 
@@ -388,7 +388,7 @@ static void a_flood_after_a_half_close_does_not_drown_the_deadline(void **state)
         client.sizes[0] = 0;
         assert_true(client_step(&client));
     }
-    assert_true(io_now_us() - start < 1000 * LONG_ENOUGH_MS);
+    assert_true(io_now_us() - start < 5000000);
     (void)client_leave(&client);
 }
 
@@ -532,7 +532,7 @@ static void a_signal_ends_the_wait_after_an_error(void **state)
         client_follow(&client);
         assert_true(client.errored);
         assert_int_equal(kill(client.pid, SIGTERM), 0);
-        dead = dies_within(client.pid, LONG_ENOUGH_MS);
+        dead = dies_within(client.pid, 5000);
         status = client_leave(&client);
         if (!dead)
             fail_msg("after SIGTERM the helper waited on for the end of its standard input");

@@ -673,9 +673,10 @@ static void many_helpers_at_once_in_the_same_place_get_it_one_by_one(void **stat
                 pid_t pid;
 
                 if (!opens(&cgroup, in_own("a"))) {
-                    if (why.error != EBUSY)
-                        print_error("%s\n", why.words);
-                    _exit(why.error == EBUSY ? 0 : 1);
+                    if (why.error == EBUSY)
+                        _exit(0);
+                    print_error("%s\n", why.words);
+                    _exit(1);
                 }
                 pid = program_in(&cgroup);
                 cgroup_kill(&cgroup);

@@ -263,14 +263,13 @@ RARE bool signals_stop(int signal, int news, int end)
     return stops;
 }
 
-unsigned signals_pending_keys(void)
+/* Who has sent a signal that is pending, only its handler gets to know. sigprocmask(3p): of the pending signals that are
+ * unblocked, one at least is delivered before the call returns; so here each is. */
+unsigned signals_unblock_keys(void)
 {
-    sigset_t pending;
-
-    if (sigpending(&pending) < 0)
-        return 0;
-    return (sigismember(&pending, SIGINT) == 1 ? (unsigned)TERMINAL_INTERRUPT : 0) |
-           (sigismember(&pending, SIGQUIT) == 1 ? (unsigned)TERMINAL_QUIT : 0);
+    change_mask(SIG_UNBLOCK, SIGINT);
+    change_mask(SIG_UNBLOCK, SIGQUIT);
+    return (unsigned)notes.keys;
 }
 
 RARE _Noreturn void signals_end_by(int signal)

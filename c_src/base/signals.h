@@ -66,8 +66,8 @@ void signals_ignore_continuation_by(pid_t peer);
  * at once: whether it was to stop. */
 bool signals_stop(int signal, int news, int end);
 
-/* Which keys have sent a signal that is still blocked, of enum terminal_key. */
-unsigned signals_pending_keys(void);
+/* Lets the signals of the terminal's keys come, and tells which of them have come from there, of enum terminal_key. */
+unsigned signals_unblock_keys(void);
 
 /* Ends this process by that signal, so that whoever waits for it sees the signal. Where that can't be, as in a pid
  * namespace's first process, it exits with 128 and the signal's number. */

@@ -237,7 +237,7 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
     child_close_inherited(launch);
     keeper.tether = ends[0];
     keeper.relay_end = relay_ends[0];
-    keys = signals_pending_keys();
+    keys = signals_unblock_keys();
     if (keys != 0)
         tether_tell(keeper.tether, TETHER_KEYS, (int)keys);
     signals_ignore_continuation_by(keeper.relay);

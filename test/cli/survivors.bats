@@ -173,6 +173,21 @@ stopped_by() {
     done
 }
 
+# A signal that is blocked and pending stays so across exec.
+@test "SIGINT and SIGQUIT that come to muontrap before it has started the program stop it as later ones do" {
+    for signal in INT QUIT; do
+        # shellcheck disable=SC2016 # Perl's variables
+        start_as perl -MPOSIX -e '
+            my $signal = shift;
+            sigprocmask(SIG_BLOCK, POSIX::SigSet->new($signal eq "INT" ? SIGINT : SIGQUIT));
+            kill $signal, $$;
+            exec @ARGV' "$signal" "$MUONTRAP" -- sleep 100 </dev/null
+        everything_is_gone
+        ends_with 143
+        make_room
+    done
+}
+
 @test "a signal to the relay stops as well as one to the keeper" {
     start sh -c "$plain" </dev/null
     await ready

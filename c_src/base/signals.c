@@ -263,8 +263,8 @@ RARE bool signals_stop(int signal, int news, int end)
     return stops;
 }
 
-/* Who has sent a signal that is pending, only its handler gets to know. sigprocmask(3p): of the pending signals that are
- * unblocked, one at least is delivered before the call returns; so here each is. */
+/* Who has sent a signal that is pending, only its handler gets to know. sigprocmask(3p): of the pending signals that
+ * are unblocked, one at least is delivered before the call returns; so here each is. */
 unsigned signals_unblock_keys(void)
 {
     change_mask(SIG_UNBLOCK, SIGINT);

@@ -77,6 +77,19 @@ defmodule MuonTrap.ApplicationTest do
     refute_received _anything
   end
 
+  @tag :tmp_dir
+  test "a program is found where PATH is relative, also when it runs in another directory", %{tmp_dir: dir} do
+    program = Path.join(dir, "found-by-relative-path")
+    File.write!(program, "#!/bin/sh\npwd\n")
+    File.chmod!(program, 0o755)
+    path = System.fetch_env!("PATH")
+    on_exit(fn -> System.put_env("PATH", path) end)
+    System.put_env("PATH", Path.relative_to_cwd(dir) <> ":" <> path)
+    assert Path.type(Path.relative_to_cwd(dir)) == :relative
+    assert MuonTrap.cmd("found-by-relative-path", [], cd: "/usr") == {"/usr\n", 0}
+    assert MuonTrap.cmd("found-by-relative-path", []) == {File.cwd!() <> "\n", 0}
+  end
+
   test "the helper that the configuration names is used" do
     elsewhere = Path.join(System.tmp_dir!(), OS.mark())
     File.cp!(MuonTrap.muontrap_path(), elsewhere)

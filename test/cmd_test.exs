@@ -312,6 +312,28 @@ defmodule MuonTrap.CmdTest do
       assert {%{bytes: 6}, 3} = MuonTrap.cmd("sh", ["-c", script], timeout: 2_000, into: into, env: OS.marked(mark))
     end
 
+    # Who executes a file that another process has a lease on waits until that one gives it up, or the kernel takes it back
+    # after /proc/sys/fs/lease-break-time, 45 seconds (fcntl(2), F_SETLEASE).
+    @tag :tmp_dir
+    test "is up also while the program is still being started", %{tmp_dir: dir} do
+      program = Path.join(dir, "leased")
+      File.cp!(System.find_executable("true"), program)
+
+      lease =
+        ~S[$| = 1; $SIG{IO} = 'IGNORE'; open(F, '+<', shift); fcntl(F, 1024, 1) or die; print "ready\n"; sleep 1000]
+
+      mark = OS.mark()
+      test = self()
+      opts = [env: OS.marked(mark), logger_fun: &send(test, {:line, &1})]
+      {:ok, holder} = MuonTrap.Daemon.start_link("perl", ["-e", lease, program], opts)
+      assert_receive {:line, "ready"}, 30_000
+      mark = OS.mark()
+      call = Task.async(fn -> MuonTrap.cmd(program, [], timeout: 300, env: OS.marked(mark)) end)
+      assert Task.await(call, 30_000) == {"", :timeout}
+      OS.eventually(fn -> OS.alive(mark) == [] and OS.helpers(mark) == [] end)
+      GenServer.stop(holder)
+    end
+
     test "is up also while output never ends" do
       assert {output, :timeout} = MuonTrap.cmd("yes", [], timeout: 200)
       assert String.starts_with?(output, "y\ny\n")

@@ -68,12 +68,15 @@ defmodule MuonTrap.DaemonTest do
             log_transform: fn -> :x end,
             logger_fun: fn -> :x end,
             logger_fun: {IO, "puts"},
+            logger_fun: {IO, :puts, [1 | 2]},
             hibernate_after: -1,
             logger_metadata: [1],
             max_line_length: 0,
             exit_status_to_reason: :reason,
             wait_for: fn _x -> :ok end,
-            name: "string"
+            name: "string",
+            name: :undefined,
+            name: {:via, nil, :name}
           ] do
         assert {:error, {%ArgumentError{message: message}, _stack}} = Daemon.start_link("true", [], [option])
         assert message =~ inspect(name)
@@ -152,6 +155,42 @@ defmodule MuonTrap.DaemonTest do
       assert_receive {:waiting, _waiting}, 30_000
       assert %{active: 2} = Supervisor.count_children(supervisor)
       assert Supervisor.stop(supervisor, :normal, 5_000) == :ok
+    end
+
+    @tag :tmp_dir
+    test "comes before the program is looked for, and its environment made", %{env: env, tmp_dir: dir} do
+      test = self()
+      program = Path.join(dir, "made-meanwhile")
+      variables = fn -> send(test, :asked) && [{"A", "made"} | env] end
+      opts = lines_to_me(wait_for: waiting(), env: variables)
+      {:ok, daemon} = Daemon.start_link(program, [], opts)
+      assert_receive {:waiting, waiting}, 30_000
+      refute_received :asked
+      File.write!(program, "#!/bin/sh\necho $A\n")
+      File.chmod!(program, 0o755)
+      send(waiting, :go)
+      assert_receive {:EXIT, ^daemon, :normal}, 30_000
+      assert_received :asked
+      assert_received {:line, "made"}
+    end
+
+    test "is followed by the end of the daemon when program or environment are wrong", %{env: env} do
+      for {program, variables, reason?} <- [
+            {"no-such-program", fn -> env end, &match?({:enoent, _stack}, &1)},
+            {"true", fn -> :none end, &match?({%ArgumentError{message: "invalid option :env" <> _rest}, _stack}, &1)},
+            {"true", fn -> fn -> [] end end, &match?({%ArgumentError{}, _stack}, &1)}
+          ] do
+        log =
+          capture_log(fn ->
+            {:ok, daemon} = Daemon.start_link(program, [], wait_for: waiting(), env: variables)
+            assert_receive {:waiting, waiting}, 30_000
+            send(waiting, :go)
+            assert_receive {:EXIT, ^daemon, reason}, 30_000
+            assert reason?.(reason), inspect(reason)
+          end)
+
+        refute log =~ inspect(env)
+      end
     end
 
     test "is followed by the end of the daemon when the program can't be started" do
@@ -315,6 +354,24 @@ defmodule MuonTrap.DaemonTest do
       end
     end
 
+    test "doesn't mix the line that it was called with into the next one", %{env: env, mark: mark} do
+      script =
+        "trap 'printf \"c\\nde\"' USR1; trap 'echo BYE; exit 0' TERM; echo ready; printf ab; while :; do sleep 0.01; done"
+
+      test = self()
+      fun = fn line -> if(line == "abc", do: raise("broken"), else: send(test, {:line, line})) end
+
+      capture_log(fn ->
+        {:ok, daemon} = Daemon.start_link("sh", ["-c", script], env: env, logger_fun: fun, delay_to_sigkill: 30_000)
+        assert_receive {:line, "ready"}, 30_000
+        OS.eventually(fn -> Daemon.statistics(daemon).output_byte_count == 8 end)
+        relays = OS.helpers(mark)
+        mark |> OS.alive() |> Enum.find(&(OS.parent(&1) in relays)) |> OS.kill("USR1")
+        assert_receive {:EXIT, ^daemon, {%RuntimeError{message: "broken"}, _stack}}, 30_000
+        assert_receive {:line, "deBYE"}, 30_000
+      end)
+    end
+
     test "while the daemon is being stopped leaves nothing running", %{env: env, mark: mark} do
       script = "trap 'echo bye; sleep 0.3; exit 0' TERM; echo ready >&2; while :; do sleep 0.01; done"
 
@@ -437,6 +494,52 @@ defmodule MuonTrap.DaemonTest do
       second = Task.async(fn -> start_alone(args, env: env) end) |> Task.await(30_000)
       assert Process.alive?(first)
       for daemon <- [first, second], do: GenServer.stop(daemon)
+    end
+
+    # Two children that differ in their ids alone, and one between them that does something and isn't there afterwards.
+    defp twins(env, between \\ fn -> :ok end) do
+      twin = {Daemon, ["sleep", ["1000"], [env: env]]}
+      ignored = %{id: :between, start: {__MODULE__, :ignore_after, [between]}}
+      [Supervisor.child_spec(twin, id: :first), ignored, Supervisor.child_spec(twin, id: :second)]
+    end
+
+    test "doesn't wait for the same program beside it, whose supervisor is dying", %{env: env, mark: mark} do
+      test = self()
+
+      parent =
+        spawn(fn ->
+          parent = self()
+
+          kill = fn ->
+            send(test, {:supervisor, hd(Process.get(:"$ancestors")), self()})
+            monitor = Process.monitor(parent)
+            Process.exit(parent, :kill)
+            receive do: ({:DOWN, ^monitor, :process, ^parent, :killed} -> :ok)
+          end
+
+          Supervisor.start_link(twins(env, kill), strategy: :one_for_one)
+        end)
+
+      assert_receive {:supervisor, ^parent, supervisor}, 30_000
+      monitor = Process.monitor(supervisor)
+      assert_receive {:DOWN, ^monitor, :process, ^supervisor, _reason}, 30_000
+      OS.eventually(fn -> OS.alive(mark) == [] end)
+    end
+
+    test "doesn't wait for the same program beside it, whose supervisor goes on without its starter", %{env: env} do
+      {starter, monitor} =
+        spawn_monitor(fn ->
+          {:ok, supervisor} = Supervisor.start_link([], strategy: :one_for_one)
+          Process.unlink(supervisor)
+          exit({:started, supervisor})
+        end)
+
+      assert_receive {:DOWN, ^monitor, :process, ^starter, {:started, supervisor}}, 30_000
+      [first, _between, second] = twins(env)
+      {:ok, _daemon} = Supervisor.start_child(supervisor, first)
+      start = Task.async(fn -> Supervisor.start_child(supervisor, second) end)
+      assert {:ok, {:ok, _daemon}} = Task.yield(start, 30_000) || Task.shutdown(start, :brutal_kill)
+      Supervisor.stop(supervisor)
     end
 
     # The program ignores SIGTERM, and its daemon gives it more time than the test has.
@@ -665,6 +768,11 @@ defmodule MuonTrap.DaemonTest do
       GenServer.stop(daemon)
       send(test, :done)
     end
+  end
+
+  def ignore_after(fun) do
+    fun.()
+    :ignore
   end
 
   def line(line), do: send(:logger_fun_test, {:line, line})

@@ -22,17 +22,20 @@ defmodule MuonTrap.Command do
   """
   @spec run(map()) :: {Collectable.t(), non_neg_integer() | :timeout}
   def run(options) do
-    run = start(options)
-    run.port |> HelperPort.events() |> Enum.reduce_while(run, &__MODULE__.step/2)
+    case start(options) do
+      {:running, run} -> run.port |> HelperPort.events() |> Enum.reduce_while(run, &__MODULE__.step/2)
+      {:ended, result} -> result
+    end
   end
 
-  @spec start(map()) :: %__MODULE__{}
+  @spec start(map()) :: {:running, %__MODULE__{}} | {:ended, {Collectable.t(), :timeout}}
   defp start(options) do
     {initial, collector} = Collectable.into(options.into)
 
     try do
       case HelperPort.start(options) do
         {:ok, port} -> port
+        {:error, :timeout} -> :timeout
         {:error, error} -> raise_start(error, options)
       end
     catch
@@ -40,13 +43,12 @@ defmodule MuonTrap.Command do
         collector.(initial, :halt)
         :erlang.raise(kind, reason, __STACKTRACE__)
     else
+      :timeout ->
+        {:ended, {collector.(initial, :done), :timeout}}
+
       port ->
-        %__MODULE__{
-          port: port,
-          collected: initial,
-          collector: collector,
-          partial_line: if(is_map_key(options, :lines), do: [])
-        }
+        partial_line = if is_map_key(options, :lines), do: []
+        {:running, %__MODULE__{port: port, collected: initial, collector: collector, partial_line: partial_line}}
     end
   end
 

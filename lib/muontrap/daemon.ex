@@ -46,7 +46,7 @@ defmodule MuonTrap.Daemon do
     * `:exit_status_to_reason` - a function from the exit status (0 to 255, 128 plus the signal's number when a signal
       ended the program) to the reason that the daemon stops with. By default that is `:normal` for 0, `:oom_killed`
       for another when the kernel's OOM killer struck in the program's cgroup, and `:error_exit_status` for all else
-    * `:wait_for` - a function without arguments that is called before the program is started, in a process beside the
+    * `:wait_for` - a function without arguments that is called before the program is looked for and started, in a process beside the
       daemon, which is linked to it. `start_link/3` doesn't wait for it. What it returns is ignored. When it raises, throws
       or exits, the daemon stops with that as its reason, and when the daemon is stopped meanwhile, that process is killed
     * `:hibernate_after` - milliseconds without a message after which the daemon hibernates, which gives back the memory
@@ -70,8 +70,9 @@ defmodule MuonTrap.Daemon do
   options, `{:enoent, stacktrace}` for a missing program, and a `t:MuonTrap.Error.t/0` for what the helper found. As with
   every GenServer, a caller that doesn't trap exits gets the exit signal with the same reason. Supervisors trap them.
 
-  With `:wait_for`, `start_link/3` has returned before the program is started. Then what the helper found is the reason that
-  the daemon stops with, and until the program runs, `os_pid/1` is `:error`, `cgroup_path/1` is `nil`, and the statistics are
+  With `:wait_for`, `start_link/3` has returned before the program is looked for and started, and before a function for `:env`
+  is called. Then a missing program, a wrong environment and what the helper found are reasons that the daemon stops with, the
+  same as above, and until the program runs, `os_pid/1` is `:error`, `cgroup_path/1` is `nil`, and the statistics are
   those of a program without a cgroup that has written nothing.
 
   ## Secrets in the environment
@@ -316,10 +317,9 @@ defmodule MuonTrap.Daemon do
 
   @impl GenServer
   def init({command, args, opts}) do
-    options = Options.validate(:daemon, command, args, opts)
+    options = Options.prepare(:daemon, command, args, opts)
     Logger.metadata(metadata(command, options))
-    place = Predecessor.place(options.cmd, args, opts)
-    options |> new() |> prepare(options, place)
+    prepare(options, Predecessor.place(command, args, opts))
   end
 
   defp metadata(command, options) do
@@ -339,26 +339,28 @@ defmodule MuonTrap.Daemon do
 
   # Exits are trapped so that the task's end is a message, and terminate/2 is called when the supervisor wants the daemon to
   # end.
-  defp prepare(state, %{wait_for: wait_for} = options, place) do
+  defp prepare(%{wait_for: wait_for} = options, place) do
     Process.flag(:trap_exit, true)
-    {:ok, %{state | waiting: Task.async(wait_for), launch: {Map.delete(options, :wait_for), place}}}
+    {:ok, %__MODULE__{waiting: Task.async(wait_for), launch: {options, place}}}
   end
 
-  defp prepare(state, options, place) do
-    case launch(state, options, place) do
+  defp prepare(options, place) do
+    case launch(options, place) do
       {:ok, state} -> {:ok, state}
       {:error, error} -> {:stop, error}
     end
   end
 
-  defp launch(state, options, place) do
+  defp launch(options, place) do
+    options = Options.complete(options, :daemon)
     Predecessor.await(place)
     Process.flag(:trap_exit, true)
 
     with {:ok, port} <- HelperPort.start(options, place),
-         do: {:ok, ask(%{state | port: port, cgroup: port.cgroup}, [])}
+         do: {:ok, ask(%{new(options) | port: port, cgroup: port.cgroup}, 0)}
   end
 
+  # For what happens next, when so many bytes of output have been handled.
   defp ask(state, handled), do: %{state | request: HelperPort.request(state.port, handled)}
 
   # Where each line goes; nil when nobody wants lines.
@@ -428,13 +430,7 @@ defmodule MuonTrap.Daemon do
   @impl GenServer
   def handle_info({reference, _returned}, %{waiting: %Task{ref: reference}} = state) do
     Process.demonitor(reference, [:flush])
-    {options, place} = state.launch
-    state = %{state | waiting: nil, launch: nil}
-
-    case launch(state, options, place) do
-      {:ok, state} -> {:noreply, state}
-      {:error, error} -> {:stop, error, state}
-    end
+    {:noreply, %{state | waiting: nil}, {:continue, :launch}}
   end
 
   def handle_info({:DOWN, reference, :process, _pid, reason}, %{waiting: %Task{ref: reference}} = state),
@@ -455,57 +451,65 @@ defmodule MuonTrap.Daemon do
   defp handle_other(_message, state), do: {:noreply, state}
 
   # The user's functions are called in the continuation. Should one raise, terminate/2 is called with the state from here,
-  # which says that the request has been answered, and whether the program's end was among the answer.
+  # which says that the request has been answered, whether the program's end was among the answer, and what the lines are
+  # that come next.
   defp handle_events(events, state) do
+    {news, state} = split_lines(events, state)
     port = unless Enum.any?(events, &HelperPort.last?/1), do: state.port
-    {:noreply, %{state | port: port}, {:continue, {:events, events}}}
+    {:noreply, %{state | port: port}, {:continue, {:news, news, HelperPort.size(events)}}}
   end
 
   @impl GenServer
-  def handle_continue({:events, events}, state) do
-    case take_in(events, state) do
-      {:running, state} -> {:noreply, ask(state, events)}
-      {:ended, reason, state} -> {:stop, reason, state}
+  def handle_continue(:launch, %{launch: {options, place}} = state) do
+    case launch(options, place) do
+      {:ok, state} -> {:noreply, state}
+      {:error, error} -> {:stop, error, state}
     end
   end
 
-  defp take_in([], state), do: {:running, state}
+  def handle_continue({:news, news, bytes}, state) do
+    case take_in(news, state) do
+      :running -> {:noreply, ask(state, bytes)}
+      {:ended, reason} -> {:stop, reason, state}
+    end
+  end
 
-  defp take_in([{stream, data} | events], state) when stream in [:stdout, :stderr],
-    do: take_in(events, log_lines(data, %{state | byte_count: state.byte_count + byte_size(data)}))
+  # The same events with lines in place of output.
+  defp split_lines(events, state), do: Enum.flat_map_reduce(events, state, &split_event/2)
+
+  defp split_event({stream, data}, state) when stream in [:stdout, :stderr] do
+    {lines, rest} = if state.log, do: Lines.push(state.lines, data), else: {[], state.lines}
+    {[{:lines, lines}], %{state | lines: rest, byte_count: state.byte_count + byte_size(data)}}
+  end
+
+  # What has no newline is a line when the output ends.
+  defp split_event(event, state) do
+    if HelperPort.last?(event),
+      do: {[{:lines, Lines.flush(state.lines)}, event], %{state | lines: Lines.new(state.lines.limit)}},
+      else: {[event], state}
+  end
+
+  defp take_in([], _state), do: :running
+
+  defp take_in([{:lines, lines} | news], state) do
+    Enum.each(lines, &log_line(&1, state.log))
+    take_in(news, state)
+  end
 
   # The helper stops the program because of it, and tells its end next.
-  defp take_in([{:error, error} | events], state) do
+  defp take_in([{:error, error} | news], state) do
     Logger.error("#{state.program}: #{error.message}")
-    take_in(events, state)
+    take_in(news, state)
   end
 
   defp take_in([{:exited, ending}], state) do
     if ending.oom_killed, do: log_oom(ending, state)
-    state = log_last_line(state)
-    {:ended, reason(ending, state), state}
+    {:ended, reason(ending, state)}
   end
 
   defp take_in([{:vanished, error}], state) do
-    state = log_last_line(state)
     Logger.error("#{state.program}: #{error.message}")
-    {:ended, error, state}
-  end
-
-  defp log_lines(_data, %{log: nil} = state), do: state
-
-  defp log_lines(data, state) do
-    {lines, rest} = Lines.push(state.lines, data)
-    Enum.each(lines, &log_line(&1, state.log))
-    %{state | lines: rest}
-  end
-
-  # One that has no newline.
-  defp log_last_line(%{log: nil} = state), do: state
-
-  defp log_last_line(state) do
-    state.lines |> Lines.flush() |> Enum.each(&log_line(&1, state.log))
-    %{state | lines: Lines.new(state.lines.limit)}
+    {:ended, error}
   end
 
   defp reason(%{status: status}, %{exit_status_to_reason: to_reason}) when to_reason != nil, do: to_reason.(status)
@@ -541,17 +545,14 @@ defmodule MuonTrap.Daemon do
   # What the program says at its end is logged too.
   defp await_end(state) do
     events = HelperPort.receive_response(state.port, state.request)
-
-    case take_in_or_abandon(events, %{state | request: nil}) do
-      {:running, state} -> await_end(state)
-      {:ended, state} -> state
-    end
+    {news, state} = split_lines(events, %{state | request: nil})
+    {last, news} = Enum.split_with(news, &HelperPort.last?/1)
+    take_in_or_abandon(news, state)
+    if last == [], do: await_end(state)
   end
 
-  defp take_in_or_abandon(events, state) do
-    {last, events} = Enum.split_with(events, &HelperPort.last?/1)
-    {:running, state} = take_in(events, state)
-    if last == [], do: {:running, state}, else: {:ended, log_last_line(state)}
+  defp take_in_or_abandon(news, state) do
+    :running = take_in(news, state)
   catch
     kind, reason ->
       HelperPort.abandon(state.port)

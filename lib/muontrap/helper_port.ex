@@ -42,12 +42,13 @@ defmodule MuonTrap.HelperPort do
           | {:vanished, Error.t()}
 
   @doc """
-  Start the program with validated options, and return when it runs, or when it can't be started
+  Start the program with validated options, and return when it runs, or when it can't be started, or with the option `:timeout`
+  when the time is up before either
 
   The calling process becomes its owner: when that dies, the program is stopped. `place` is what a successor recognises it
   by, see `MuonTrap.Predecessor`.
   """
-  @spec start(map(), MuonTrap.Predecessor.place() | nil) :: {:ok, t()} | {:error, Exception.t()}
+  @spec start(map(), MuonTrap.Predecessor.place() | nil) :: {:ok, t()} | {:error, Exception.t() | :timeout}
   def start(options, place \\ nil) do
     with {:ok, options} <- Cgroup.choose(options) do
       server = Server.start(Map.get(options, :delay_to_sigkill))
@@ -78,11 +79,11 @@ defmodule MuonTrap.HelperPort do
   end
 
   @doc """
-  Ask for events, which come as a message for `check_response/2`. These came before, and have been handled.
+  Ask for events, which come as a message for `check_response/2`. Those that came before, with so many bytes of output, have
+  been handled.
   """
-  @spec request(t(), [event()]) :: term()
-  def request(%__MODULE__{server: server} = port, handled) do
-    bytes = size(handled)
+  @spec request(t(), non_neg_integer()) :: term()
+  def request(%__MODULE__{server: server} = port, bytes) do
     acknowledge(port, bytes)
     :gen_server.send_request(server, {:next, bytes})
   end
@@ -118,7 +119,7 @@ defmodule MuonTrap.HelperPort do
   Wait for the response to a request, or, without one, for the next events
   """
   @spec receive_response(t(), term() | nil) :: [event(), ...]
-  def receive_response(port, nil), do: receive_response(port, request(port, []))
+  def receive_response(port, nil), do: receive_response(port, request(port, 0))
 
   def receive_response(_port, request) do
     {:events, events} = request |> :gen_server.receive_response(:infinity) |> response()

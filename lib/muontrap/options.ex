@@ -60,8 +60,8 @@ defmodule MuonTrap.Options do
   @doc false
   @spec name?(term()) :: boolean()
   def name?({:global, _name}), do: true
-  def name?({:via, module, _name}), do: is_atom(module)
-  def name?(name), do: is_atom(name) and name != nil
+  def name?({:via, module, _name}), do: is_atom(module) and module not in [nil, true, false]
+  def name?(name), do: is_atom(name) and name not in [nil, :undefined]
 
   @doc false
   @spec hibernate_after?(term()) :: boolean()
@@ -88,12 +88,31 @@ defmodule MuonTrap.Options do
       ** (ArgumentError) invalid option :timeout for MuonTrap.cmd/3: expected a positive number of milliseconds or :infinity, got: "soon"
   """
   @spec validate(:cmd | :daemon, String.t(), [String.t()], keyword()) :: t()
-  def validate(context, command, args, opts) when context in [:cmd, :daemon] do
+  def validate(context, command, args, opts), do: context |> prepare(command, args, opts) |> complete(context)
+
+  @doc """
+  The first half of `validate/4`: all but what is to be found out when the program is about to be started, the environment that
+  a function returns and the program's path. `complete/2` is the second half.
+  """
+  @spec prepare(:cmd | :daemon, String.t(), [String.t()], keyword()) :: map()
+  def prepare(context, command, args, opts) when context in [:cmd, :daemon] do
     check_command!(context, command)
     check_args!(context, args)
-    options = check_options!(context, opts)
-    Map.merge(options, %{cmd: find!(command, args), args: args})
+    context |> check_options!(opts) |> Map.merge(%{cmd: command, args: args})
   end
+
+  @doc false
+  @spec complete(map(), :cmd | :daemon) :: t()
+  def complete(options, context) do
+    options = options |> evaluate_env(context) |> Map.delete(:wait_for)
+    %{options | cmd: find!(options.cmd, options.args)}
+  end
+
+  # A function keeps the environment out of what a supervisor logs of its children's arguments.
+  defp evaluate_env(%{env: fun} = options, context) when is_function(fun),
+    do: put_value!(context, {:env, fun.()}, options)
+
+  defp evaluate_env(options, _context), do: options
 
   @doc """
   Check the options of `MuonTrap.check/1`, and return them as a map
@@ -133,6 +152,9 @@ defmodule MuonTrap.Options do
     end
   end
 
+  defp put!(context, {:env, fun}, options) when is_function(fun, 0) and context in [:cmd, :daemon],
+    do: Map.put(options, :env, fun)
+
   defp put!(context, {name, value}, options) do
     unless name in @allowed[context] do
       raise ArgumentError,
@@ -140,8 +162,10 @@ defmodule MuonTrap.Options do
               Enum.map_join(@allowed[context], ", ", &inspect/1)
     end
 
-    value = evaluate(name, value)
+    put_value!(context, {name, value}, options)
+  end
 
+  defp put_value!(context, {name, value}, options) do
     case check(name, value) do
       :ok ->
         Map.put(options, name, normal(name, value))
@@ -152,16 +176,12 @@ defmodule MuonTrap.Options do
     end
   end
 
-  # A function keeps the environment out of what a supervisor logs of its children's arguments.
-  defp evaluate(:env, fun) when is_function(fun, 0), do: fun.()
-  defp evaluate(_name, value), do: value
-
   # The environment may hold secrets, which must not get into a log with this message. The names say which variable is wrong.
   defp got(:env, value), do: wrong_variables(value)
   defp got(_name, value), do: ", got: #{inspect(value)}"
 
   defp wrong_variables(value) do
-    with true <- Enumerable.impl_for(value) != nil and proper?(value),
+    with true <- enumerable?(value),
          names when names != [] <- for({name, _value} = pair <- value, not env_pair?(pair), do: inspect(name)) do
       "; wrong are those with the names #{Enum.join(names, ", ")}"
     else
@@ -218,7 +238,7 @@ defmodule MuonTrap.Options do
 
   defp check(:env, value) do
     expect(
-      Enumerable.impl_for(value) != nil and proper?(value) and Enum.all?(value, &env_pair?/1),
+      enumerable?(value) and Enum.all?(value, &env_pair?/1),
       "a list of {name, value}, or a function without arguments that returns one, with strings without null bytes, the " <>
         "name neither empty nor with an = in it, the value nil to unset the variable"
     )
@@ -287,6 +307,10 @@ defmodule MuonTrap.Options do
   defp expect(true, _expected), do: :ok
   defp expect(false, expected), do: {:error, expected}
 
+  # Of functions only those of arity 2 are.
+  defp enumerable?(value),
+    do: Enumerable.impl_for(value) != nil and proper?(value) and (not is_function(value) or is_function(value, 2))
+
   defp proper?(value), do: not (is_list(value) and List.improper?(value))
   defp text?(value), do: is_binary(value) and not String.contains?(value, <<0>>)
   defp integer?(value, least), do: is_integer(value) and value >= least and value <= @most
@@ -301,7 +325,7 @@ defmodule MuonTrap.Options do
   defp cgroup_set?(_value), do: false
   defp log_level?(value), do: value in [:emergency, :alert, :critical, :error, :warning, :warn, :notice, :info, :debug]
   defp mfargs?({module, function}), do: is_atom(module) and is_atom(function)
-  defp mfargs?({module, function, args}), do: is_atom(module) and is_atom(function) and is_list(args)
+  defp mfargs?({module, function, args}), do: is_atom(module) and is_atom(function) and is_list(args) and proper?(args)
   defp mfargs?(_value), do: false
 
   defp env_pair?({name, value}) do
@@ -325,14 +349,15 @@ defmodule MuonTrap.Options do
   end
 
   # As System.find_executable/1, but without a message to the file server and back for each directory of PATH, which takes
-  # longer than the helper takes to start the program. An empty part of PATH is the current directory.
+  # longer than the helper takes to start the program. An empty part of PATH is the current directory, which is the VM's here
+  # and may be another one for the program.
   defp find_in_path(command) do
     "PATH"
     |> System.get_env("")
     |> String.split(":")
     |> Enum.find_value(fn directory ->
       file = Path.join(if(directory == "", do: ".", else: directory), command)
-      if executable(file) == :ok, do: file
+      if executable(file) == :ok, do: Path.absname(file)
     end)
   end
 

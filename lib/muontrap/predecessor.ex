@@ -12,10 +12,14 @@ defmodule MuonTrap.Predecessor do
   # killed and restarted has another pid, but its ancestors and the name that it is registered under are the same. So two
   # ancestors at the same height are the same one if they are the same process, have the same name, or if they have no names
   # and the older one is dying itself. The child's id is not known here. Two children of one supervisor that differ in their
-  # ids alone have the same place, therefore, and each waits for the other if that one is dying, which does no harm.
+  # ids alone have the same place, therefore, and one that starts waits for the other if that one is dead already.
   #
   # A daemon is dying when it is dead, or when one that it descends from is dead and the links between them say that it will
   # follow. A daemon that goes on, because it was unlinked from the process that started it, is never waited for.
+  #
+  # The processes that the waiting daemon descends from may be waiting for its start, so that they answer no question, and
+  # end nobody before it has returned. So an ancestor of both that is alive counts as one that goes on, whatever is to become of
+  # it, and is asked nothing.
 
   @registry MuonTrap.HelperPort.Registry
 
@@ -69,11 +73,14 @@ defmodule MuonTrap.Predecessor do
     # A script may have the library in its path without having started it as an application.
     unless Process.whereis(@registry), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
 
+    # Those that may be waiting for us.
+    starters = for {_name, pid} <- place.ancestors, alive?(pid), do: pid
+
     servers =
       for {server, other} <- Registry.lookup(@registry, place.arguments),
           other.owner != place.owner,
-          same_ancestors?(other.ancestors, place.ancestors),
-          dying?(other.owner, other.ancestors),
+          same_ancestors?(other.ancestors, place.ancestors, starters),
+          dying?(other.owner, other.ancestors, starters),
           do: server
 
     Enum.each(servers, &await_end/1)
@@ -87,31 +94,34 @@ defmodule MuonTrap.Predecessor do
     end
   end
 
-  defp same_ancestors?([], []), do: true
-  defp same_ancestors?([same | theirs], [same | ours]), do: same_ancestors?(theirs, ours)
+  defp same_ancestors?([], [], _starters), do: true
+  defp same_ancestors?([same | theirs], [same | ours], starters), do: same_ancestors?(theirs, ours, starters)
 
-  defp same_ancestors?([{nil, their} | theirs], [{nil, _our} | ours]),
-    do: same_ancestors?(theirs, ours) and dying?(their, theirs)
+  defp same_ancestors?([{nil, their} | theirs], [{nil, _our} | ours], starters),
+    do: same_ancestors?(theirs, ours, starters) and dying?(their, theirs, starters)
 
-  defp same_ancestors?([{name, _their} | theirs], [{name, _our} | ours]), do: same_ancestors?(theirs, ours)
-  defp same_ancestors?(_theirs, _ours), do: false
+  defp same_ancestors?([{name, _their} | theirs], [{name, _our} | ours], starters),
+    do: same_ancestors?(theirs, ours, starters)
+
+  defp same_ancestors?(_theirs, _ours, _starters), do: false
 
   @doc """
-  Whether a process is dead, or will be because one of its ancestors is
+  Whether a process is dead, or will be because one of its ancestors is, below the first one that is among the starters
 
   When a process has exited, each process that was linked to it gets an exit signal. Until then the link is there. A process
   that traps exits has the signal in its mailbox next. Then it has been read, and a supervisor or a GenServer that reads its
   parent's exit signal ends, and answers no request any more. So who has neither the link nor the message, and answers, had
   been unlinked before.
   """
-  @spec dying?(pid() | nil, [ancestor()]) :: boolean()
-  def dying?(process, ancestors)
-  def dying?(process, []), do: not alive?(process)
+  @spec dying?(pid() | nil, [ancestor()], [pid()]) :: boolean()
+  def dying?(process, ancestors, starters)
+  def dying?(process, [], _starters), do: not alive?(process)
 
-  def dying?(process, [{_name, parent} | above]) do
+  def dying?(process, [{_name, parent} | above], starters) do
     cond do
+      process in starters -> false
       not alive?(process) -> true
-      alive?(parent) -> dying?(parent, above) and linked?(process, parent)
+      alive?(parent) -> dying?(parent, above, starters) and linked?(process, parent)
       true -> exit_signal?(process, parent) or not answers?(process)
     end
   end

@@ -44,7 +44,6 @@ defmodule MuonTrap.HelperPort.Server do
             handle: nil,
             events: [],
             handed_over: 0,
-            timeout: :infinity,
             timed_out: false,
             discarding: false
 
@@ -96,16 +95,8 @@ defmodule MuonTrap.HelperPort.Server do
   @impl GenServer
   def handle_call({:launch, launch}, from, %{phase: :idle} = state) do
     if launch.place, do: Predecessor.register(launch.place)
-
-    case open(launch.port_options) do
-      {:ok, port} ->
-        # At once, so that the number is there even when the helper has left since.
-        os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
-        {:noreply, %{state | phase: :starting, port: port, os_pid: os_pid, client: from, timeout: launch.timeout}}
-
-      {:error, error} ->
-        {:stop, :normal, {:error, error}, %{state | phase: :ended}}
-    end
+    # A successor of an owner that has died before it was registered here does not wait for us.
+    if Process.alive?(elem(from, 0)), do: open(launch, from, state), else: {:stop, :normal, state}
   end
 
   # The request says that what was handed over before has been handled.
@@ -114,9 +105,22 @@ defmodule MuonTrap.HelperPort.Server do
     hand_over(%{state | client: from, handed_over: 0})
   end
 
+  defp open(launch, from, state) do
+    case open_port(launch.port_options) do
+      {:ok, port} ->
+        # At once, so that the number is there even when the helper has left since.
+        os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
+        if launch.timeout != :infinity, do: Process.send_after(self(), :time_is_up, launch.timeout)
+        {:noreply, %{state | phase: :starting, port: port, os_pid: os_pid, client: from}}
+
+      {:error, error} ->
+        {:stop, :normal, {:error, error}, %{state | phase: :ended}}
+    end
+  end
+
   # Without the stack trace, whose arguments of erlang:open_port/2 would show the program's environment wherever the error is
   # logged.
-  defp open(port_options) do
+  defp open_port(port_options) do
     {:ok, Helper.open(port_options)}
   rescue
     error -> {:error, error}
@@ -139,7 +143,7 @@ defmodule MuonTrap.HelperPort.Server do
   def handle_info({:EXIT, port, reason}, %{port: port} = state), do: handle_end_of_port(reason, state)
   def handle_info({:DOWN, owner, :process, _pid, _reason}, %{owner: owner} = state), do: abandon(state)
 
-  def handle_info(:time_is_up, %{phase: :running} = state) do
+  def handle_info(:time_is_up, %{phase: phase} = state) when phase in [:starting, :running] do
     command(state, :stop)
     {:noreply, %{state | timed_out: true}}
   end
@@ -151,13 +155,12 @@ defmodule MuonTrap.HelperPort.Server do
     state = %{state | phase: :running, cgroup: if(cgroup != "", do: cgroup)}
     handle = %HelperPort{server: self(), port: state.port, os_pid: state.os_pid, cgroup: state.cgroup}
     GenServer.reply(state.client, {:ok, handle})
-    if state.timeout != :infinity, do: Process.send_after(self(), :time_is_up, state.timeout)
     {:noreply, %{state | client: nil, handle: handle}}
   end
 
   # The program never ran.
   defp handle_frame({:error, error}, %{phase: :starting} = state) do
-    GenServer.reply(state.client, {:error, error})
+    GenServer.reply(state.client, {:error, if(cancelled?(error) and state.timed_out, do: :timeout, else: error)})
     {:stop, :normal, close(%{state | client: nil})}
   end
 
@@ -167,6 +170,9 @@ defmodule MuonTrap.HelperPort.Server do
   end
 
   defp handle_frame(event, state), do: add(state, event)
+
+  # The launch was stopped before its end.
+  defp cancelled?(error), do: error.stage == :spawn and error.reason == :ecanceled
 
   # Only what hasn't told the program's end comes here, for the port is closed when it has.
   defp handle_end_of_port(reason, %{phase: :starting} = state) do

@@ -38,6 +38,7 @@ struct launch {
     bool null_stdin;       /* the program gets /dev/null as its standard input, not ours */
     bool never_ran;        /* the program could not be started; `why` says why */
     bool cancelled;        /* which is that somebody wanted it to stop before */
+    bool stopped;          /* the owner's *stop* has come before the program's end */
     bool tree_gone;        /* no descendant is left, or none that we may kill */
     unsigned keys;         /* of enum terminal_key: what has interrupted it from the terminal */
     struct cgroup *cgroup; /* &cgroup_state; NULL when none was asked for */

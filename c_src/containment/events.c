@@ -40,6 +40,7 @@ static void obey(struct relay *relay, struct command *command)
         acknowledge(relay, command->bytes);
         break;
     case COMMAND_STOP:
+        relay->launch->stopped = relay->launch->stopped || !relay->launch->tree.program_ended;
         relay_post(relay, STOP_ASKED);
         break;
     case COMMAND_DISCARD:

@@ -275,7 +275,9 @@ static void gather_figures(struct launch *launch)
     struct ending *ending = &launch->ending;
     struct rusage usage;
 
-    *ending = (struct ending){.signalled = WIFSIGNALED(status), .stragglers = launch->tree.killed};
+    *ending = (struct ending){.signalled = WIFSIGNALED(status),
+                              .stopped = launch->stopped,
+                              .stragglers = launch->tree.killed};
     ending->code = (uint32_t)(ending->signalled ? WTERMSIG(status) : WEXITSTATUS(status));
     if (!launch->tree.program_ended)
         ending->code = EXIT_MUONTRAP_FAILED; /* the sweep was refused, and has been reported */

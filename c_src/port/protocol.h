@@ -35,6 +35,7 @@ struct ending {
     uint32_t code;
     bool core_dumped;
     bool oom_killed;     /* the kernel's OOM killer struck in its cgroup */
+    bool stopped;        /* the owner's *stop* had come before it ended */
     uint64_t user_us;    /* CPU time in user mode of the program and its reaped descendants */
     uint64_t system_us;  /* and in the kernel */
     uint64_t peak_bytes; /* the largest resident set of any one of them */

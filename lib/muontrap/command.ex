@@ -23,18 +23,18 @@ defmodule MuonTrap.Command do
   @spec run(map()) :: {Collectable.t(), non_neg_integer() | :timeout}
   def run(options) do
     case start(options) do
-      {:running, run} -> run.port |> HelperPort.events() |> Enum.reduce_while(run, &__MODULE__.step/2)
+      {:running, run, next} -> next |> HelperPort.events() |> Enum.reduce_while(run, &__MODULE__.step/2)
       {:ended, result} -> result
     end
   end
 
-  @spec start(map()) :: {:running, %__MODULE__{}} | {:ended, {Collectable.t(), :timeout}}
+  @spec start(map()) :: {:running, %__MODULE__{}, HelperPort.next()} | {:ended, {Collectable.t(), :timeout}}
   defp start(options) do
     {initial, collector} = Collectable.into(options.into)
 
     try do
       case HelperPort.start(options) do
-        {:ok, port} -> port
+        {:ok, port, next} -> {port, next}
         {:error, :timeout} -> :timeout
         {:error, error} -> raise_start(error, options)
       end
@@ -46,9 +46,10 @@ defmodule MuonTrap.Command do
       :timeout ->
         {:ended, {collector.(initial, :done), :timeout}}
 
-      port ->
+      {port, next} ->
         partial_line = if is_map_key(options, :lines), do: []
-        {:running, %__MODULE__{port: port, collected: initial, collector: collector, partial_line: partial_line}}
+        run = %__MODULE__{port: port, collected: initial, collector: collector, partial_line: partial_line}
+        {:running, run, next}
     end
   end
 
@@ -64,9 +65,10 @@ defmodule MuonTrap.Command do
 
   The reduction is over with the last event, when what was collected and the status are its result.
   """
-  @spec step([HelperPort.event()], %__MODULE__{}) ::
+  @spec step([HelperPort.event()] | atom(), %__MODULE__{}) ::
           {:cont, %__MODULE__{}} | {:halt, {Collectable.t(), non_neg_integer() | :timeout}}
   def step([], run), do: {:cont, run}
+  def step(nothing, run) when is_atom(nothing), do: {:cont, run}
 
   def step([{stream, data} | events], run) when stream in [:stdout, :stderr], do: step(events, collect(run, data))
 
@@ -74,8 +76,9 @@ defmodule MuonTrap.Command do
   def step([{:error, error} | events], run), do: step(events, %{run | error: error})
   def step([{:vanished, error}], run), do: fail(run, error)
   def step([{_end, _ending}], %{error: error} = run) when error != nil, do: fail(run, error)
+  # Nobody but the timer of the option :timeout has it stopped and then waits for the end.
+  def step([{:exited, %{stopped: true}}], run), do: {:halt, {done(run), :timeout}}
   def step([{:exited, ending}], run), do: {:halt, {done(run), ending.status}}
-  def step([{:timed_out, _ending}], run), do: {:halt, {done(run), :timeout}}
 
   @spec fail(%__MODULE__{}, Error.t()) :: no_return()
   defp fail(run, error) do

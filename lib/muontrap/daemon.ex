@@ -356,7 +356,7 @@ defmodule MuonTrap.Daemon do
     Predecessor.await(place)
     Process.flag(:trap_exit, true)
 
-    with {:ok, port} <- HelperPort.start(options, place),
+    with {:ok, port, _next} <- HelperPort.start(options, place),
          do: {:ok, ask(%{new(options) | port: port, cgroup: port.cgroup}, 0)}
   end
 

@@ -3,26 +3,38 @@
 
 defmodule MuonTrap.HelperPort do
   @moduledoc false
-  # A program that runs, as its owner sees it. Each has a process of its own, a `MuonTrap.HelperPort.Server`, that owns the
-  # port to the helper. The owner asks that process for what has happened, and gets all that has come since it last asked.
+  # A program that runs, as its owner sees it. Each has a process of its own, a `MuonTrap.HelperPort.Server`, that has opened
+  # the port to the helper and sees to the end of all when the owner dies. What the program writes gets to the owner in one of
+  # two ways:
   #
-  # By asking again, the owner says that it has handled what it got before, and the helper gets the acknowledgement that its
-  # window goes by. The owner writes that to the port itself, so that the helper needn't wait until the server's turn comes,
-  # and tells the server how much it was; what the owner has not acknowledged by then, the server does. So an owner that
-  # failed while it handled something can still ask for the rest.
+  #   * *direct*: the owner is the port's connected process (`Port.connect/2`), and takes the frames out of its mailbox. This
+  #     is the fast way, for an owner who waits for nothing else and has few other messages
+  #   * *served*: the server is the connected process, and keeps what comes until the owner asks for it
   #
-  # All of the owner's requests are calls of a GenServer: their replies carry a reference that is new with each call. The VM
-  # finds such a reply without looking through the messages that were in the mailbox before.
+  # The server connects the port to the owner with a reply, and the owner connects it back to the server before it asks. An
+  # owner that waits in the direct way has a function of this module on its stack, for which it would be killed when the
+  # module's code is loaded anew twice. So when nothing comes for a while it asks the server, and waits in OTP's code.
+  #
+  # By asking again, or waiting again, the owner says that it has handled what it got before, and the helper gets the
+  # acknowledgement that its window goes by. The owner writes that to the port itself. In a request it tells the server how
+  # much it was; what the owner has not acknowledged by then, the server does. So an owner that failed while it handled
+  # something can still ask for the rest.
 
   alias MuonTrap.{Cgroup, CommandLine, Error, Protocol}
   alias MuonTrap.HelperPort.Server
+
+  # Milliseconds without output after which an owner waits for the server and not for the port.
+  @idle 5
+  # The VM looks for a frame from the port behind all messages that were in the mailbox before. With more than so many the owner
+  # asks the server by a call, whose reply carries a reference that is new: that is found without looking through them.
+  @crowd 100
 
   @enforce_keys [:server, :port, :os_pid, :cgroup]
   defstruct [:server, :port, :os_pid, :cgroup]
 
   @typedoc """
-  The process that owns the port, the port, the OS process id of the helper's outer process (`nil` when it had left before it could be
-  asked for), and the path of the program's cgroup relative to the mount (`nil` without one)
+  The server, the port, the OS process id of the helper's outer process (`nil` when it had left before it could be asked for), and
+  the path of the program's cgroup relative to the mount (`nil` without one)
   """
   @type t :: %__MODULE__{server: pid(), port: port(), os_pid: pos_integer() | nil, cgroup: String.t() | nil}
 
@@ -32,50 +44,164 @@ defmodule MuonTrap.HelperPort do
     * `{:stdout, bytes}` and `{:stderr, bytes}` - output
     * `{:error, error}` - something went wrong, the program is being stopped, and its end will be told
     * `{:exited, ending}` - program and descendants are dead. No event follows
-    * `{:timed_out, ending}` - the same, and the program had been stopped because the option `:timeout` said so
-    * `{:vanished, error}` - the helper, or the process that owned the port, was killed. No event follows
+    * `{:vanished, error}` - the helper, or the server, was killed. No event follows
   """
   @type event ::
           {:stdout | :stderr, binary()}
           | {:error, Error.t()}
-          | {:exited | :timed_out, Protocol.ending()}
+          | {:exited, Protocol.ending()}
           | {:vanished, Error.t()}
+
+  @typedoc "Which of the two ways output takes next"
+  @type way :: :direct | :served
+
+  @typedoc """
+  What the owner goes on with
+
+    * `{port, bytes, way}` - it has handled what came before, with so many bytes of output, and waits
+    * `{events, next}` - these events have come, and then it goes on with what follows
+    * `{reason, server}` - the server has ended
+  """
+  @type next :: {t(), non_neg_integer(), way()} | {[event()], next()} | {term(), pid()}
 
   @doc """
   Start the program with validated options, and return when it runs, or when it can't be started, or with the option `:timeout`
   when the time is up before either
 
   The calling process becomes its owner: when that dies, the program is stopped. `place` is what a successor recognises it
-  by, see `MuonTrap.Predecessor`.
+  by, see `MuonTrap.Predecessor`; an owner with one has other things to wait for, and is served. What is returned beside the
+  port is for `events/1`.
   """
-  @spec start(map(), MuonTrap.Predecessor.place() | nil) :: {:ok, t()} | {:error, Exception.t() | :timeout}
+  @spec start(map(), MuonTrap.Predecessor.place() | nil) :: {:ok, t(), next()} | {:error, Exception.t() | :timeout}
   def start(options, place \\ nil) do
     with {:ok, options} <- Cgroup.choose(options) do
-      server = Server.start(Map.get(options, :delay_to_sigkill))
-      launch = %{port_options: CommandLine.port_options(options), timeout: Map.get(options, :timeout, :infinity)}
-      GenServer.call(server, {:launch, Map.put(launch, :place, place)}, :infinity)
+      timeout = Map.get(options, :timeout, :infinity)
+      way = if place, do: :served, else: way()
+      launch = %{port_options: CommandLine.port_options(options), timeout: timeout, place: place, way: way}
+      options |> Map.get(:delay_to_sigkill) |> Server.start() |> GenServer.call({:launch, launch}, :infinity)
+    end
+  end
+
+  defp way() do
+    {:message_queue_len, messages} = Process.info(self(), :message_queue_len)
+    if messages > @crowd, do: :served, else: :direct
+  end
+
+  @doc """
+  Everything that happens, as a stream of lists of events, and of atoms in between that mean nothing. It ends with the program.
+
+  While the calling process waits for long, no function of MuonTrap's is on its stack. So it goes on when the modules are
+  loaded anew and their old code is purged, which kills every process that would return to that code. Therefore what the
+  server replies, and what OTP makes of it, has the form that `Stream.unfold/2` takes: the next element, and what the one
+  after it is made of.
+  """
+  @spec events(next()) :: Enumerable.t()
+  def events(next), do: Stream.unfold(next, &__MODULE__.next/1)
+
+  @doc false
+  @spec next(next()) :: {[event()] | :reply | :error, next()}
+  def next({%__MODULE__{} = port, bytes, :direct}) do
+    acknowledge(port, bytes)
+    if way() == :direct, do: next_direct(port), else: next_in_between(port)
+  end
+
+  def next({%__MODULE__{server: server} = port, bytes, :served}) do
+    acknowledge(port, bytes)
+    next_served(server, bytes, way())
+  end
+
+  def next({events, next}) when is_list(events) do
+    with {port, _bytes, :direct} <- next, do: unlink(port)
+    {events, next}
+  end
+
+  def next({reason, server}), do: {[{:vanished, ended(reason)}], {reason, server}}
+
+  defp next_direct(%{port: port} = program) do
+    receive do
+      {^port, {:data, frame}} -> take_frames(Protocol.decode(frame), program, [], :direct)
+      {^port, {:exit_status, _status}} -> next({program, 0, :served})
+    after
+      @idle -> next_in_between(program)
+    end
+  end
+
+  # What has come before the port was connected to the server is in the owner's mailbox.
+  defp next_in_between(%{port: port} = program) do
+    connect(port, program.server)
+
+    receive do
+      {^port, {:data, frame}} -> take_frames(Protocol.decode(frame), program, [], :served)
+      {^port, {:exit_status, _status}} -> next({program, 0, :served})
+    after
+      0 -> next({program, 0, :served})
+    end
+  end
+
+  # All that has come by now.
+  defp take_frames({:exited, _ending} = event, program, events, _way) do
+    # First, so that the server doesn't take the port's end for that of a helper that was killed.
+    GenServer.cast(program.server, :ended)
+    close(program.port)
+    {Enum.reverse([event | events]), {program, 0, :served}}
+  end
+
+  defp take_frames(event, %{port: port} = program, events, way) do
+    receive do
+      {^port, {:data, frame}} -> take_frames(Protocol.decode(frame), program, [event | events], way)
+      {^port, {:exit_status, _status}} -> batch([event | events], program, :served)
+    after
+      0 -> batch([event | events], program, way)
+    end
+  end
+
+  defp batch(events, program, way), do: {Enum.reverse(events), {program, size(events), way}}
+
+  # Tail calls, that is how none of our functions is on the stack. An owner with many messages exits when the server has ended.
+  defp next_served(server, bytes, :served), do: GenServer.call(server, {:next, bytes, :served}, :infinity)
+
+  defp next_served(server, bytes, :direct),
+    do: server |> :gen_server.send_request({:next, bytes, :direct}) |> :gen_server.receive_response(:infinity)
+
+  # Port.connect/2 has linked the owner to the port, which must not close when the owner dies.
+  defp unlink(%{port: port}) do
+    Process.unlink(port)
+
+    receive do
+      {:EXIT, ^port, _reason} -> :ok
+    after
+      0 -> :ok
+    end
+  end
+
+  defp close(port) do
+    try do
+      Port.close(port)
+    rescue
+      ArgumentError -> :ok
+    end
+
+    flush(port)
+  end
+
+  defp flush(port) do
+    receive do
+      {^port, _what} -> flush(port)
+    after
+      0 -> :ok
     end
   end
 
   @doc """
-  Everything that happens, as a stream of lists of events. It ends with the program.
+  Make a process the one that the port sends to, and tell whether that could be: not when either has ended
 
-  While the calling process waits for an event, no function of MuonTrap's is on its stack. So it goes on when the modules
-  are loaded anew and their old code is purged, which kills every process that would return to that code.
+  What the port had sent before is in the mailbox of whom it was connected to by then.
   """
-  @spec events(t()) :: Enumerable.t()
-  def events(%__MODULE__{} = port), do: Stream.unfold({port, 0}, &__MODULE__.next/1)
-
-  @doc """
-  Wait for events. What was returned before, with so many bytes of output, has been handled.
-
-  The server replies with the argument of the next call beside them, because that is the form that `Stream.unfold/2` takes:
-  the next element, and what the one after it is made of.
-  """
-  @spec next({t(), non_neg_integer()}) :: {[event(), ...], {t(), non_neg_integer()}}
-  def next({%__MODULE__{server: server} = port, bytes}) do
-    acknowledge(port, bytes)
-    GenServer.call(server, {:next, bytes}, :infinity)
+  @spec connect(port(), pid()) :: boolean()
+  def connect(port, process) do
+    Port.connect(port, process)
+  rescue
+    ArgumentError -> false
   end
 
   @doc """
@@ -85,7 +211,7 @@ defmodule MuonTrap.HelperPort do
   @spec request(t(), non_neg_integer()) :: term()
   def request(%__MODULE__{server: server} = port, bytes) do
     acknowledge(port, bytes)
-    :gen_server.send_request(server, {:next, bytes})
+    :gen_server.send_request(server, {:next, bytes, :served})
   end
 
   @doc """
@@ -129,25 +255,30 @@ defmodule MuonTrap.HelperPort do
   defp response({:reply, {events, _next}}), do: {:events, events}
   defp response(:no_reply), do: :no_reply
 
-  defp response({:error, {reason, _server}}) do
-    {:events,
-     [
-       {:vanished,
-        %Error{
-          stage: :relay,
-          reason: :vanished,
-          message:
-            "the process of MuonTrap that owned the program's port has ended (#{inspect(reason)}), so that the program's " <>
-              "end was not seen; the helper stops the program and its descendants when the port closes"
-        }}
-     ]}
+  defp response({:error, {reason, _server}}), do: {:events, [{:vanished, ended(reason)}]}
+
+  # The only one who ends a server with that reason is its supervisor.
+  defp ended(:shutdown), do: Server.stopped()
+
+  defp ended(reason) do
+    if reason == :noproc and not Server.supervised?() do
+      Server.stopped()
+    else
+      %Error{
+        stage: :relay,
+        reason: :vanished,
+        message:
+          "the process of MuonTrap that owned the program's port has ended (#{inspect(reason)}), so that the program's " <>
+            "end was not seen; the helper stops the program and its descendants when the port closes"
+      }
+    end
   end
 
   @doc """
   Whether no event comes after this one
   """
   @spec last?(event()) :: boolean()
-  def last?({kind, _what}), do: kind in [:exited, :timed_out, :vanished]
+  def last?({kind, _what}), do: kind in [:exited, :vanished]
 
   @doc """
   Have the program and all its descendants ended
@@ -161,7 +292,9 @@ defmodule MuonTrap.HelperPort do
   Have the program and all its descendants ended, and wait for that. What they have written and will write is thrown away.
   """
   @spec abandon(t()) :: :ok
-  def abandon(%__MODULE__{server: server}) do
+  def abandon(%__MODULE__{server: server, port: port}) do
+    connect(port, server)
+    flush(port)
     monitor = Process.monitor(server)
     GenServer.cast(server, :abandon)
 

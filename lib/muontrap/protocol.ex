@@ -13,6 +13,7 @@ defmodule MuonTrap.Protocol do
           signal: pos_integer() | nil,
           core_dumped: boolean(),
           oom_killed: boolean(),
+          stopped: boolean(),
           user_us: non_neg_integer(),
           system_us: non_neg_integer(),
           peak_bytes: non_neg_integer(),
@@ -53,7 +54,8 @@ defmodule MuonTrap.Protocol do
   def decode(<<?E, data::binary>>), do: {:stderr, data}
 
   def decode(
-        <<?X, signalled::8, code::32, core::8, oom::8, user_us::64, system_us::64, peak_bytes::64, stragglers::32>>
+        <<?X, signalled::8, code::32, core::8, oom::8, stopped::8, user_us::64, system_us::64, peak_bytes::64,
+          stragglers::32>>
       ) do
     {:exited,
      %{
@@ -62,6 +64,7 @@ defmodule MuonTrap.Protocol do
        signal: if(signalled == 1, do: code),
        core_dumped: core == 1,
        oom_killed: oom == 1,
+       stopped: stopped == 1,
        user_us: user_us,
        system_us: system_us,
        peak_bytes: peak_bytes,

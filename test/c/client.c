@@ -127,14 +127,15 @@ static void take_error(struct client *client, const struct frame *frame)
 
 static void take_exited(struct client *client, const struct frame *frame)
 {
-    assert_int_equal(frame->size, 35);
+    assert_int_equal(frame->size, 36);
     client->exited = true;
     client->signalled = frame->payload[0] == 1;
     client->code = get_u32(frame->payload + 1);
     client->oom_killed = frame->payload[6] == 1;
-    client->user_us = get_u64(frame->payload + 7);
-    client->peak_bytes = get_u64(frame->payload + 23);
-    client->stragglers = get_u32(frame->payload + 31);
+    client->stopped = frame->payload[7] == 1;
+    client->user_us = get_u64(frame->payload + 8);
+    client->peak_bytes = get_u64(frame->payload + 24);
+    client->stragglers = get_u32(frame->payload + 32);
 }
 
 bool client_step(struct client *client)

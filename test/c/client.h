@@ -41,6 +41,7 @@ struct client {
     bool signalled;
     uint32_t code;
     bool oom_killed;
+    bool stopped;
     uint64_t user_us;
     uint64_t peak_bytes;
     uint32_t stragglers;

@@ -3,13 +3,13 @@
 
 defmodule MuonTrap.HelperPort.Server do
   @moduledoc false
-  # Owns the port to one helper, from the launch until the helper has told the program's end. It speaks docs/protocol.md
-  # with the helper, and keeps what has come until the program's owner asks for it (see `MuonTrap.HelperPort`). The helper's
-  # window bounds how much that can be.
+  # Opens the port to one helper, and lasts until the helper has told the program's end. It speaks docs/protocol.md with the
+  # helper, and keeps what has come until the program's owner asks for it, unless it has connected the port to the owner (see
+  # `MuonTrap.HelperPort`). The helper's window bounds how much that can be.
   #
   # It outlives its owner: were the owner linked to the port, its death would close the port, and nobody would know when the
-  # program's tree is dead. When the owner dies, the server has the program stopped, and ends when the helper has told that
-  # all is dead. A daemon that replaces the owner waits for that (see `MuonTrap.Predecessor`).
+  # program's tree is dead. When the owner dies, the server connects the port to itself, has the program stopped, and ends when
+  # the helper has told that all is dead. A daemon that replaces the owner waits for that (see `MuonTrap.Predecessor`).
   #
   # Servers are temporary children of the application's DynamicSupervisor. When the application stops, each ends its program
   # before it goes.
@@ -30,17 +30,22 @@ defmodule MuonTrap.HelperPort.Server do
   @hibernate_after 1_000
 
   # phase: :idle before the launch, :starting until the program runs, :running, and :ended once the last event is there.
+  # owner: its pid; monitor: the reference of the monitor on it.
   # client: whom the next reply goes to: who asked for the launch while it is starting, then who asked for events.
+  # way: which way the client wants the output to take after the reply. direct: whether the port is connected to the owner.
   # events: those that nobody has asked for yet, the last one first.
   # handle: what the owner knows the program by.
   # handed_over: bytes of output in the owner's hands, which it acknowledges before its next request, or by it.
   # discarding: whether all output is thrown away, because there is nobody any more who would ask for it.
   defstruct phase: :idle,
             owner: nil,
+            monitor: nil,
             port: nil,
             os_pid: nil,
             cgroup: nil,
             client: nil,
+            way: :served,
+            direct: false,
             handle: nil,
             events: [],
             handed_over: 0,
@@ -52,6 +57,12 @@ defmodule MuonTrap.HelperPort.Server do
   """
   @spec supervisor() :: Supervisor.child_spec()
   def supervisor(), do: DynamicSupervisor.child_spec(name: @supervisor, strategy: :one_for_one)
+
+  @doc """
+  Whether there is that supervisor
+  """
+  @spec supervised?() :: boolean()
+  def supervised?(), do: Process.whereis(@supervisor) != nil
 
   @doc """
   How many milliseconds it may take to stop a program that has so many to end by itself
@@ -66,7 +77,7 @@ defmodule MuonTrap.HelperPort.Server do
   @spec start(non_neg_integer() | nil) :: pid()
   def start(delay_to_sigkill) do
     # A script may have the library in its path without having started it as an application.
-    unless Process.whereis(@supervisor), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
+    unless supervised?(), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
 
     child = %{
       id: __MODULE__,
@@ -89,20 +100,20 @@ defmodule MuonTrap.HelperPort.Server do
   def init(owner) do
     # So that terminate/2 is called when the supervisor wants the server to end, and the port's end is a message.
     Process.flag(:trap_exit, true)
-    {:ok, %__MODULE__{owner: Process.monitor(owner)}}
+    {:ok, %__MODULE__{owner: owner, monitor: Process.monitor(owner)}}
   end
 
   @impl GenServer
   def handle_call({:launch, launch}, from, %{phase: :idle} = state) do
     if launch.place, do: Predecessor.register(launch.place)
     # A successor of an owner that has died before it was registered here does not wait for us.
-    if Process.alive?(elem(from, 0)), do: open(launch, from, state), else: {:stop, :normal, state}
+    if Process.alive?(state.owner), do: open(launch, from, state), else: {:stop, :normal, state}
   end
 
-  # The request says that what was handed over before has been handled.
-  def handle_call({:next, acknowledged}, from, state) do
+  # The request says that what was handed over before has been handled, and that the port has been connected to the server.
+  def handle_call({:next, acknowledged, way}, from, state) do
     if state.handed_over > acknowledged, do: command(state, {:ack, state.handed_over - acknowledged})
-    hand_over(%{state | client: from, handed_over: 0})
+    hand_over(%{state | client: from, way: way, handed_over: 0, direct: false})
   end
 
   defp open(launch, from, state) do
@@ -111,7 +122,7 @@ defmodule MuonTrap.HelperPort.Server do
         # At once, so that the number is there even when the helper has left since.
         os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
         if launch.timeout != :infinity, do: Process.send_after(self(), :time_is_up, launch.timeout)
-        {:noreply, %{state | phase: :starting, port: port, os_pid: os_pid, client: from}}
+        {:noreply, %{state | phase: :starting, port: port, os_pid: os_pid, client: from, way: launch.way}}
 
       {:error, error} ->
         {:stop, :normal, {:error, error}, %{state | phase: :ended}}
@@ -133,15 +144,23 @@ defmodule MuonTrap.HelperPort.Server do
   end
 
   def handle_cast(:abandon, state), do: abandon(state)
+  # The owner has got the program's end.
+  def handle_cast(:ended, state), do: {:stop, :normal, close(state)}
 
   @impl GenServer
-  def handle_info({port, {:data, frame}}, %{port: port} = state), do: frame |> Protocol.decode() |> handle_frame(state)
+  def handle_info({port, {:data, frame}}, %{port: port} = state), do: handle_frame(frame, state)
 
   def handle_info({port, {:exit_status, status}}, %{port: port} = state),
     do: handle_end_of_port({:exit_status, status}, state)
 
+  # An owner that was killed before it could unlink itself from the port that it was just given has closed it by that. The
+  # helper stops the program as when the VM dies.
+  def handle_info({:EXIT, port, reason}, %{port: port, direct: true} = state) when reason != :normal do
+    if Process.alive?(state.owner), do: handle_end_of_port(reason, state), else: {:stop, :normal, close(state)}
+  end
+
   def handle_info({:EXIT, port, reason}, %{port: port} = state), do: handle_end_of_port(reason, state)
-  def handle_info({:DOWN, owner, :process, _pid, _reason}, %{owner: owner} = state), do: abandon(state)
+  def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{monitor: monitor} = state), do: abandon(state)
 
   def handle_info(:time_is_up, %{phase: phase} = state) when phase in [:starting, :running] do
     command(state, :stop)
@@ -151,25 +170,35 @@ defmodule MuonTrap.HelperPort.Server do
   # The end of a port that has been closed here, or of the registry that the server is linked to; and what others send.
   def handle_info(_message, state), do: {:noreply, state}
 
-  defp handle_frame({:started, _pid, cgroup}, %{phase: :starting} = state) do
-    state = %{state | phase: :running, cgroup: if(cgroup != "", do: cgroup)}
-    handle = %HelperPort{server: self(), port: state.port, os_pid: state.os_pid, cgroup: state.cgroup}
-    GenServer.reply(state.client, {:ok, handle})
-    {:noreply, %{state | client: nil, handle: handle}}
+  defp handle_frame(frame, %{phase: :starting} = state) do
+    case Protocol.decode(frame) do
+      {:started, _pid, cgroup} ->
+        state = %{state | phase: :running, cgroup: if(cgroup != "", do: cgroup)}
+        handle = %HelperPort{server: self(), port: state.port, os_pid: state.os_pid, cgroup: state.cgroup}
+        %{state | handle: handle} |> connect_owner() |> reply(&{:ok, handle, &1})
+
+      # The program never ran.
+      {:error, error} ->
+        GenServer.reply(state.client, {:error, if(cancelled?(error) and state.timed_out, do: :timeout, else: error)})
+        {:stop, :normal, close(%{state | client: nil})}
+    end
   end
 
-  # The program never ran.
-  defp handle_frame({:error, error}, %{phase: :starting} = state) do
-    GenServer.reply(state.client, {:error, if(cancelled?(error) and state.timed_out, do: :timeout, else: error)})
-    {:stop, :normal, close(%{state | client: nil})}
+  defp handle_frame(frame, state), do: frame |> note(state) |> proceed()
+
+  # Takes in what the helper has told of a program that runs.
+  defp note(frame, state) do
+    case Protocol.decode(frame) do
+      {:exited, _ending} = event -> state |> close() |> add(event)
+      event -> add(state, event)
+    end
   end
 
-  defp handle_frame({:exited, ending}, state) do
-    kind = if state.timed_out, do: :timed_out, else: :exited
-    state |> close() |> finish({kind, ending})
-  end
+  defp add(%{discarding: true} = state, _event), do: state
+  defp add(state, event), do: %{state | events: [event | state.events]}
 
-  defp handle_frame(event, state), do: add(state, event)
+  defp proceed(%{discarding: true, phase: :ended} = state), do: {:stop, :normal, state}
+  defp proceed(state), do: hand_over(state)
 
   # The launch was stopped before its end.
   defp cancelled?(error), do: error.stage == :spawn and error.reason == :ecanceled
@@ -185,24 +214,43 @@ defmodule MuonTrap.HelperPort.Server do
   # is done before the owner is told.
   defp handle_end_of_port(_reason, state) do
     if state.cgroup, do: clean(state.cgroup)
-    state |> close() |> finish({:vanished, vanished()})
+    state |> close() |> add({:vanished, vanished()}) |> proceed()
   end
-
-  defp add(%{discarding: true} = state, _event), do: {:noreply, state}
-  defp add(state, event), do: hand_over(%{state | events: [event | state.events]})
-
-  defp finish(%{discarding: true} = state, _event), do: {:stop, :normal, state}
-  defp finish(state, event), do: hand_over(%{state | events: [event | state.events]})
 
   defp hand_over(%{client: nil} = state), do: {:noreply, state}
   defp hand_over(%{events: []} = state), do: {:noreply, state}
 
-  defp hand_over(%{events: events} = state) do
-    bytes = HelperPort.size(events)
-    GenServer.reply(state.client, {Enum.reverse(events), {state.handle, bytes}})
-    state = %{state | client: nil, events: [], handed_over: bytes}
+  defp hand_over(state), do: state |> connect_owner() |> reply(& &1)
+
+  # What HelperPort.next/1 goes on with.
+  defp reply(state, wrap) do
+    bytes = HelperPort.size(state.events)
+    way = if state.direct, do: :direct, else: :served
+    GenServer.reply(state.client, wrap.({Enum.reverse(state.events), {state.handle, bytes, way}}))
+    state = %{state | client: nil, events: [], handed_over: if(state.direct, do: 0, else: bytes)}
     if state.phase == :ended, do: {:stop, :normal, state}, else: {:noreply, state}
   end
+
+  # So that the frames go to the owner. Those that came before are here. Should the owner have died, a message tells it next.
+  defp connect_owner(%{way: :direct, port: port} = state) when port != nil,
+    do: if(HelperPort.connect(port, state.owner), do: take_frames(%{state | direct: true}), else: state)
+
+  defp connect_owner(state), do: state
+
+  defp take_frames(%{port: port} = state) when port != nil do
+    receive do
+      {^port, {:data, frame}} -> frame |> note(state) |> take_frames()
+    after
+      0 -> state
+    end
+  end
+
+  # The end was among them.
+  defp take_frames(state), do: %{state | direct: false}
+
+  # The frames come here again.
+  defp connect_self(%{direct: true} = state), do: %{state | direct: not HelperPort.connect(state.port, self())}
+  defp connect_self(state), do: state
 
   # Nobody will ask for anything any more.
   defp abandon(%{phase: phase} = state) when phase in [:idle, :ended], do: {:stop, :normal, state}
@@ -212,6 +260,7 @@ defmodule MuonTrap.HelperPort.Server do
   defp stop_and_discard(%{discarding: true} = state), do: state
 
   defp stop_and_discard(state) do
+    state = connect_self(state)
     command(state, :stop)
     command(state, :discard)
     %{state | discarding: true, events: [], handed_over: 0}
@@ -236,9 +285,11 @@ defmodule MuonTrap.HelperPort.Server do
   end
 
   defp stopped(:starting), do: {:error, stopped()}
-  defp stopped(_phase), do: {[{:vanished, stopped()}], nil}
+  defp stopped(_phase), do: {[{:vanished, stopped()}], {:shutdown, self()}}
 
-  defp stopped() do
+  @doc false
+  @spec stopped() :: Error.t()
+  def stopped() do
     %Error{
       stage: :relay,
       reason: :vanished,

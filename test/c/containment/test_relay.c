@@ -68,6 +68,7 @@ static void a_signal_that_ended_the_program_is_told(void **state)
     START(&client, "--", "sh", "-c", "kill -USR1 $$");
     client_follow(&client);
     assert_true(client.signalled);
+    assert_false(client.stopped);
     assert_int_equal(client.code, SIGUSR1);
     assert_left_with(128 + SIGUSR1);
 }
@@ -170,6 +171,7 @@ static void a_deaf_program_is_killed_when_its_time_is_up_and_not_before(void **s
     client_follow(&client);
     assert_true(io_now_us() - start >= 300000);
     assert_true(client.signalled);
+    assert_true(client.stopped);
     assert_int_equal(client.code, SIGKILL);
     assert_left_with(128 + SIGKILL);
 }

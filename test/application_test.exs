@@ -50,6 +50,66 @@ defmodule MuonTrap.ApplicationTest do
     assert MuonTrap.cmd("echo", ["hello"]) == {"hello\n", 0}
   end
 
+  # A caller of cmd/3 that is kept busy with the output until the test says :go. It returns what the call returned or raised, and
+  # how many messages that left.
+  defp busy_caller({program, args}, opts) do
+    into = %MuonTrap.Test.Told{test: self(), with: fn _data -> receive(do: (:go -> :ok)) end}
+
+    Task.async(fn ->
+      result = catch_error_of(fn -> MuonTrap.cmd(program, args, [into: into] ++ opts) end)
+      {result, Process.info(self(), :message_queue_len)}
+    end)
+  end
+
+  defp catch_error_of(fun) do
+    fun.()
+  rescue
+    error -> error
+  end
+
+  test "stopping it while a caller is busy with the output tells the caller, and halts the collectable", context do
+    cmd = busy_caller(Programs.sleeper(), env: context.env)
+    assert_receive {:cont, "ready\n"}, 30_000
+    :ok = Application.stop(:muontrap)
+    assert OS.alive(context.mark) == []
+    send(cmd.pid, :go)
+    assert {%Error{reason: :vanished, message: message}, {:message_queue_len, 0}} = Task.await(cmd, 30_000)
+    assert message =~ "the application :muontrap was stopped"
+    assert_received :halt
+  end
+
+  test "stopping it doesn't hide the status of a program that had ended", context do
+    cmd = busy_caller(Programs.sleeper(), env: context.env)
+    assert_receive {:cont, "ready\n"}, 30_000
+    for program <- OS.alive(context.mark), do: OS.kill(program, "USR1")
+    # The end is in the caller's mailbox.
+    OS.eventually(fn -> match?({:message_queue_len, 1}, Process.info(cmd.pid, :message_queue_len)) end)
+    :ok = Application.stop(:muontrap)
+    send(cmd.pid, :go)
+    assert {{_told, 138}, {:message_queue_len, 0}} = Task.await(cmd, 30_000)
+    assert_received :done
+  end
+
+  test "a server that is killed leaves a caller that is told, a collectable that is halted, and no program", context do
+    waits = fn caller -> match?({_, {:gen, _, _}}, Process.info(caller, :current_function)) end
+
+    for {before, afterwards} <- [
+          {fn _caller -> :ok end, &send(&1, :go)},
+          {&(send(&1, :go) && OS.eventually(fn -> waits.(&1) end)), fn _caller -> :ok end}
+        ] do
+      cmd = busy_caller(Programs.sleeper(), env: context.env)
+      assert_receive {:cont, "ready\n"}, 30_000
+      servers = DynamicSupervisor.which_children(MuonTrap.HelperPort.Supervisor)
+      before.(cmd.pid)
+      for {_id, server, _type, _modules} <- servers, do: Process.exit(server, :kill)
+      afterwards.(cmd.pid)
+      assert {%Error{reason: :vanished, message: message}, {:message_queue_len, 0}} = Task.await(cmd, 30_000)
+      assert message =~ "the process of MuonTrap that owned the program's port has ended"
+      assert_received :halt
+      OS.eventually(fn -> OS.alive(context.mark) == [] end)
+    end
+  end
+
   test "the collectable is halted when the helper can't be executed" do
     Application.put_env(:muontrap, :helper_path, "/no/such/muontrap")
     test = self()

@@ -80,6 +80,43 @@ defmodule MuonTrap.LoadTest do
     end)
   end
 
+  test "600 callers that are killed at any moment, or trap exits, leave neither process nor message" do
+    MuonTrap.cmd("true", [])
+    mark = OS.mark()
+    test = self()
+
+    programs = [
+      {"true", []},
+      {"yes", []},
+      {"head", ["-c", "300000", "/dev/zero"]},
+      {"sh", ["-c", "while :; do echo x; sleep 0.003; done"]},
+      {"sleep", ["1000"]}
+    ]
+
+    assert_nothing_left(held(), fn ->
+      for n <- 1..600 do
+        {program, args} = Enum.at(programs, rem(n, 5))
+        opts = [env: OS.marked(mark)] ++ if(rem(n, 7) == 0, do: [timeout: :rand.uniform(10)], else: [])
+
+        {caller, monitor} =
+          spawn_monitor(fn ->
+            Process.flag(:trap_exit, rem(n, 2) == 0)
+            MuonTrap.cmd(program, args, opts)
+            receive(do: (message -> send(test, {:left, message})), after: (0 -> :ok))
+          end)
+
+        # Not to wait for anything, but to strike at another moment each time.
+        Process.sleep(:rand.uniform(8) - 1)
+        Process.exit(caller, :kill)
+        assert_receive {:DOWN, ^monitor, :process, ^caller, reason}, 30_000
+        assert reason in [:normal, :killed]
+      end
+
+      refute_received {:left, _message}
+      OS.eventually(fn -> OS.alive(mark) == [] and OS.helpers(mark) == [] end)
+    end)
+  end
+
   test "a consumer that takes a millisecond for each line of yes keeps the VM within 2 MB for ten seconds" do
     slow = fn data -> for "y" <- String.split(data, "\n"), do: :timer.sleep(1) end
     now = System.monotonic_time(:millisecond)

@@ -94,7 +94,13 @@ defmodule MuonTrap.ReloadTest do
     Bitwise.band(String.to_integer(mask, 16), Bitwise.bsl(1, 11)) != 0
   end
 
-  defp waits?(pid), do: Process.info(pid, :status) == {:status, :waiting}
+  # With none of the library's functions on the stack.
+  defp waits?(pid) do
+    [status: status, current_stacktrace: stack] = Process.info(pid, [:status, :current_stacktrace])
+
+    status == :waiting and
+      not Enum.any?(stack, fn {module, _, _, _} -> module in Application.spec(:muontrap, :modules) end)
+  end
 
   test "a program whose owner is killed afterwards is ended", %{env: env, mark: mark} do
     test = self()

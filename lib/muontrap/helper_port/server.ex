@@ -245,8 +245,8 @@ defmodule MuonTrap.HelperPort.Server do
     end
   end
 
-  # The end was among them.
-  defp take_frames(state), do: %{state | direct: false}
+  # The end was among them, and the port has been closed.
+  defp take_frames(state), do: state
 
   # The frames come here again.
   defp connect_self(%{direct: true} = state), do: %{state | direct: not HelperPort.connect(state.port, self())}

@@ -109,7 +109,8 @@ defmodule MuonTrap do
   @spec cmd(String.t(), [String.t()], keyword()) :: {Collectable.t(), non_neg_integer() | :timeout}
   def cmd(command, args, opts \\ []) do
     :cmd
-    |> MuonTrap.Options.validate(command, args, opts)
+    |> MuonTrap.Options.prepare(command, args, opts)
+    |> MuonTrap.Options.complete_for_helper()
     |> MuonTrap.Command.run()
   end
 

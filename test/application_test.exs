@@ -150,6 +150,30 @@ defmodule MuonTrap.ApplicationTest do
     assert MuonTrap.cmd("found-by-relative-path", []) == {File.cwd!() <> "\n", 0}
   end
 
+  # A directory, a file that may not be executed, one whose interpreter is missing, and what the kernel doesn't know.
+  @tag :tmp_dir
+  test "what has the program's name in PATH and is none is passed over, or told of", %{tmp_dir: dir} do
+    [one, two, three] = for part <- ["one", "two", "three"], do: Path.expand(Path.join(dir, part))
+    path = System.fetch_env!("PATH")
+    on_exit(fn -> System.put_env("PATH", path) end)
+    for part <- [one, two, three], do: File.mkdir!(part)
+    write = fn file, content, mode -> File.write!(file, content) && File.chmod!(file, mode) end
+    name = "searched-for"
+    System.put_env("PATH", Enum.join([one, two, three, path], ":"))
+    File.mkdir!(Path.join(one, name))
+    write.(Path.join(two, name), "#!/bin/sh\necho two\n", 0o644)
+    assert catch_error(MuonTrap.cmd(name, [])) == :enoent
+    write.(Path.join(three, name), "#!/bin/sh\necho three\n", 0o755)
+    assert MuonTrap.cmd(name, []) == {"three\n", 0}
+    # Another PATH is the program's own affair.
+    assert MuonTrap.cmd(name, [], env: [{"PATH", two}]) == {"three\n", 0}
+    write.(Path.join(three, name), "#!/no/such/interpreter\n", 0o755)
+    assert %Error{stage: :exec, reason: :enoent, message: message} = catch_error(MuonTrap.cmd(name, []))
+    assert message =~ "interpreter"
+    write.(Path.join(three, name), "what the kernel doesn't know", 0o755)
+    assert %Error{stage: :exec, reason: :enoexec} = catch_error(MuonTrap.cmd(name, []))
+  end
+
   test "the helper that the configuration names is used" do
     elsewhere = Path.join(System.tmp_dir!(), OS.mark())
     File.cp!(MuonTrap.muontrap_path(), elsewhere)

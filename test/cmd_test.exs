@@ -156,6 +156,11 @@ defmodule MuonTrap.CmdTest do
       assert {"renamed -c" <> _, 0} = MuonTrap.cmd("sh", ["-c", script], arg0: "renamed")
     end
 
+    test "is its path as argv[0], as with System.cmd/3" do
+      assert {"/" <> _, 0} = result = System.cmd("sh", ["-c", "tr '\\0' '\n' </proc/$$/cmdline | head -1"])
+      assert MuonTrap.cmd("sh", ["-c", "tr '\\0' '\n' </proc/$$/cmdline | head -1"]) == result
+    end
+
     test "is its arguments as they are" do
       args = ["", " ", "a b", "*", "--help", "-x", "grün", <<0xFF>>, "'\"$HOME\n"]
       assert MuonTrap.cmd("printf", ["[%s]" | args]) == {Enum.map_join(args, &"[#{&1}]"), 0}
@@ -356,6 +361,14 @@ defmodule MuonTrap.CmdTest do
       for program <- ["no-such-program", "/no/such/program", "./no-such", "", "/etc/passwd/x"] do
         assert %ErlangError{original: :enoent} = catch_error(raise_of(program, []))
       end
+    end
+
+    @tag :tmp_dir
+    test "a program that is missing leaves the file that its output was for as it was", %{tmp_dir: dir} do
+      file = Path.join(dir, "precious")
+      File.write!(file, "precious")
+      assert %ErlangError{original: :enoent} = catch_error(raise_of("no-such-program", into: File.stream!(file)))
+      assert File.read!(file) == "precious"
     end
 
     test "a program that may not be executed is :eacces" do

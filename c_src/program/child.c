@@ -133,9 +133,12 @@ static const char *next_in_path(const char *path, const char *name, char file[PA
 }
 
 /* An EACCES is remembered, because a later directory of PATH may hold the program that was meant. This is a function of
- * its own because the new process gets a copy of each page of the stack that it touches, and most launches give a path.
- */
-RARE static void execute_from_path(const struct options *options, char *const environment[])
+ * its own because the new process gets a copy of each page of the stack that it touches, and many launches give a
+ * path.
+ *
+ * A port has the path as argv[0], as with erlang:open_port/2's spawn_executable; a shell has the name, as in POSIX
+ * (exec(3p)). */
+static void execute_from_path(const struct options *options, char *const environment[])
 {
     int denied = ENOENT;
 
@@ -146,6 +149,8 @@ RARE static void execute_from_path(const struct options *options, char *const en
         path = next_in_path(path, options->file, file, &fits);
         if (!fits)
             continue;
+        if (options->port && !options->arg0)
+            options->program[0] = file;
         (void)execve(file, options->program, environment);
         if (errno == EACCES)
             denied = EACCES;

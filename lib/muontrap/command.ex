@@ -8,7 +8,7 @@ defmodule MuonTrap.Command do
   # It is a reduction over the stream of events, which `step/2` takes in. The calling process waits inside of the stream,
   # where it has none of the functions of this module on its stack (see `MuonTrap.HelperPort.events/1`).
 
-  alias MuonTrap.{Error, HelperPort, Lines}
+  alias MuonTrap.{Error, HelperPort, Lines, Options}
 
   # partial_line: with the option :lines, what has come of the line whose end has not come, the last piece first; else nil.
   # error: what the helper has stopped the program for.
@@ -33,7 +33,7 @@ defmodule MuonTrap.Command do
     {initial, collector} = Collectable.into(options.into)
 
     try do
-      case HelperPort.start(options) do
+      case launch(options) do
         {:ok, port, next} -> {port, next}
         {:error, :timeout} -> :timeout
         {:error, error} -> raise_start(error, options)
@@ -50,6 +50,13 @@ defmodule MuonTrap.Command do
         partial_line = if is_map_key(options, :lines), do: []
         run = %__MODULE__{port: port, collected: initial, collector: collector, partial_line: partial_line}
         {:running, run, next}
+    end
+  end
+
+  # What the helper found in the directories of PATH may not be what there is.
+  defp launch(options) do
+    with {:error, %Error{stage: :exec}} = error <- HelperPort.start(options) do
+      if Path.type(options.cmd) == :absolute, do: error, else: options |> Options.find_program() |> HelperPort.start()
     end
   end
 

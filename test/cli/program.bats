@@ -147,6 +147,8 @@ without_internal() { output=${output//SigIgn:$'\t'0000000180000/SigIgn:$'\t'0000
 }
 
 @test "--arg0 is what the program sees as its name" {
+    run -0 muontrap sh -c 'tr "\0" "\n" </proc/$$/cmdline | head -n 1'
+    [ "$output" = sh ]
     run -0 muontrap --arg0 another-name sh -c 'tr "\0" " " </proc/$$/cmdline; echo; echo "$0"'
     [[ ${lines[0]} == "another-name -c "* ]]
     run -0 muontrap --arg0 '' cat /proc/self/cmdline

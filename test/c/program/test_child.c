@@ -360,9 +360,25 @@ static void the_name_it_sees_can_be_another(void **state)
     char text[1000];
 
     (void)state;
-    options.program[0] = (char *)"another"; /* as options_parse() does for --arg0 */
+    options.arg0 = "another"; /* as options_parse() does for --arg0, and: */
+    options.program[0] = (char *)"another";
     assert_int_equal(output_of(&options, text, sizeof text), 0);
     assert_memory_equal(text, "another -c ", 11);
+}
+
+static void the_name_it_sees_is_its_path_in_a_port_and_its_name_from_a_shell(void **state)
+{
+    char text[1000];
+
+    (void)state;
+    for (int port = 0; port <= 1; port++) {
+        struct options options = OPTIONS("sh", "-c", "tr '\\0' ' ' </proc/$$/cmdline");
+
+        options.port = port != 0;
+        assert_int_equal(output_of(&options, text, sizeof text), 0);
+        assert_int_equal(text[0] == '/', port);
+        assert_non_null(strstr(text, "sh -c "));
+    }
 }
 
 static void variables_are_set_in_its_environment(void **state)
@@ -767,6 +783,7 @@ static int tests(void)
         TEST(a_relative_program_is_relative_to_the_new_directory),
         TEST(a_directory_that_is_not_there_is_named),
         TEST(the_name_it_sees_can_be_another),
+        TEST(the_name_it_sees_is_its_path_in_a_port_and_its_name_from_a_shell),
         TEST(variables_are_set_in_its_environment),
         TEST(a_variable_that_is_set_replaces_the_one_inherited),
         TEST(of_two_variables_of_one_name_the_last_counts),

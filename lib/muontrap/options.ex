@@ -121,8 +121,8 @@ defmodule MuonTrap.Options do
     if helper_finds_same?(options), do: options, else: find_program(options)
   end
 
-  defp helper_finds_same?(options) do
-    options.cmd != "" and not String.contains?(options.cmd, "/") and (is_binary(options.into) or is_list(options.into)) and
+  defp helper_finds_same?(%{cmd: command, into: into} = options) do
+    command != "" and not String.contains?(command, "/") and (is_binary(into) or is_list(into)) and
       not Enum.any?([:uid, :gid, :groups], &is_map_key(options, &1)) and
       not is_map_key(Map.get(options, :env, %{}), "PATH") and
       Enum.all?(path(), &String.starts_with?(&1, "/"))

@@ -27,6 +27,9 @@ defmodule MuonTrap do
   back, by returning or by raising, or when the calling process is killed, neither the program nor anything that descends
   from it is left running, and everything that they wrote has been collected.
 
+  While it runs, messages of a port come to the calling process, as with `System.cmd/3`, and none is left when it comes back.
+  A collectable that receives messages must leave alone those that it doesn't know.
+
   ## Options
 
     * `:into` - collects the output into that collectable, as the second argument of `Enum.into/2`. Defaults to `""`

@@ -167,6 +167,11 @@ defmodule MuonTrap.ApplicationTest do
     assert MuonTrap.cmd(name, []) == {"three\n", 0}
     # Another PATH is the program's own affair.
     assert MuonTrap.cmd(name, [], env: [{"PATH", two}]) == {"three\n", 0}
+    # What looks like the program is it, as with System.cmd/3, also when there is another one.
+    write.(Path.join(two, name), "#!/no/such/interpreter\n", 0o755)
+    assert %Error{stage: :exec, reason: :enoent, message: message} = catch_error(MuonTrap.cmd(name, []))
+    assert message =~ Path.join(two, name)
+    File.rm!(Path.join(two, name))
     write.(Path.join(three, name), "#!/no/such/interpreter\n", 0o755)
     assert %Error{stage: :exec, reason: :enoent, message: message} = catch_error(MuonTrap.cmd(name, []))
     assert message =~ "interpreter"

@@ -363,6 +363,12 @@ defmodule MuonTrap.CmdTest do
       end
     end
 
+    test "a program that is missing is :enoent whatever else is wrong" do
+      for opts <- [[cd: "/no/such"], [cgroup_path: "no/such/base/at/all/#{OS.mark()}"]] do
+        assert %ErlangError{original: :enoent} = catch_error(raise_of("no-such-program", opts))
+      end
+    end
+
     @tag :tmp_dir
     test "a program that is missing leaves the file that its output was for as it was", %{tmp_dir: dir} do
       file = Path.join(dir, "precious")

@@ -420,6 +420,44 @@ defmodule MuonTrap.DaemonTest do
     end
   end
 
+  @tag :tmp_dir
+  test "a daemon whose supervisor was killed while it was being started starts nothing beside the next one",
+       %{env: env, mark: mark, tmp_dir: dir} do
+    env = [{"LOCK", Path.join(dir, "lock")} | env]
+    test = self()
+
+    # Called in the daemon's process, before it waits for its predecessor and starts its program.
+    variables = fn ->
+      send(test, {:asked, self()})
+      receive do: (:go -> env)
+    end
+
+    child = {Daemon, ["sh", ["-c", @script], lines_to_me(env: variables, wait_for: fn -> :ok end)]}
+    killed = %{id: :killed, type: :supervisor, start: {Supervisor, :start_link, [[child], [strategy: :one_for_one]]}}
+    {:ok, top} = Supervisor.start_link([killed], strategy: :one_for_one, max_restarts: 1_000)
+
+    for _ <- 1..20 do
+      assert_receive {:asked, orphan}, 30_000
+      [{:killed, supervisor, _type, _modules}] = Supervisor.which_children(top)
+      Process.exit(supervisor, :kill)
+      assert_receive {:asked, next}, 30_000
+      send(next, :go)
+      monitor = Process.monitor(orphan)
+      send(orphan, :go)
+      assert_receive {:DOWN, ^monitor, :process, ^orphan, :killed}, 30_000
+      assert_receive {:line, "ready"}, 30_000
+      refute_received {:line, _another}
+      [{:killed, supervisor, _type, _modules}] = Supervisor.which_children(top)
+      Process.exit(supervisor, :kill)
+    end
+
+    assert_receive {:asked, last}, 30_000
+    send(last, :go)
+    Supervisor.stop(top)
+    OS.eventually(fn -> OS.alive(mark) == [] end)
+    refute_received {:line, _overlap}
+  end
+
   describe "the environment" do
     @secret [{"TOKEN", "s3cret"}]
 

@@ -132,15 +132,24 @@ static const char *next_in_path(const char *path, const char *name, char file[PA
     return path[size] == ':' ? path + size + 1 : NULL;
 }
 
+/* Whether System.cmd/3 would have taken that file for the program. */
+RARE static bool looks_executable(const char *file)
+{
+    struct stat found;
+
+    return stat(file, &found) == 0 && S_ISREG(found.st_mode) && (found.st_mode & 0111) != 0;
+}
+
 /* An EACCES is remembered, because a later directory of PATH may hold the program that was meant. This is a function of
  * its own because the new process gets a copy of each page of the stack that it touches, and many launches give a
  * path.
  *
- * A port has the path as argv[0], as with erlang:open_port/2's spawn_executable; a shell has the name, as in POSIX
- * (exec(3p)). */
+ * In a port the search is that of System.cmd/3: what looks like the program is it, and its path is argv[0], as with
+ * erlang:open_port/2's spawn_executable. From a shell it is POSIX's (exec(3p)), which goes on and gives the name. */
 static void execute_from_path(const struct options *options, char *const environment[])
 {
     int denied = ENOENT;
+    int error;
 
     for (const char *path = search_path(options); path;) {
         char file[PATH_MAX];
@@ -152,6 +161,12 @@ static void execute_from_path(const struct options *options, char *const environ
         if (options->port && !options->arg0)
             options->program[0] = file;
         (void)execve(file, options->program, environment);
+        error = errno;
+        if (options->port && looks_executable(file)) {
+            errno = error;
+            return;
+        }
+        errno = error;
         if (errno == EACCES)
             denied = EACCES;
         else if (errno != ENOENT && errno != ENOTDIR)

@@ -53,10 +53,11 @@ defmodule MuonTrap.Command do
     end
   end
 
-  # What the helper found in the directories of PATH may not be what there is.
+  # When the helper was to look for the program, whether there is one counts before all else that was wrong.
   defp launch(options) do
-    with {:error, %Error{stage: :exec}} = error <- HelperPort.start(options) do
-      if Path.type(options.cmd) == :absolute, do: error, else: options |> Options.find_program() |> HelperPort.start()
+    with {:error, %Error{} = error} <- HelperPort.start(options) do
+      found = if Path.type(options.cmd) == :absolute, do: options, else: Options.find_program(options)
+      if error.stage == :exec and found.cmd != options.cmd, do: HelperPort.start(found), else: {:error, error}
     end
   end
 

@@ -319,7 +319,9 @@ defmodule MuonTrap.Daemon do
   def init({command, args, opts}) do
     options = Options.prepare(:daemon, command, args, opts)
     Logger.metadata(metadata(command, options))
-    prepare(options, Predecessor.place(command, args, opts))
+    place = Predecessor.place(command, args, opts)
+    Predecessor.register(place)
+    prepare(options, place)
   end
 
   defp metadata(command, options) do
@@ -356,8 +358,10 @@ defmodule MuonTrap.Daemon do
     Predecessor.await(place)
     Process.flag(:trap_exit, true)
 
-    with {:ok, port, _next} <- HelperPort.start(options, place),
-         do: {:ok, ask(%{new(options) | port: port, cgroup: port.cgroup}, 0)}
+    with {:ok, port, _next} <- HelperPort.start(options, place) do
+      Predecessor.unregister(place)
+      {:ok, ask(%{new(options) | port: port, cgroup: port.cgroup}, 0)}
+    end
   end
 
   # For what happens next, when so many bytes of output have been handled.
@@ -559,13 +563,16 @@ defmodule MuonTrap.Daemon do
       :erlang.raise(kind, reason, __STACKTRACE__)
   end
 
-  # What the state of a daemon that fails is logged with: not what the program is to be started with, which includes its
-  # environment. Called by OTP from 25 on, while it is a callback of Elixir's GenServer from 1.17 on.
+  # What a daemon that fails is logged with: not what the program is to be started with, which includes its environment, and of
+  # its output how much it was. Called by OTP from 25 on, while it is a callback of Elixir's GenServer from 1.17 on.
   if Version.match?(System.version(), ">= 1.17.0-dev"), do: @impl(GenServer)
   @doc false
   @spec format_status(map()) :: map()
-  def format_status(%{state: %__MODULE__{launch: launch} = state} = status) when launch != nil,
-    do: %{status | state: %{state | launch: :redacted}}
+  def format_status(status), do: Map.new(status, &redact/1)
 
-  def format_status(status), do: status
+  defp redact({:state, %__MODULE__{launch: launch} = state}) when launch != nil,
+    do: {:state, %{state | launch: :redacted}}
+
+  defp redact({:message, {:continue, {:news, _news, bytes}}}), do: {:message, {:continue, {:news, {:bytes, bytes}}}}
+  defp redact(other), do: other
 end

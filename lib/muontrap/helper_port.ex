@@ -110,12 +110,12 @@ defmodule MuonTrap.HelperPort do
     next_served(server, bytes, way())
   end
 
-  def next({events, next}) when is_list(events) do
+  def next({reason, server}) when is_pid(server), do: {[{:vanished, ended(reason)}], {reason, server}}
+
+  def next({events, next}) do
     with {port, _bytes, :direct} <- next, do: unlink(port)
     {events, next}
   end
-
-  def next({reason, server}), do: {[{:vanished, ended(reason)}], {reason, server}}
 
   defp next_direct(%{port: port} = program) do
     receive do

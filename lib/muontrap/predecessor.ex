@@ -6,7 +6,8 @@ defmodule MuonTrap.Predecessor do
   # Makes a daemon wait for the one that it replaces, when that was killed, or its supervisor was: then a supervisor starts
   # the next one at once, while the program of the first may still be ending.
   #
-  # A daemon replaces another one when it has the same *place* and the other one is *dying*.
+  # A daemon replaces another one when it has the same *place* and the other one is *dying*. From its init on until its
+  # program runs, a daemon is found by itself, and from the launch to the program's end by the server of its port.
   #
   # The same place is the same start arguments (program, arguments, options) below the same ancestors. A supervisor that was
   # killed and restarted has another pid, but its ancestors and the name that it is registered under are the same. So two
@@ -57,40 +58,72 @@ defmodule MuonTrap.Predecessor do
   defp named(name), do: {name, Process.whereis(name)}
 
   @doc """
-  Let successors find the calling process, which is the server of the port of the daemon in that place
+  Let successors find the calling process, which is the daemon in that place or the server of its port
   """
   @spec register(place()) :: :ok
   def register(place) do
+    # A script may have the library in its path without having started it as an application.
+    unless Process.whereis(@registry), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
     {:ok, _registry} = Registry.register(@registry, place.arguments, place)
     :ok
   end
 
   @doc """
-  Wait until all that the predecessors ran is dead
+  Let successors find the calling process no more
+  """
+  @spec unregister(place()) :: :ok
+  def unregister(place), do: Registry.unregister(@registry, place.arguments)
+
+  @doc """
+  Wait until the predecessors and all that they ran are dead
+
+  The calling process, a daemon in that place, exits when its own parent has died, although it traps exits. Then it has a
+  successor itself, which waits for it.
   """
   @spec await(place()) :: :ok
   def await(place) do
-    # A script may have the library in its path without having started it as an application.
-    unless Process.whereis(@registry), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
+    case predecessors(place) do
+      [] ->
+        exit_with_parent(place)
 
+      # A daemon that has ended may have left a server.
+      processes ->
+        Enum.each(processes, &await_end(&1, parent(place)))
+        await(place)
+    end
+  end
+
+  defp exit_with_parent(place) do
+    parent = parent(place)
+
+    receive do
+      {:EXIT, ^parent, reason} -> exit(reason)
+    after
+      0 -> :ok
+    end
+  end
+
+  defp parent(%{ancestors: [{_name, parent} | _above]}), do: parent
+  defp parent(_place), do: nil
+
+  defp predecessors(place) do
     # Those that may be waiting for us.
     starters = for {_name, pid} <- place.ancestors, alive?(pid), do: pid
 
-    servers =
-      for {server, other} <- Registry.lookup(@registry, place.arguments),
-          other.owner != place.owner,
-          same_ancestors?(other.ancestors, place.ancestors, starters),
-          dying?(other.owner, other.ancestors, starters),
-          do: server
-
-    Enum.each(servers, &await_end/1)
+    for {process, other} <- Registry.lookup(@registry, place.arguments),
+        other.owner != place.owner,
+        Process.alive?(process),
+        same_ancestors?(other.ancestors, place.ancestors, starters),
+        dying?(other.owner, other.ancestors, starters),
+        do: process
   end
 
-  defp await_end(server) do
-    monitor = Process.monitor(server)
+  defp await_end(process, parent) do
+    monitor = Process.monitor(process)
 
     receive do
-      {:DOWN, ^monitor, :process, _server, _reason} -> :ok
+      {:DOWN, ^monitor, :process, _process, _reason} -> :ok
+      {:EXIT, ^parent, reason} -> exit(reason)
     end
   end
 

@@ -432,7 +432,9 @@ defmodule MuonTrap.DaemonTest do
       receive do: (:go -> env)
     end
 
-    child = {Daemon, ["sh", ["-c", @script], lines_to_me(env: variables, wait_for: fn -> :ok end)]}
+    child =
+      {Daemon, ["sh", ["-c", @script], lines_to_me(env: variables, wait_for: fn -> :ok end, delay_to_sigkill: 10_000)]}
+
     killed = %{id: :killed, type: :supervisor, start: {Supervisor, :start_link, [[child], [strategy: :one_for_one]]}}
     {:ok, top} = Supervisor.start_link([killed], strategy: :one_for_one, max_restarts: 1_000)
 

@@ -47,7 +47,8 @@ defmodule MuonTrap do
       input and output, is refused, because helper and VM talk over these
     * `:hide` - is taken for the sake of `System.cmd/3`, and has no effect: it hides a window on Windows
     * `:timeout` - milliseconds after which the program is stopped, counted from when it began to be started; then
-      `{output, :timeout}` is returned, with the output up to its end. A program whose end is known by then has its status returned. Defaults to `:infinity`
+      `{output, :timeout}` is returned, with the output up to its end. A program whose end is known by then has its
+      status returned. Defaults to `:infinity`
     * `:stdio_window` - how many bytes of output may be on the way to Elixir without having been handled. By default that
       is 10 KB, and more for a reader that is fast
     * `:delay_to_sigkill` - milliseconds that the program has to end by itself after SIGTERM, when it is stopped, before

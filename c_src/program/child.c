@@ -149,11 +149,11 @@ RARE static bool looks_executable(const char *file)
 static void execute_from_path(const struct options *options, char *const environment[])
 {
     int denied = ENOENT;
-    int error;
 
     for (const char *path = search_path(options); path;) {
         char file[PATH_MAX];
         bool fits;
+        int error;
 
         path = next_in_path(path, options->file, file, &fits);
         if (!fits)
@@ -162,15 +162,12 @@ static void execute_from_path(const struct options *options, char *const environ
             options->program[0] = file;
         (void)execve(file, options->program, environment);
         error = errno;
-        if (options->port && looks_executable(file)) {
+        if (error == EACCES)
+            denied = EACCES;
+        if ((error != EACCES && error != ENOENT && error != ENOTDIR) || (options->port && looks_executable(file))) {
             errno = error;
             return;
         }
-        errno = error;
-        if (errno == EACCES)
-            denied = EACCES;
-        else if (errno != ENOENT && errno != ENOTDIR)
-            return;
     }
     errno = denied;
 }

@@ -100,13 +100,33 @@ defmodule MuonTrap.Helper do
 
   defp finish(port) do
     result = collect(port, [])
+    unlink(port)
+    result
+  end
+
+  @doc """
+  Unlink the calling process from a port. If it traps exits, no message of the port's end is left or will come.
+  """
+  @spec unlink(port()) :: :ok
+  def unlink(port) do
     Process.unlink(port)
 
     receive do
-      {:EXIT, ^port, _reason} -> result
+      {:EXIT, ^port, _reason} -> :ok
     after
-      0 -> result
+      0 -> :ok
     end
+  end
+
+  @doc """
+  Close a port that may have closed by itself
+  """
+  @spec close(port()) :: :ok
+  def close(port) do
+    Port.close(port)
+    :ok
+  rescue
+    ArgumentError -> :ok
   end
 
   defp collect(port, output) do

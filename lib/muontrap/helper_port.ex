@@ -20,7 +20,7 @@ defmodule MuonTrap.HelperPort do
   # much it was; what the owner has not acknowledged by then, the server does. So an owner that failed while it handled
   # something can still ask for the rest.
 
-  alias MuonTrap.{Cgroup, CommandLine, Error, Protocol}
+  alias MuonTrap.{Cgroup, CommandLine, Error, Helper, Protocol}
   alias MuonTrap.HelperPort.Server
 
   # Milliseconds without output after which an owner waits for the server and not for the port.
@@ -112,8 +112,9 @@ defmodule MuonTrap.HelperPort do
 
   def next({reason, server}) when is_pid(server), do: {[{:vanished, ended(reason)}], {reason, server}}
 
+  # Port.connect/2 has linked the owner to the port, which must not close when the owner dies.
   def next({events, next}) do
-    with {port, _bytes, :direct} <- next, do: unlink(port)
+    with {program, _bytes, :direct} <- next, do: Helper.unlink(program.port)
     {events, next}
   end
 
@@ -142,7 +143,8 @@ defmodule MuonTrap.HelperPort do
   defp take_frames({:exited, _ending} = event, program, events, _way) do
     # First, so that the server doesn't take the port's end for that of a helper that was killed.
     GenServer.cast(program.server, :ended)
-    close(program.port)
+    Helper.close(program.port)
+    flush(program.port)
     {Enum.reverse([event | events]), {program, 0, :served}}
   end
 
@@ -162,27 +164,6 @@ defmodule MuonTrap.HelperPort do
 
   defp next_served(server, bytes, :direct),
     do: server |> :gen_server.send_request({:next, bytes, :direct}) |> :gen_server.receive_response(:infinity)
-
-  # Port.connect/2 has linked the owner to the port, which must not close when the owner dies.
-  defp unlink(%{port: port}) do
-    Process.unlink(port)
-
-    receive do
-      {:EXIT, ^port, _reason} -> :ok
-    after
-      0 -> :ok
-    end
-  end
-
-  defp close(port) do
-    try do
-      Port.close(port)
-    rescue
-      ArgumentError -> :ok
-    end
-
-    flush(port)
-  end
 
   defp flush(port) do
     receive do
@@ -228,8 +209,14 @@ defmodule MuonTrap.HelperPort do
   defp acknowledge(_port, 0), do: :ok
 
   # A port that has closed needs no acknowledgement; the server tells why it has.
-  defp acknowledge(%__MODULE__{port: port}, bytes) do
-    Port.command(port, Protocol.encode({:ack, bytes}))
+  defp acknowledge(%__MODULE__{port: port}, bytes), do: command(port, {:ack, bytes})
+
+  @doc """
+  Send the helper a command, unless the port has closed
+  """
+  @spec command(port(), Protocol.command()) :: :ok
+  def command(port, command) do
+    Port.command(port, Protocol.encode(command))
     :ok
   rescue
     ArgumentError -> :ok

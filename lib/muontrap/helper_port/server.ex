@@ -323,13 +323,7 @@ defmodule MuonTrap.HelperPort.Server do
   defp close(%{port: nil} = state), do: %{state | phase: :ended}
 
   defp close(state) do
-    try do
-      Port.close(state.port)
-    rescue
-      # It has closed by itself.
-      ArgumentError -> :ok
-    end
-
+    Helper.close(state.port)
     %{state | port: nil, phase: :ended}
   end
 
@@ -337,12 +331,7 @@ defmodule MuonTrap.HelperPort.Server do
   defp command(%{discarding: true}, _command), do: :ok
 
   # A port that has closed by itself has sent its end, which is handled next.
-  defp command(state, command) do
-    Port.command(state.port, Protocol.encode(command))
-    :ok
-  rescue
-    ArgumentError -> :ok
-  end
+  defp command(state, command), do: HelperPort.command(state.port, command)
 
   # The VM's child of that name leaves with the errno of exec.
   defp not_executed(status) do

@@ -99,9 +99,9 @@ defmodule MuonTrap.ApplicationTest do
         ] do
       cmd = busy_caller(Programs.sleeper(), env: context.env)
       assert_receive {:cont, "ready\n"}, 30_000
-      servers = DynamicSupervisor.which_children(MuonTrap.HelperPort.Supervisor)
+      servers = MuonTrap.Test.Servers.all()
       before.(cmd.pid)
-      for {_id, server, _type, _modules} <- servers, do: Process.exit(server, :kill)
+      for server <- servers, do: Process.exit(server, :kill)
       afterwards.(cmd.pid)
       assert {%Error{reason: :vanished, message: message}, {:message_queue_len, 0}} = Task.await(cmd, 30_000)
       assert message =~ "the process of MuonTrap that owned the program's port has ended"
@@ -137,14 +137,19 @@ defmodule MuonTrap.ApplicationTest do
     refute_received _anything
   end
 
+  # Before those of the VM's own PATH.
+  defp put_path(directories) do
+    path = System.fetch_env!("PATH")
+    on_exit(fn -> System.put_env("PATH", path) end)
+    System.put_env("PATH", Enum.join(directories ++ [path], ":"))
+  end
+
   @tag :tmp_dir
   test "a program is found where PATH is relative, also when it runs in another directory", %{tmp_dir: dir} do
     program = Path.join(dir, "found-by-relative-path")
     File.write!(program, "#!/bin/sh\npwd\n")
     File.chmod!(program, 0o755)
-    path = System.fetch_env!("PATH")
-    on_exit(fn -> System.put_env("PATH", path) end)
-    System.put_env("PATH", Path.relative_to_cwd(dir) <> ":" <> path)
+    put_path([Path.relative_to_cwd(dir)])
     assert Path.type(Path.relative_to_cwd(dir)) == :relative
     assert MuonTrap.cmd("found-by-relative-path", [], cd: "/usr") == {"/usr\n", 0}
     assert MuonTrap.cmd("found-by-relative-path", []) == {File.cwd!() <> "\n", 0}
@@ -154,12 +159,10 @@ defmodule MuonTrap.ApplicationTest do
   @tag :tmp_dir
   test "what has the program's name in PATH and is none is passed over, or told of", %{tmp_dir: dir} do
     [one, two, three] = for part <- ["one", "two", "three"], do: Path.expand(Path.join(dir, part))
-    path = System.fetch_env!("PATH")
-    on_exit(fn -> System.put_env("PATH", path) end)
     for part <- [one, two, three], do: File.mkdir!(part)
     write = fn file, content, mode -> File.write!(file, content) && File.chmod!(file, mode) end
     name = "searched-for"
-    System.put_env("PATH", Enum.join([one, two, three, path], ":"))
+    put_path([one, two, three])
     File.mkdir!(Path.join(one, name))
     write.(Path.join(two, name), "#!/bin/sh\necho two\n", 0o644)
     assert catch_error(MuonTrap.cmd(name, [])) == :enoent

@@ -505,15 +505,9 @@ defmodule MuonTrap.CmdTest do
       catch_error(raise_of("true", cd: "/no/such"))
       catch_error(raise_of("true", uid: "root"))
       refute_received _anything
-      OS.eventually(fn -> servers_of(self()) == [] end)
+      # Other tests run meanwhile, and have theirs.
+      OS.eventually(fn -> MuonTrap.Test.Servers.of(self()) == [] end)
       refute Enum.any?(Port.list(), &(Port.info(&1, :connected) == {:connected, self()}))
-    end
-
-    # Other tests run meanwhile, and have theirs.
-    defp servers_of(owner) do
-      for {_id, server, _type, _modules} <- DynamicSupervisor.which_children(MuonTrap.HelperPort.Supervisor),
-          Process.info(server, :monitors) == {:monitors, [process: owner]},
-          do: server
     end
   end
 

@@ -175,16 +175,12 @@ defmodule MuonTrap.LoadTest do
 
       # What the helper has sent and nobody has handled is with the consumer, in its mailbox, or with the server.
       assert_receive {:got, got}, 30_000
-      servers = DynamicSupervisor.which_children(MuonTrap.HelperPort.Supervisor)
-      server = Enum.find_value(servers, &of_owner(&1, stuck))
+      [server] = MuonTrap.Test.Servers.of(stuck)
       held = fn -> got + waiting(stuck) + queued(:sys.get_state(server).events) end
       assert eventually_still(held) in 1..10_240
       Process.exit(stuck, :kill)
     end
   end
-
-  defp of_owner({_id, server, _type, _modules}, owner),
-    do: if(Process.info(server, :monitors) == {:monitors, [process: owner]}, do: server)
 
   # What it is when that has not changed for a while.
   defp eventually_still(measure, last \\ nil) do

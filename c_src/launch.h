@@ -25,7 +25,8 @@
 /* What has been granted to the program once it was told to end. All times are as of io_now_us(). */
 struct patience {
     uint64_t until;          /* when its time to end is up */
-    uint64_t check_after_us; /* how long after the last check of its cgroup the next one comes */
+    uint64_t check_after_us; /* how long after the last check of it the next one comes */
+    bool checks;             /* there are some, before its time is up */
     uint64_t forked;         /* how often its cgroup had forked when the program was told to end */
     bool forks_known;
 };
@@ -39,6 +40,7 @@ struct launch {
     bool never_ran;        /* the program could not be started; `why` says why */
     bool cancelled;        /* which is that somebody wanted it to stop before */
     bool stopped;          /* the owner's *stop* has come before the program's end */
+    bool forced;           /* in a stop, the time was up before all had ended by itself */
     bool tree_gone;        /* no descendant is left, or none that we may kill */
     unsigned keys;         /* of enum terminal_key: what has interrupted it from the terminal */
     struct cgroup *cgroup; /* &cgroup_state; NULL when none was asked for */
@@ -54,6 +56,7 @@ struct launch {
     struct failure why;
     gid_t groups[GROUPS_MOST]; /* the identity's list */
     struct spared spared;      /* the keeper's children from before */
+    struct told told;          /* the relay's children that have been told to end */
 };
 
 #endif

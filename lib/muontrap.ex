@@ -52,7 +52,9 @@ defmodule MuonTrap do
     * `:stdio_window` - how many bytes of output may be on the way to Elixir without having been handled. By default that
       is 10 KB, and more for a reader that is fast
     * `:delay_to_sigkill` - milliseconds that the program has to end by itself after SIGTERM, when it is stopped, before
-      it is sent SIGKILL. Defaults to 500. Its descendants get SIGKILL once the program has ended. In a cgroup a program
+      it is sent SIGKILL. Defaults to 500. When the program has ended in that time and left descendants, as a shell does that
+      doesn't pass the signal on, these get SIGTERM and the rest of the time. What a program that ended by itself leaves
+      behind gets SIGKILL at once. In a cgroup a program
       that forks a thousand times more in that time is a fork bomb, and gets it at once
     * `:uid` - user to run the program as, by name or number. Its groups become that user's, if not said otherwise
     * `:gid` - group to run the program as, by name or number

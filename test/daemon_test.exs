@@ -614,6 +614,40 @@ defmodule MuonTrap.DaemonTest do
     end
   end
 
+  describe "a stop" do
+    defp log_of_stop(script, opts) do
+      capture_log(fn ->
+        {:ok, daemon} = Daemon.start_link("sh", ["-c", script], lines_to_me(opts))
+        assert_receive {:line, "ready"}, 30_000
+        GenServer.stop(daemon)
+      end)
+    end
+
+    test "that took SIGKILL is logged, with how many were killed", %{env: env} do
+      deaf = "trap '' TERM; echo ready; while :; do sleep 1000; done"
+      log = log_of_stop(deaf, env: env, delay_to_sigkill: 100)
+      assert log =~ "[warning] "
+      assert log =~ "the process did not end within 100 ms of SIGTERM, and was killed"
+      assert log =~ "see :delay_to_sigkill"
+      refute log_of_stop(deaf, env: env, delay_to_sigkill: 0) =~ "SIGTERM"
+    end
+
+    @tag :linux
+    test "that took SIGKILL for what a shell had left behind is logged", %{env: env} do
+      log = log_of_stop("(trap '' TERM; echo ready; exec sleep 1000); true", env: env, delay_to_sigkill: 100)
+
+      assert log =~
+               "was ended by signal 15, but 1 descendant did not end within 100 ms of SIGTERM, and had to be killed"
+    end
+
+    @tag :linux
+    test "that was enough is not logged, and gives what runs behind a shell its time", %{env: env} do
+      inner = "trap 'sleep 0.3; echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
+      refute log_of_stop("(#{inner}); true", env: env, delay_to_sigkill: 60_000) =~ "SIGTERM"
+      assert_received {:line, "bye"}
+    end
+  end
+
   describe "the end of the program" do
     test "with status 0 is normal, with another an error" do
       {:ok, daemon} = Daemon.start_link("true", [])

@@ -28,7 +28,7 @@ defmodule MuonTrap.HelperTest do
     assert pid > 1
     assert Frames.bytes(frames, "O") == "out\n"
     assert Frames.bytes(frames, "E") == "err\n"
-    assert {"X", <<0, 7::32, 0, 0, 0, _user::64, _system::64, peak::64, 0::32>>} = List.last(frames)
+    assert {"X", <<0, 7::32, 0, 0, 0, 0, _user::64, _system::64, peak::64, 0::32>>} = List.last(frames)
     assert peak > 100_000
     assert {:timeout, _client} = Frames.next(client, 200)
     Frames.close(client)
@@ -37,14 +37,14 @@ defmodule MuonTrap.HelperTest do
 
   test "tells the signal that ended the program and how many were killed after it", %{env: env} do
     {frames, client} = start([], Programs.sh("sleep 1000 & sleep 1000 & kill -SEGV $$"), env) |> Frames.all()
-    assert {"X", <<1, 11::32, _core, 0, 0, _usage::192, stragglers::32>>} = List.last(frames)
+    assert {"X", <<1, 11::32, _core, 0, 0, 0, _usage::192, stragglers::32>>} = List.last(frames)
     assert stragglers == if(OS.linux_helper?(), do: 2, else: stragglers)
     Frames.close(client)
   end
 
   test "tells the CPU time", %{env: env} do
     {frames, client} = start([], Programs.perl("1 while times() < 0.3"), env) |> Frames.all()
-    assert {"X", <<0, 0::32, 0, 0, 0, user::64, system::64, _rest::binary>>} = List.last(frames)
+    assert {"X", <<0, 0::32, 0, 0, 0, 0, user::64, system::64, _rest::binary>>} = List.last(frames)
     assert user + system > 250_000
     Frames.close(client)
   end
@@ -53,7 +53,7 @@ defmodule MuonTrap.HelperTest do
     client = start([], Programs.deaf(), env) |> started()
     assert {{"O", "ready\n"}, client} = Frames.next(client)
     assert {frames, client} = client |> Frames.ack(6) |> Frames.stop() |> Frames.all()
-    assert [{"X", <<1, 9::32, _core, 0, 1, _rest::binary>>}] = frames
+    assert [{"X", <<1, 9::32, _core, 0, 1, 1, _rest::binary>>}] = frames
     assert OS.alive(mark) == []
     Frames.close(client)
   end

@@ -178,25 +178,65 @@ static void check_later(struct relay *relay)
     struct patience *patience = &relay->launch->patience;
     uint64_t next = io_now_us() + patience->check_after_us;
 
-    relay->deadline = patience->forks_known && next < patience->until ? next : patience->until;
+    relay->deadline = patience->checks && next < patience->until ? next : patience->until;
     patience->check_after_us *= 2;
+}
+
+static bool is_bomb(const struct launch *launch)
+{
+    const struct patience *patience = &launch->patience;
+    uint64_t forked;
+
+    return patience->forks_known && cgroup_forked(launch->cgroup, &forked) && forked >= patience->forked + BOMB;
+}
+
+RARE static enum state force(struct relay *relay)
+{
+    relay->launch->forced = true;
+    return begin_sweep(relay);
 }
 
 RARE static enum state lose_patience(struct relay *relay)
 {
-    const struct patience *patience = &relay->launch->patience;
-    uint64_t forked;
-
-    if (io_now_us() >= patience->until)
-        return begin_sweep(relay);
-    if (cgroup_forked(relay->launch->cgroup, &forked) && forked >= patience->forked + BOMB)
-        return begin_sweep(relay);
+    if (io_now_us() >= relay->launch->patience.until || is_bomb(relay->launch))
+        return force(relay);
     check_later(relay);
     return STOPPING;
 }
 
-/* SIGCONT, because a stopped program would not notice the SIGTERM (as timeout(1) does). In a hurry, because a program
- * that forks without end would go on for seconds after its time is up, before our turn came. */
+/* No event tells of an orphan whose parent wasn't our child, so there is a look at them now and then. */
+RARE static enum state see_to_orphans(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+    unsigned living = tree_terminate_orphans(&launch->tree, &launch->told);
+
+    relay->more_dead = false;
+    if (living == 0)
+        return begin_sweep(relay);
+    if (io_now_us() >= launch->patience.until || living >= BOMB || is_bomb(launch))
+        return force(relay);
+    if (relay->deadline == 0)
+        check_later(relay);
+    return ENDING;
+}
+
+/* What runs behind a shell or a wrapper has not heard of the stop yet, if that one has ended without passing the signal
+ * on. */
+RARE static enum state end_rest(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+
+    if (!platform_has_children || io_now_us() >= launch->patience.until)
+        return begin_sweep(relay);
+    tree_terminate(-launch->tree.program); /* which is not reaped yet, so that the number can't be another group's */
+    launch->patience.checks = true;
+    launch->patience.check_after_us = FIRST_CHECK_US;
+    relay->deadline = 0;
+    return see_to_orphans(relay);
+}
+
+/* In a hurry, because a program that forks without end would go on for seconds after its time is up, before our turn
+ * came. */
 static enum state terminate(struct relay *relay)
 {
     struct launch *launch = relay->launch;
@@ -204,10 +244,10 @@ static enum state terminate(struct relay *relay)
 
     platform_hurry(0);
     job_control_continue_keeper(relay);
-    (void)kill(launch->tree.program, SIGTERM);
-    (void)kill(launch->tree.program, SIGCONT);
+    tree_terminate(launch->tree.program);
     *patience = (struct patience){.until = in_delay(relay), .check_after_us = FIRST_CHECK_US};
     patience->forks_known = launch->cgroup && cgroup_forked(launch->cgroup, &patience->forked);
+    patience->checks = patience->forks_known;
     check_later(relay);
     return STOPPING;
 }
@@ -277,6 +317,7 @@ static void gather_figures(struct launch *launch)
 
     *ending = (struct ending){.signalled = WIFSIGNALED(status),
                               .stopped = launch->stopped,
+                              .forced = launch->forced,
                               .stragglers = launch->tree.killed};
     ending->code = (uint32_t)(ending->signalled ? WTERMSIG(status) : WEXITSTATUS(status));
     if (!launch->tree.program_ended)
@@ -381,8 +422,13 @@ static action *const table[STATES][EVENTS] = {
     [STOPPING] = {
         [FAULT]            = report_fault,
         [CHILDREN_CHANGED] = reap,
-        [PROGRAM_ENDED]    = begin_sweep,
+        [PROGRAM_ENDED]    = end_rest,
         [TIME_UP]          = lose_patience,
+    },
+    [ENDING] = {
+        [FAULT]            = report_fault,
+        [CHILDREN_CHANGED] = see_to_orphans,
+        [TIME_UP]          = see_to_orphans,
     },
     [KILLING] = {
         [FAULT]            = report_fault,

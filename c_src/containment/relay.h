@@ -31,6 +31,7 @@ enum state {
     LAUNCHING, /* there is a process that is to become the program */
     RUNNING,   /* the program runs */
     STOPPING,  /* it has got SIGTERM and time to end by itself */
+    ENDING,    /* it has ended in that time, and what is left of its tree has got SIGTERM and the rest of the time */
     KILLING,   /* the sweep goes on until no descendant is left */
     DRAINING,  /* what the dead have written is being sent */
     REPORTED,  /* the owner has been told all, and lets go in its own time */
@@ -48,10 +49,10 @@ enum event {
     CHILDREN_CHANGED, /* a child has ended, stopped or been continued, or the cgroup has become empty */
     KEEPER_CONTINUED, /* somebody has continued the keeper */
     PROGRAM_ENDED,    /* the program is a zombie */
-    TIME_UP,          /* the deadline has passed: of the program's time, or of the sweep's next pass */
-    TREE_GONE,        /* no descendant is left, or none that we may kill */
-    DRAINED,          /* nothing is left to send */
-    LET_GO,           /* all is said, and the owner will not write any more */
+    TIME_UP,   /* the deadline has passed: of the tree's time, or of the next look at it, or the sweep's next pass */
+    TREE_GONE, /* no descendant is left, or none that we may kill */
+    DRAINED,   /* nothing is left to send */
+    LET_GO,    /* all is said, and the owner will not write any more */
     EVENTS
 };
 

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "base/platform.h"
@@ -72,36 +73,49 @@ bool tree_spare_children(struct tree *tree, struct spared *spared, struct failur
     return !platform_has_children || next_dead() < 0 || spare_all(tree, spared, why);
 }
 
-/* Its place among the spared children; their number when it is none of them. */
-static unsigned place_among_spared(const struct tree *tree, pid_t child)
+/* Its place among these children; their number when it is none of them. */
+static unsigned place_among(const pid_t *children, unsigned count, pid_t child)
 {
     unsigned place = 0;
 
-    while (place < tree->spared->count && tree->spared->children[place] != child)
+    while (place < count && children[place] != child)
         place++;
     return place;
 }
 
+static void forget(pid_t *children, unsigned *count, pid_t child)
+{
+    unsigned place = place_among(children, *count, child);
+
+    if (place < *count)
+        children[place] = children[--*count];
+}
+
 static bool is_spared(const struct tree *tree, pid_t child)
 {
-    return tree->spared && place_among_spared(tree, child) < tree->spared->count;
+    return tree->spared && place_among(tree->spared->children, tree->spared->count, child) < tree->spared->count;
 }
 
 void tree_forget_spared(struct tree *tree, pid_t child)
 {
-    if (!is_spared(tree, child))
-        return;
-    tree->spared->children[place_among_spared(tree, child)] = tree->spared->children[tree->spared->count - 1];
-    tree->spared->count--;
+    if (tree->spared)
+        forget(tree->spared->children, &tree->spared->count, child);
 }
 
-/* Reaps a child that is dead. */
-static void reap(struct tree *tree, pid_t pid)
+static int await_child(pid_t pid)
 {
     int status = 0;
 
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    return status;
+}
+
+/* Reaps a child that is dead. */
+static void reap(struct tree *tree, pid_t pid)
+{
+    int status = await_child(pid);
+
     if (pid == tree->program) {
         tree->program_ended = true;
         tree->program_status = status;
@@ -135,15 +149,77 @@ bool tree_reap(struct tree *tree)
     int reaped = 0;
     pid_t dead;
 
-    while ((dead = next_dead()) > 0 && dead != tree->program && reaped++ < REAPED_MOST) {
-        while (waitpid(dead, NULL, 0) < 0 && errno == EINTR)
-            continue;
-    }
+    while ((dead = next_dead()) > 0 && dead != tree->program && reaped++ < REAPED_MOST)
+        (void)await_child(dead);
     tree->program_ended = tree->program == 0 || dead == tree->program;
     if (!tree->program_ended)
         note_job_control(tree);
     return dead > 0 && !tree->program_ended;
 }
+
+/* ---- The time that the rest of the tree has to end by itself ---- */
+
+void tree_terminate(pid_t to)
+{
+    (void)kill(to, SIGTERM);
+    (void)kill(to, SIGCONT);
+}
+
+/* Once only, because for many a program the second SIGTERM means to drop everything. A process that the program's group
+ * has got since it was told is what one of its members has started in order to end. */
+RARE static void terminate_once(const struct tree *tree, struct told *told, pid_t child)
+{
+    if (getpgid(child) == tree->program || told->count == TOLD_MOST ||
+        place_among(told->children, told->count, child) < told->count)
+        return;
+    told->children[told->count++] = child;
+    tree_terminate(child);
+}
+
+struct orphans {
+    const struct tree *tree;
+    struct told *told;
+    unsigned living;
+    bool reaped; /* somebody has been, and so another one may have been left out of the list (proc(5)) */
+};
+
+RARE static void see_to_orphan(pid_t child, void *context)
+{
+    struct orphans *orphans = context;
+    siginfo_t info;
+
+    if (child == orphans->tree->program || is_spared(orphans->tree, child))
+        return;
+    info.si_pid = 0;
+    if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child) {
+        forget(orphans->told->children, &orphans->told->count, child);
+        (void)await_child(child);
+        orphans->reaped = true;
+        return;
+    }
+    orphans->living++;
+    terminate_once(orphans->tree, orphans->told, child);
+}
+
+/* So many passes at a time: orphans may come and end as fast as they are reaped. */
+#define PASSES_MOST 16u
+
+RARE unsigned tree_terminate_orphans(struct tree *tree, struct told *told)
+{
+    unsigned empty = 0; /* passes in a row that saw nobody */
+
+    for (unsigned pass = 0; pass < PASSES_MOST && empty < 2; pass++) {
+        struct orphans orphans = {.tree = tree, .told = told};
+
+        (void)platform_pids(tree->children, see_to_orphan, &orphans);
+        if (orphans.living > 0)
+            return orphans.living;
+        empty = orphans.reaped ? 0 : empty + 1;
+    }
+    return empty == 2 ? 0 : 1;
+}
+
+/* ---- The sweep ---- */
 
 struct pass {
     struct tree *tree;

@@ -21,6 +21,14 @@ struct spared {
     pid_t children[SPARED_MOST];
 };
 
+#define TOLD_MOST 256u /* children outside of the program's group that are told to end; more have their time, untold */
+
+/* Children that have got SIGTERM themselves after the program's end. */
+struct told {
+    unsigned count;
+    pid_t children[TOLD_MOST];
+};
+
 struct tree {
     int children;  /* the list of children */
     pid_t program; /* the child whose end is reported; 0 without one */
@@ -49,6 +57,14 @@ void tree_close(struct tree *tree);
 /* After a SIGCHLD: reaps adopted orphans, and notes it when the program has ended (but does not reap it: its pid, which
  * is its process group's too, stays ours until the sweep) or was stopped. True when there are more to be reaped. */
 bool tree_reap(struct tree *tree);
+
+/* Has a process or, as for kill(2), a process group end: SIGTERM, and SIGCONT, because who is stopped would not notice
+ * that (as timeout(1) does). */
+void tree_terminate(pid_t to);
+
+/* After the program's end, again and again: has those end that have been orphaned, outside of its group, each once, and
+ * reaps who has ended. Returns how many children live still. Not for systems that don't make us the orphans' parent. */
+unsigned tree_terminate_orphans(struct tree *tree, struct told *told);
 
 enum sweep {
     SWEEP_GOES_ON, /* some are still dying: call again after the next SIGCHLD */

@@ -70,6 +70,7 @@ size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *e
     at = put_u8(at, ending->core_dumped);
     at = put_u8(at, ending->oom_killed);
     at = put_u8(at, ending->stopped);
+    at = put_u8(at, ending->forced);
     at = put_u64(at, ending->user_us);
     at = put_u64(at, ending->system_us);
     at = put_u64(at, ending->peak_bytes);

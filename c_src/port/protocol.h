@@ -36,6 +36,7 @@ struct ending {
     bool core_dumped;
     bool oom_killed;     /* the kernel's OOM killer struck in its cgroup */
     bool stopped;        /* the owner's *stop* had come before it ended */
+    bool forced;         /* in a stop, it or a descendant had not ended when its time was up, and was killed */
     uint64_t user_us;    /* CPU time in user mode of the program and its reaped descendants */
     uint64_t system_us;  /* and in the kernel */
     uint64_t peak_bytes; /* the largest resident set of any one of them */

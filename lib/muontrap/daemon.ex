@@ -16,7 +16,8 @@ defmodule MuonTrap.Daemon do
 
   When the program ends, so does the daemon, and the supervisor decides what comes of it: `:permanent` (the default)
   restarts it always, `:transient` unless its exit status was 0, `:temporary` never. When the daemon is to end, the
-  program is stopped: SIGTERM, then SIGKILL after `:delay_to_sigkill`, and SIGKILL to everything that descends from it.
+  program is stopped: SIGTERM, to what it leaves behind too, and SIGKILL after `:delay_to_sigkill` to all that is left. That
+  this was needed is logged as a warning.
   Stopping waits until all of that is dead, so the program of a restarted daemon never meets its predecessor, not even
   when the daemon's process or its supervisor was killed: then the daemon that replaces it waits before it starts its
   program. That is one with the same program, arguments and options below the same supervisors; a daemon that goes on is
@@ -112,6 +113,7 @@ defmodule MuonTrap.Daemon do
     :lines,
     :log,
     :exit_status_to_reason,
+    :delay_to_sigkill,
     byte_count: 0
   ]
 
@@ -335,6 +337,7 @@ defmodule MuonTrap.Daemon do
       program: options.cmd,
       lines: Lines.new(Map.get(options, :max_line_length, @max_line_length)),
       log: logger(options),
+      delay_to_sigkill: Map.get(options, :delay_to_sigkill, HelperPort.Server.delay_to_sigkill()),
       exit_status_to_reason: Map.get(options, :exit_status_to_reason)
     }
   end
@@ -508,6 +511,7 @@ defmodule MuonTrap.Daemon do
 
   defp take_in([{:exited, ending}], state) do
     if ending.oom_killed, do: log_oom(ending, state)
+    log_force(ending, state)
     {:ended, reason(ending, state)}
   end
 
@@ -533,6 +537,24 @@ defmodule MuonTrap.Daemon do
     )
   end
 
+  # Who gives no time wants force.
+  defp log_force(%{forced: true} = ending, %{delay_to_sigkill: delay} = state) when delay > 0 do
+    Logger.warning("#{state.program}: #{forced(ending, "within #{delay} ms of SIGTERM")}; see :delay_to_sigkill")
+  end
+
+  defp log_force(_ending, _state), do: :ok
+
+  defp forced(%{signal: 9, stragglers: 0}, time), do: "the process did not end #{time}, and was killed"
+
+  defp forced(%{signal: 9, stragglers: count}, time),
+    do: "the process did not end #{time}, and was killed with #{descendants(count)}"
+
+  defp forced(%{stragglers: count} = ending, time),
+    do: "the process #{describe(ending)}, but #{descendants(count)} did not end #{time}, and had to be killed"
+
+  defp descendants(1), do: "1 descendant"
+  defp descendants(count), do: "#{count} descendants"
+
   defp describe(%{signal: nil, status: status}), do: "exited with status #{status}"
   defp describe(%{signal: signal}), do: "was ended by signal #{signal}"
 
@@ -552,6 +574,7 @@ defmodule MuonTrap.Daemon do
     {news, state} = split_lines(events, %{state | request: nil})
     {last, news} = Enum.split_with(news, &HelperPort.last?/1)
     take_in_or_abandon(news, state)
+    with [{:exited, ending}] <- last, do: log_force(ending, state)
     if last == [], do: await_end(state)
   end
 

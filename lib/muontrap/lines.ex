@@ -5,11 +5,15 @@ defmodule MuonTrap.Lines do
   @moduledoc false
   # Splits output into lines, whatever the pieces it comes in. Pure. A line longer than the limit comes in pieces of that
   # length, so that a program that never ends a line costs no more memory than that.
+  #
+  # A line ends with a newline, a carriage return, or one and then the other. A carriage return alone is what a program
+  # writes that shows its progress in a line of a terminal, which it writes again and again.
 
   @enforce_keys [:limit]
-  defstruct [:limit, rest: ""]
+  defstruct [:limit, rest: "", after_return: false]
 
-  @type t :: %__MODULE__{limit: pos_integer(), rest: binary()}
+  @typedoc "`rest` is the line that has no end yet; `after_return` says whether a newline that comes next is no other end"
+  @type t :: %__MODULE__{limit: pos_integer(), rest: binary(), after_return: boolean()}
 
   @doc """
   No output yet; lines of at most `limit` bytes
@@ -18,18 +22,27 @@ defmodule MuonTrap.Lines do
   def new(limit), do: %__MODULE__{limit: limit}
 
   @doc """
-  The lines that are complete with `data`, without their newlines
+  The lines that are complete with `data`, without what ends them
   """
   @spec push(t(), binary()) :: {[binary()], t()}
+  def push(%__MODULE__{after_return: true} = lines, "\n" <> data), do: push(%{lines | after_return: false}, data)
+
   def push(%__MODULE__{limit: limit} = lines, data) do
     {complete, [last]} =
       (lines.rest <> data)
-      |> :binary.split("\n", [:global])
+      |> :binary.split(ends(data), [:global])
       |> Enum.split(-1)
 
     {pieces, rest} = cut_unfinished(last, limit, [])
-    {Enum.map(Enum.flat_map(complete, &cut(&1, limit)) ++ pieces, &own/1), %{lines | rest: own(rest)}}
+    lines = %{lines | rest: own(rest), after_return: after_return?(lines, data)}
+    {Enum.map(Enum.flat_map(complete, &cut(&1, limit)) ++ pieces, &own/1), lines}
   end
+
+  # The search for one is several times as fast as that for the first of three. Where several match, the longest does.
+  defp ends(data), do: if(:binary.match(data, "\r") == :nomatch, do: "\n", else: ["\r\n", "\r", "\n"])
+
+  defp after_return?(lines, ""), do: lines.after_return
+  defp after_return?(_lines, data), do: :binary.last(data) == ?\r
 
   # A part of a binary keeps the whole of it in memory, which a line that is kept for long must not do to all that came with
   # it. A line that is most of the binary is left as it is.

@@ -14,6 +14,7 @@ defmodule MuonTrap.Protocol do
           core_dumped: boolean(),
           oom_killed: boolean(),
           stopped: boolean(),
+          forced: boolean(),
           user_us: non_neg_integer(),
           system_us: non_neg_integer(),
           peak_bytes: non_neg_integer(),
@@ -54,8 +55,8 @@ defmodule MuonTrap.Protocol do
   def decode(<<?E, data::binary>>), do: {:stderr, data}
 
   def decode(
-        <<?X, signalled::8, code::32, core::8, oom::8, stopped::8, user_us::64, system_us::64, peak_bytes::64,
-          stragglers::32>>
+        <<?X, signalled::8, code::32, core::8, oom::8, stopped::8, forced::8, user_us::64, system_us::64,
+          peak_bytes::64, stragglers::32>>
       ) do
     {:exited,
      %{
@@ -65,6 +66,7 @@ defmodule MuonTrap.Protocol do
        core_dumped: core == 1,
        oom_killed: oom == 1,
        stopped: stopped == 1,
+       forced: forced == 1,
        user_us: user_us,
        system_us: system_us,
        peak_bytes: peak_bytes,

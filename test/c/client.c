@@ -127,15 +127,16 @@ static void take_error(struct client *client, const struct frame *frame)
 
 static void take_exited(struct client *client, const struct frame *frame)
 {
-    assert_int_equal(frame->size, 36);
+    assert_int_equal(frame->size, 37);
     client->exited = true;
     client->signalled = frame->payload[0] == 1;
     client->code = get_u32(frame->payload + 1);
     client->oom_killed = frame->payload[6] == 1;
     client->stopped = frame->payload[7] == 1;
-    client->user_us = get_u64(frame->payload + 8);
-    client->peak_bytes = get_u64(frame->payload + 24);
-    client->stragglers = get_u32(frame->payload + 32);
+    client->forced = frame->payload[8] == 1;
+    client->user_us = get_u64(frame->payload + 9);
+    client->peak_bytes = get_u64(frame->payload + 25);
+    client->stragglers = get_u32(frame->payload + 33);
 }
 
 bool client_step(struct client *client)

@@ -42,6 +42,7 @@ struct client {
     uint32_t code;
     bool oom_killed;
     bool stopped;
+    bool forced;
     uint64_t user_us;
     uint64_t peak_bytes;
     uint32_t stragglers;

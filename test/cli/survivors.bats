@@ -319,15 +319,39 @@ stopped_by() {
     ends_with 137
 }
 
-@test "children get no time of their own once the program has ended" {
+@test "children have what is left of the time once the program has ended in a stop" {
+    linux_only
     stdin_that_contains
-    start -k 60000 sh -c '(trap "" TERM; echo ready; sleep 100; sleep 100) & trap "exit 9" TERM; wait' <&7
+    start -k 1000 sh -c '(trap "" TERM; echo ready; sleep 100; sleep 100) & trap "exit 9" TERM; wait' <&7
     await ready
     begin=$(now_ms)
     kill -TERM "$keeper"
     everything_is_gone
-    [ $(($(now_ms) - begin)) -lt 20000 ]
+    [ $(($(now_ms) - begin)) -ge 1000 ]
     ends_with 9
+}
+
+# Long before its time is up.
+ends_soon_with() {
+    local begin
+    begin=$(now_ms)
+    everything_is_gone
+    [ $(($(now_ms) - begin)) -lt 20000 ]
+    ends_with "$1"
+}
+
+@test "children that end in that time hold up nothing" {
+    stdin_that_contains
+    start -k 60000 sh -c '(trap "sleep 0.2; exit" TERM; echo ready; while :; do sleep 0.01; done) & trap "exit 9" TERM; wait' <&7
+    await ready
+    kill -TERM "$keeper"
+    ends_soon_with 9
+}
+
+@test "children of a program that ends by itself get no time" {
+    stdin_that_contains
+    start -k 60000 sh -c '(trap "" TERM; sleep 100; sleep 100) & echo ready; exit 9' <&7
+    ends_soon_with 9
 }
 
 # ---- kill -9 of one of ours ----

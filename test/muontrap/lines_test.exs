@@ -27,6 +27,23 @@ defmodule MuonTrap.LinesTest do
     assert feed(String.graphemes(text), 100) == ["one", "two", "", "three"]
   end
 
+  test "a carriage return ends a line, and one before a newline is no part of it, in whatever pieces they arrive" do
+    for {text, lines} <- [
+          {"10%\r20%\rdone\n", ["10%", "20%", "done"]},
+          {"one\r\ntwo\r\n\r\nthree\r\n", ["one", "two", "", "three"]},
+          {"one\r\rtwo\n\rthree\r", ["one", "", "two", "", "three"]},
+          {"one\r\n", ["one"]},
+          {"\n\r\n\r", ["", "", ""]}
+        ] do
+      for cut <- 0..byte_size(text) do
+        {a, b} = String.split_at(text, cut)
+        assert feed([a, b], 100) == lines
+      end
+
+      assert feed(for(<<byte <- text>>, do: <<byte>>), 100) == lines
+    end
+  end
+
   test "a last line without newline is left for the end, an ended one is not" do
     assert feed(["a\nb"], 100) == ["a", "b"]
     assert feed(["a\nb\n"], 100) == ["a", "b"]

@@ -57,7 +57,7 @@ defmodule MuonTrap.ProtocolTest do
   end
 
   test "an exit status and a signal are told apart, and both have a status" do
-    rest = <<1, 0, 1, 1_000::64, 2_000::64, 4_096::64, 7::32>>
+    rest = <<1, 0, 1, 0, 1_000::64, 2_000::64, 4_096::64, 7::32>>
 
     assert {:exited, %{status: 3, signal: nil, stragglers: 7}} = Protocol.decode(<<?X, 0, 3::32, rest::binary>>)
     assert {:exited, ending} = Protocol.decode(<<?X, 1, 9::32, rest::binary>>)
@@ -68,6 +68,7 @@ defmodule MuonTrap.ProtocolTest do
              core_dumped: true,
              oom_killed: false,
              stopped: true,
+             forced: false,
              user_us: 1_000,
              system_us: 2_000,
              peak_bytes: 4_096,

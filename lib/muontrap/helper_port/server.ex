@@ -65,6 +65,12 @@ defmodule MuonTrap.HelperPort.Server do
   def supervised?(), do: Process.whereis(@supervisor) != nil
 
   @doc """
+  How many milliseconds the helper gives a program to end by itself, if not told otherwise
+  """
+  @spec delay_to_sigkill() :: pos_integer()
+  def delay_to_sigkill(), do: @delay_to_sigkill
+
+  @doc """
   How many milliseconds it may take to stop a program that has so many to end by itself
   """
   @spec time_to_stop(non_neg_integer() | nil) :: pos_integer()

@@ -176,6 +176,71 @@ static void a_deaf_program_is_killed_when_its_time_is_up_and_not_before(void **s
     assert_left_with(128 + SIGKILL);
 }
 
+static void what_runs_behind_a_shell_is_told_to_end_and_has_its_time(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "-k", "60000", "--", "sh", "-c",
+          "sh -c 'trap \"sleep 0.2; echo bye; exit 0\" TERM; echo ready; while :; do sleep 0.01; done'; true");
+    client_await_bytes(&client, 6);
+    client_stop(&client);
+    client_follow(&client);
+    assert_string_equal((char *)client.streams[0], "ready\nbye\n");
+    assert_true(client.stopped);
+    assert_false(client.forced);
+    assert_int_equal(client.code, SIGTERM);
+    assert_left_with(128 + SIGTERM);
+}
+
+/* For many a program the second SIGTERM means to drop everything. */
+static void a_session_behind_a_shell_is_told_to_end_once(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "-k", "60000", "--", "sh", "-c",
+          "setsid sh -c 'end=; i=0; trap \"echo told; end=1\" TERM; echo ready;"
+          " while [ $i -lt 30 ]; do sleep 0.01 & wait; [ \"$end\" ] && i=$((i + 1)); done; echo bye' & wait");
+    client_await_bytes(&client, 6);
+    client_stop(&client);
+    client_follow(&client);
+    assert_string_equal((char *)client.streams[0], "ready\ntold\nbye\n");
+    assert_false(client.forced);
+    assert_int_equal(client.stragglers, 0);
+    assert_left_with(128 + SIGTERM);
+}
+
+static void what_is_deaf_behind_a_shell_is_killed_when_the_time_is_up_and_not_before(void **state)
+{
+    uint64_t start;
+
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "-k", "300", "--", "sh", "-c", "(trap '' TERM; echo ready; while :; do sleep 0.01; done); true");
+    client_await_bytes(&client, 6);
+    start = io_now_us();
+    client_stop(&client);
+    client_follow(&client);
+    assert_true(io_now_us() - start >= 300000);
+    assert_true(client.forced);
+    assert_true(client.stragglers >= 1);
+    assert_int_equal(client.code, SIGTERM);
+    assert_left_with(128 + SIGTERM);
+}
+
+static void what_a_program_leaves_behind_that_ends_by_itself_is_killed_at_once(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "-k", "60000", "--", "sh", "-c",
+          "sh -c 'trap \"echo told\" TERM; echo ready; while :; do sleep 0.01; done' & sleep 0.3");
+    client_follow(&client);
+    assert_string_equal((char *)client.streams[0], "ready\n");
+    assert_false(client.stopped);
+    assert_false(client.forced);
+    assert_true(client.stragglers >= 1);
+    assert_left_with(0);
+}
+
 static void without_delay_it_is_killed_at_once(void **state)
 {
     (void)state;
@@ -633,6 +698,10 @@ static int tests(void)
         TEST(stop_ends_the_program_with_sigterm),
         TEST(a_stopped_program_notices_stop),
         TEST(a_deaf_program_is_killed_when_its_time_is_up_and_not_before),
+        TEST(what_runs_behind_a_shell_is_told_to_end_and_has_its_time),
+        TEST(a_session_behind_a_shell_is_told_to_end_once),
+        TEST(what_is_deaf_behind_a_shell_is_killed_when_the_time_is_up_and_not_before),
+        TEST(what_a_program_leaves_behind_that_ends_by_itself_is_killed_at_once),
         TEST(without_delay_it_is_killed_at_once),
         TEST(asking_twice_changes_nothing),
         TEST(a_signal_to_the_helper_means_stop),

@@ -58,14 +58,15 @@ static void exited_has_every_field_in_its_place(void **state)
                                   .core_dumped = true,
                                   .oom_killed = false,
                                   .stopped = true,
+                                  .forced = false,
                                   .user_us = 0x1112131415161718,
                                   .system_us = 0x2122232425262728,
                                   .peak_bytes = 0x3132333435363738,
                                   .stragglers = 0x41424344};
-    static const uint8_t expected[] = {0,    0,    0,    37,   'X',  1,    1,    2,    3,    4,    1,
-                                       0,    1,    0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21,
-                                       0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x31, 0x32, 0x33, 0x34,
-                                       0x35, 0x36, 0x37, 0x38, 0x41, 0x42, 0x43, 0x44};
+    static const uint8_t expected[] = {0,    0,    0,    38,   'X',  1,    1,    2,    3,    4,    1,
+                                       0,    1,    0,    0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18,
+                                       0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x31, 0x32, 0x33,
+                                       0x34, 0x35, 0x36, 0x37, 0x38, 0x41, 0x42, 0x43, 0x44};
 
     (void)state;
     assert_int_equal(protocol_exited(frame, &ending), sizeof expected);

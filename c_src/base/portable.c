@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * POSIX alone, but for flock(2), which all have: containment is by process group, and a descendant that leaves the group
- * leaves the containment.
+ * POSIX alone, but for flock(2), which all have: containment is by process group, and a descendant that leaves the
+ * group leaves the containment.
  */
 #define _GNU_SOURCE     /* POLLRDHUP, where there is one */
 #define _DEFAULT_SOURCE /* setgroups(2), which is not in POSIX, but in each of its systems */

@@ -306,10 +306,9 @@ static void what_is_left_behind_a_shell_is_told_by_the_next_signal_too(void **st
 {
     (void)state;
     LINUX_ONLY();
-    START(
-        &client, "--stop-signal", "HUP:300", "--stop-signal", "TERM:60000", "--", "bash", "-c",
-        "(trap 'echo hup' HUP; trap 'echo term; exit 4' TERM; echo .; while :; do sleep 0.05; done) & "
-        "trap 'exit 3' HUP; wait");
+    START(&client, "--stop-signal", "HUP:300", "--stop-signal", "TERM:60000", "--", "bash", "-c",
+          "(trap 'echo hup' HUP; trap 'echo term; exit 4' TERM; echo .; while :; do sleep 0.05; done) & "
+          "trap 'exit 3' HUP; wait");
     client_await_bytes(&client, 2);
     client_stop(&client);
     client_follow(&client);

@@ -71,3 +71,21 @@ mends() { # COMMAND OPTION...
 @test "one that is mounted read-only is made writable" {
     mends "mount -o remount,rw /sys/fs/cgroup" --setup 'mount -o remount,ro /sys/fs/cgroup'
 }
+
+@test "a controller of cgroup v1 is told with who uses it, and gentler ways than to unmount it" {
+    # shellcheck disable=SC2016 # expands in the virtual machine
+    script='cd /sys/fs/cgroup/memory && mkdir -p db/main web idle
+        for place in db/main web web web web; do sleep 1000 & echo $! >$place/cgroup.procs; done
+        "$0" --check -g given/x -c memory; status=$?
+        echo "pid $(cat db/main/cgroup.procs)"; jobs -p; exit $status'
+    run "$vm" --timeout 600 --cgroups hybrid bash -c "$script" "$MUONTRAP"
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *"missing: the controller memory is in use by cgroup v1, mounted on /sys/fs/cgroup/memory."* ]]
+    [[ $output =~ db/main\ \(([0-9]+)\ sleep\) ]]
+    [[ $output == *"pid ${BASH_REMATCH[1]}"* ]]
+    [[ $output == *"2 cgroups there hold processes: "*"web ("*" sleep, "*" sleep and 1 more)"* ]]
+    # Gentler ways first. Unmounting gives v2 nothing as long as these are there, so no command is printed for it.
+    [[ $output == *"Do without"*"systemd.unified_cgroup_hierarchy=1"*"As the last resort unmount"*"2 cgroups"* ]]
+    [[ $output != *"    umount"* ]]
+}

@@ -89,3 +89,25 @@ mends() { # COMMAND OPTION...
     [[ $output == *"Do without"*"systemd.unified_cgroup_hierarchy=1"*"As the last resort unmount"*"2 cgroups"* ]]
     [[ $output != *"    umount"* ]]
 }
+
+@test "the commands that cgroup_base: :auto tells an ordinary user mend it for the VM that runs already" {
+    env MIX_ENV=test mix compile
+    # shellcheck disable=SC2016 # Elixir's
+    code='{:ok, _} = Application.ensure_all_started(:muontrap)
+        opts = [cgroup_base: :auto, cgroup: %{pids_max: 33}]
+        own = fn -> MuonTrap.cmd("sh", ["-c", "cat /proc/self/cgroup /proc/$PPID/cgroup"], opts) end
+        error = try do own.() rescue error in MuonTrap.Error -> error end
+        IO.puts("error " <> error.message)
+        [commands] = Regex.run(~r/sudo cgcreate.*$/, error.message)
+        {said, status} = System.cmd("sh", ["-c", String.replace(commands, "NAME", "mine")], stderr_to_stdout: true)
+        IO.puts("mended #{status} " <> said)
+        for _ <- 1..2, do: IO.inspect(own.())
+        IO.puts("vm " <> File.read!("/proc/self/cgroup"))'
+    run "$vm" --timeout 600 --user stranger --setup "$sudo" elixir -pa _build/test/lib/muontrap/ebin -e "$code"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ $output == *"error found no cgroup for --group auto (cgroup_base: :auto): "*"Permission denied"* ]]
+    [[ $output == *"mended 0 "* ]]
+    [ "$(grep -cE '^\{"0::/mine/muontrap/[0-9a-f]{12}\\n0::/mine/muontrap.vm\\n", 0\}$' <<<"$output")" -eq 2 ]
+    [[ $output == *"vm 0::/mine/muontrap.vm"* ]]
+}

@@ -188,11 +188,12 @@ bool delegation_permits(int root, const char *path, struct failure *why)
 
 /* ---- Where it is ---- */
 
-/* What can be done depends on who asks. */
-static bool none(int error, struct failure *why, const char *format_of_reason, ...)
-    __attribute__((format(printf, 3, 4)));
-static bool none(int error, struct failure *why, const char *format_of_reason, ...)
+/* What can be done depends on who asks, and where. */
+static bool none(const struct delegation *delegation, int error, struct failure *why, const char *format_of_reason, ...)
+    __attribute__((format(printf, 4, 5)));
+static bool none(const struct delegation *delegation, int error, struct failure *why, const char *format_of_reason, ...)
 {
+    bool is_root = geteuid() == 0;
     char reason[480];
     char move[128];
     va_list args;
@@ -200,12 +201,12 @@ static bool none(int error, struct failure *why, const char *format_of_reason, .
     va_start(args, format_of_reason);
     format_list(reason, sizeof reason, format_of_reason, args);
     va_end(args);
-    if (error == EROFS)
+    if (error == EROFS || (!is_root && delegation->path[0] == '\0' && delegation_in_container(delegation->root)))
         return failed(why, STAGE_CGROUP, error,
                       "found no cgroup for --group auto (cgroup_base: :auto): %s. A container's cgroups can be made "
-                      "writable for its root: " DELEGATION_UNMASK,
+                      "writable for its root, which muontrap, or the VM, then has to be: " DELEGATION_UNMASK,
                       reason);
-    if (geteuid() == 0)
+    if (is_root)
         return failed(why, STAGE_CGROUP, error,
                       "found no cgroup for --group auto (cgroup_base: :auto): %s. Root may name any other: --group "
                       "mycgroup/NAME, in Elixir cgroup_base: \"mycgroup\"; or start in a delegated one "
@@ -216,8 +217,8 @@ static bool none(int error, struct failure *why, const char *format_of_reason, .
                   "found no cgroup for --group auto (cgroup_base: :auto): %s. Start in a delegated one (systemd-run "
                   "--user --scope -p Delegate=yes, in a service's unit file Delegate=yes), or have one made, and move "
                   "there what starts muontrap: sudo cgcreate -a $(id -un) -t $(id -un) -g memory,cpu,pids:NAME && "
-                  "sudo sh -c 'C=/sys/fs/cgroup/NAME; %s'",
-                  reason, move);
+                  "sudo sh -c 'C=%s/NAME; %s'",
+                  reason, delegation->mount, move);
 }
 
 /* The directory that the path names, which may be that of the mount. */
@@ -245,8 +246,9 @@ bool delegation_find(struct delegation *delegation, const char *mount, int root,
 
     delegation->mount = mount;
     delegation->root = root;
+    path[0] = '\0';
     if (!cgroup_find_own(mount, path))
-        return none(errno, why, "that of this process is not below %s, where cgroup2 is mounted", mount);
+        return none(delegation, errno, why, "that of this process is not below %s, where cgroup2 is mounted", mount);
     leave_leaf(path);
     directory = cgroup_directory(root, directory_name(path));
     may_write = directory >= 0 && faccessat(directory, ".", W_OK, AT_EACCESS) == 0 &&
@@ -255,9 +257,10 @@ bool delegation_find(struct delegation *delegation, const char *mount, int root,
     delegation->settled = directory >= 0 && !controllers_inhabited(directory);
     io_close(&directory);
     if (!may_write)
-        return none(error, why, "that of this process, %s/%s, may not be written to: %s", mount, path, strerror(error));
+        return none(delegation, error, why, "that of this process, %s/%s, may not be written to: %s", mount, path,
+                    strerror(error));
     if (!delegation->settled && !delegation_permits(root, path, &not_permitted))
-        return none(EPERM, why, "this process is in %s/%s: %s", mount, path, not_permitted.words);
+        return none(delegation, EPERM, why, "this process is in %s/%s: %s", mount, path, not_permitted.words);
     return true;
 }
 
@@ -313,13 +316,13 @@ bool delegation_settle(const struct delegation *delegation, struct failure *why)
         move_all(directory, &moving);
     io_close(&directory);
     if (moving.leaf < 0)
-        return none(moving.error, why, "cannot make %s/%s/" DELEGATION_LEAF ": %s", delegation->mount, delegation->path,
-                    strerror(moving.error));
+        return none(delegation, moving.error, why, "cannot make %s/%s/" DELEGATION_LEAF ": %s", delegation->mount,
+                    delegation->path, strerror(moving.error));
     io_close(&moving.leaf);
     /* Others may stay: then it is a controller that can't be enabled, and that is told, if one is wanted. */
     if (moving.refused != 0 && cgroup_find_own(delegation->mount, own) && strcmp(own, delegation->path) == 0)
-        return none(moving.error, why, "cannot move process %ld to %s/%s/" DELEGATION_LEAF ": %s", (long)moving.refused,
-                    delegation->mount, delegation->path, strerror(moving.error));
+        return none(delegation, moving.error, why, "cannot move process %ld to %s/%s/" DELEGATION_LEAF ": %s",
+                    (long)moving.refused, delegation->mount, delegation->path, strerror(moving.error));
     return true;
 }
 

@@ -121,7 +121,7 @@ show_cgroup=(sed -n 's/^0:://p' /proc/self/cgroup)
     vm=${lines[0]#vm } setup=${lines[1]#setup }
     output_has "muontrap: found no cgroup for --group auto" "$top/root_s, may not be written to: Permission denied" \
         "sudo cgcreate -a \$(id -un) -t \$(id -un) -g memory,cpu,pids:NAME" \
-        "C=/sys/fs/cgroup/NAME; echo $vm >\$C/cgroup.procs && echo $setup >\$C/cgroup.procs'"
+        "C=$mount/NAME; echo $vm >\$C/cgroup.procs && echo $setup >\$C/cgroup.procs'"
     [ "$(cgroups_left)" = root_s ]
 }
 
@@ -145,18 +145,29 @@ show_cgroup=(sed -n 's/^0:://p' /proc/self/cgroup)
     output_has "echo $vm >\$C/cgroup.procs && echo $setup >\$C/cgroup.procs')"
 }
 
-@test "what root may not use is told with another cgroup as the remedy" {
+@test "in a container, and to root, auto names other remedies" {
     root_only
     run -125 within_container closed ro "$MUONTRAP" -g auto -- true
     output_has "found no cgroup for --group auto" "Read-only file system" "--security-opt unmask=/sys/fs/cgroup"
     run -125 within_unit my.service "$MUONTRAP" -g auto -- true
     output_has "found no cgroup for --group auto" "--group mycgroup/NAME" 'cgroup_base: "mycgroup"'
+    let_others_run_muontrap
+    run -125 within_container open rw setpriv --reuid 65534 --regid 65534 --clear-groups "$MUONTRAP" -g auto -- true
+    output_has "found no cgroup for --group auto" "Permission denied" "writable for its root" "--user root"
 }
 
 @test "auto is no cgroup that could be cleaned" {
     run -125 --separate-stderr muontrap --clean -g auto
     # shellcheck disable=SC2154 # bats sets it
     [[ $stderr == *"--clean takes the path of the cgroup"* ]]
+}
+
+@test "bash completes auto behind -g" {
+    # shellcheck disable=SC2016 # expands in the other shell
+    run -0 bash -c '. /usr/share/bash-completion/bash_completion && . "$0" && shopt -s progcomp
+        COMP_WORDS=(muontrap -g a) COMP_CWORD=2 COMP_LINE="muontrap -g a" COMP_POINT=13
+        _muontrap && echo "${COMPREPLY[@]}"' "$BATS_TEST_DIRNAME/../../priv/completions/muontrap.bash"
+    output_is auto
 }
 
 # ---- Where systemd is in charge ----

@@ -200,6 +200,11 @@ static bool check_kernel(struct check *check)
         all = false;
         if (cgroup_mounts(is_v1_with_controller, &v1) && v1.found) {
             print_v1(check, name, v1.mount);
+        } else if (!cgroup_is_whole_tree(check->root)) {
+            print_line(MISSING,
+                       "the cgroup that is mounted on %s, a container's, has not been given the controller %s: who "
+                       "starts the container can enable it for what is above",
+                       check->mount, name);
         } else {
             print_line(
                 MISSING,

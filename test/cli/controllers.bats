@@ -273,16 +273,28 @@ limited_by_auto=("$MUONTRAP" -g auto -s pids.max=7 -- sh -c '
     [ "${lines[1]}" = 7 ]
 }
 
-# Whoever has started a container is in another cgroup.
+# Whoever has started a container is in another cgroup, and has given it controllers.
 @test "auto limits a program of a container's first process" {
     administrator
     mkdir "$top/container"
+    run -0 muontrap -g "$own/enables" -c pids -- true
     # shellcheck disable=SC2016 # expands in the other shell
     run -0 unshare --pid --fork --mount-proc --kill-child sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' \
         "$top/container" unshare --cgroup --mount sh -c '
         umount -l "$0" && mount -t cgroup2 cgroup2 "$0" && exec "$@"' "$mount" "${limited_by_auto[@]}" "$mount"
     [[ ${lines[0]} == /muontrap/* ]]
     [ "${lines[1]}" = 7 ]
+}
+
+@test "--check tells a controller that a container is not given from one that the kernel doesn't have" {
+    administrator
+    mkdir "$top/container"
+    run -0 muontrap -g "$own/enables" -c pids -- true
+    # shellcheck disable=SC2016 # expands in the other shell
+    run -1 sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$top/container" unshare --cgroup --mount sh -c '
+        umount -l "$0" && mount -t cgroup2 cgroup2 "$0" && exec "$@"' "$mount" "$MUONTRAP" --check -c pids -c cpuset
+    output_has "missing: the cgroup that is mounted on $mount, a container's, has not been given the controller cpuset"
+    [[ $output != *"controller pids"* ]]
 }
 
 @test "--check -g auto says which controllers auto can have, and which it can't, and moves nobody" {

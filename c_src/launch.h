@@ -28,6 +28,7 @@ struct patience {
     uint64_t until;          /* when that step's time is up */
     uint64_t check_after_us; /* how long after the last check of it the next one comes */
     bool checks;             /* there are some, before that time is up */
+    unsigned bomb;           /* so many orphans are a fork bomb; 0 while not known */
     uint64_t forked;         /* how often its cgroup had forked when the program was told to end */
     bool forks_known;
 };

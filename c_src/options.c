@@ -30,9 +30,9 @@ const char options_usage[] =
     "      --cd DIR               start PROGRAM in DIR\n"
     "      --arg0 NAME            PROGRAM sees NAME as its argv[0]\n"
     "      --setenv NAME=VALUE    set that variable in PROGRAM's environment; may be given again\n"
-    "      --unsetenv NAME        remove it from there; may be given again\n"
     "      --uid USER             run PROGRAM as that user, by name or number; never 0. HOME, USER, LOGNAME and\n"
     "                             SHELL become the user's\n"
+    "      --keepenv NAME         but for that one of them, which stays as it is; may be given again\n"
     "      --gid GROUP            run PROGRAM with that group, by name or number; never 0\n"
     "      --groups LIST          run PROGRAM with these supplementary groups, separated by commas\n"
     "      --lock FILE            hold a lock on FILE as long as PROGRAM or anything that descends from it lives;\n"
@@ -53,6 +53,8 @@ const char options_usage[] =
     "\n"
     "Exit status: PROGRAM's; 128+N when signal N ended it; 125 muontrap failed; 126 PROGRAM can't be executed;\n"
     "127 PROGRAM was not found.\n";
+
+const char *const login_variables[] = {NULL, "HOME", "USER", "LOGNAME", "SHELL"};
 
 static const char *const stdin_modes[] =
     {[STDIN_LIFELINE] = "lifeline", [STDIN_INHERIT] = "inherit", [STDIN_NULL] = "null"};
@@ -102,13 +104,13 @@ static bool text(const struct argument *arg, const char *what, const char **resu
     return true;
 }
 
-static bool set_help(const struct argument *arg)
+RARE static bool set_help(const struct argument *arg)
 {
     arg->options->help = true;
     return true;
 }
 
-static bool set_version(const struct argument *arg)
+RARE static bool set_version(const struct argument *arg)
 {
     arg->options->version = true;
     return true;
@@ -153,19 +155,19 @@ RARE static bool set_stop_signal(const struct argument *arg)
     return true;
 }
 
-static bool set_window(const struct argument *arg)
+RARE static bool set_window(const struct argument *arg)
 {
     return number(arg, 1, WINDOW_FIXED_MOST, "bytes", &arg->options->stdio_window);
 }
 
-static bool set_stdin(const struct argument *arg)
+RARE static bool set_stdin(const struct argument *arg)
 {
     arg->options->stdin_mode = (enum stdin_mode)choice(arg, stdin_modes, sizeof stdin_modes / sizeof stdin_modes[0],
                                                        "lifeline, inherit or null");
     return arg->options->stdin_mode != STDIN_AUTO;
 }
 
-static bool set_stdout(const struct argument *arg)
+RARE static bool set_stdout(const struct argument *arg)
 {
     arg->options->stdout_mode =
         (enum output_mode)choice(arg, output_modes, sizeof output_modes / sizeof output_modes[0],
@@ -183,23 +185,23 @@ static bool set_stderr(const struct argument *arg)
     return arg->options->stderr_mode != OUTPUT_AUTO;
 }
 
-static bool set_uid(const struct argument *arg)
+RARE static bool set_uid(const struct argument *arg)
 {
     return text(arg, "a user's name or number", &arg->options->uid);
 }
 
-static bool set_gid(const struct argument *arg)
+RARE static bool set_gid(const struct argument *arg)
 {
     return text(arg, "a group's name or number", &arg->options->gid);
 }
 
-static bool set_groups(const struct argument *arg)
+RARE static bool set_groups(const struct argument *arg)
 {
     arg->options->groups = arg->value;
     return true;
 }
 
-static bool set_arg0(const struct argument *arg)
+RARE static bool set_arg0(const struct argument *arg)
 {
     arg->options->arg0 = arg->value;
     return true;
@@ -211,28 +213,24 @@ static bool set_cd(const struct argument *arg)
 }
 
 /* POSIX, Base Definitions, 8.1: a name is not empty and has no = in it. */
-RARE static bool add_variable(const struct argument *arg)
+RARE static bool set_setenv(const struct argument *arg)
 {
     struct options *options = arg->options;
 
+    if (arg->value[0] == '=' || !strchr(arg->value, '='))
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes NAME=VALUE, not '%s'", arg->option, arg->value);
     if (options->setenv_count == SETENV_MOST)
         return failed(arg->why, STAGE_OPTIONS, E2BIG, "%s can be given %u times at most", arg->option, SETENV_MOST);
     options->setenv[options->setenv_count++] = arg->value;
     return true;
 }
 
-RARE static bool set_setenv(const struct argument *arg)
+RARE static bool set_keepenv(const struct argument *arg)
 {
-    if (arg->value[0] == '=' || !strchr(arg->value, '='))
-        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes NAME=VALUE, not '%s'", arg->option, arg->value);
-    return add_variable(arg);
-}
+    unsigned which = choice(arg, login_variables, LOGIN_MOST + 1, "HOME, USER, LOGNAME or SHELL");
 
-RARE static bool set_unsetenv(const struct argument *arg)
-{
-    if (arg->value[0] == '\0' || strchr(arg->value, '='))
-        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes a variable's name, not '%s'", arg->option, arg->value);
-    return add_variable(arg);
+    arg->options->keepenv |= 1u << which;
+    return which != 0;
 }
 
 RARE static bool set_lock(const struct argument *arg)
@@ -260,31 +258,31 @@ static bool add_text(const struct argument *arg, const char *what, const char *l
     return text(arg, what, &list[(*count)++]);
 }
 
-static bool set_controller(const struct argument *arg)
+RARE static bool set_controller(const struct argument *arg)
 {
     struct options *options = arg->options;
 
     return add_text(arg, "a controller's name", options->controllers, &options->controller_count, CONTROLLER_MOST);
 }
 
-static bool set_set(const struct argument *arg)
+RARE static bool set_set(const struct argument *arg)
 {
     return add_text(arg, "KEY=VALUE", arg->options->sets, &arg->options->set_count, SETTINGS_MOST);
 }
 
-static bool set_check(const struct argument *arg)
+RARE static bool set_check(const struct argument *arg)
 {
     arg->options->check = true;
     return true;
 }
 
-static bool set_clean(const struct argument *arg)
+RARE static bool set_clean(const struct argument *arg)
 {
     arg->options->clean = true;
     return true;
 }
 
-static bool set_without(const struct argument *arg)
+RARE static bool set_without(const struct argument *arg)
 {
     static const char *const names[] =
         {[WITHOUT_CLONE_INTO_CGROUP] = "clone-into-cgroup", [WITHOUT_CGROUP_KILL] = "cgroup.kill"};
@@ -315,7 +313,7 @@ static const struct option {
     {"arg0", 0, true, set_arg0},
     {"cd", 0, true, set_cd},
     {"setenv", 0, true, set_setenv},
-    {"unsetenv", 0, true, set_unsetenv},
+    {"keepenv", 0, true, set_keepenv},
     {"lock", 0, true, set_lock},
     {"lock-timeout", 0, true, set_lock_timeout},
     {"group", 'g', true, set_group},

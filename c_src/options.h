@@ -16,7 +16,7 @@
 #define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
 #define LOCK_FOREVER UINT32_MAX
 #define STEPS_MOST 8u       /* --stop-signal options */
-#define SETENV_MOST 128u    /* --setenv and --unsetenv options */
+#define SETENV_MOST 128u    /* --setenv options */
 #define LOGIN_MOST 4u       /* variables that --uid sets */
 #define CONTROLLER_MOST 16u /* --controller options */
 
@@ -31,6 +31,9 @@ struct stop_step {
     int signal;
     uint32_t ms;
 };
+
+/* What --uid sets, from the second on. */
+extern const char *const login_variables[LOGIN_MOST + 1];
 
 struct options {
     bool help;
@@ -61,6 +64,7 @@ struct options {
     unsigned without;                /* of enum without */
     unsigned setenv_count;
     const char *setenv[SETENV_MOST + LOGIN_MOST]; /* each NAME=VALUE, or NAME alone to unset it */
+    unsigned keepenv;                             /* a bit for each of login_variables that --uid leaves as it is */
     const char *file;                             /* PROGRAM as given */
     char **program;                               /* its argv: PROGRAM, or --arg0, and [ARG]..., ends with NULL */
 };

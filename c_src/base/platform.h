@@ -54,6 +54,9 @@ bool platform_name(pid_t pid, char name[PLATFORM_NAME_MOST]);
  * to; else it fails with EWOULDBLOCK while another has it. */
 bool platform_lock(int fd, bool wait);
 
+/* Lets go of it, for all who have the same description. */
+void platform_unlock(int fd);
+
 /* Calls `visit` with each process that holds the lock of that open file, by the same description or another one, as far
  * as this user may know. */
 void platform_lock_holders(int fd, void (*visit)(pid_t pid, void *context), void *context);

@@ -96,6 +96,11 @@ bool platform_lock(int fd, bool wait)
     return flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) == 0;
 }
 
+void platform_unlock(int fd)
+{
+    (void)flock(fd, LOCK_UN);
+}
+
 void platform_lock_holders(int fd, void (*visit)(pid_t pid, void *context), void *context)
 {
     (void)fd;

@@ -89,6 +89,11 @@ bool platform_lock(int fd, bool wait)
     return flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) == 0;
 }
 
+void platform_unlock(int fd)
+{
+    (void)flock(fd, LOCK_UN);
+}
+
 /* proc(5), /proc/pid/fdinfo: a descriptor whose description holds a lock has a line for it. */
 static bool holds_lock(pid_t pid, const char *fd)
 {
@@ -105,6 +110,7 @@ struct search {
     void *context;
 };
 
+/* The lock first: a file that has none is not asked for, because it may be on a server that doesn't answer. */
 static void visit_holder(pid_t pid, void *context)
 {
     const struct search *search = context;
@@ -121,8 +127,8 @@ static void visit_holder(pid_t pid, void *context)
         return;
     platform_list(&listing, directory);
     while (!holds && (name = platform_list_next(&listing)))
-        holds = fstatat(directory, name, &found, 0) == 0 && found.st_dev == search->wanted.st_dev &&
-                found.st_ino == search->wanted.st_ino && holds_lock(pid, name);
+        holds = holds_lock(pid, name) && fstatat(directory, name, &found, 0) == 0 &&
+                found.st_dev == search->wanted.st_dev && found.st_ino == search->wanted.st_ino;
     (void)close(directory);
     if (holds)
         search->visit(pid, search->context);

@@ -130,7 +130,6 @@ void cgroup_tree_each(int directory, void (*visit)(pid_t pid, void *context), vo
     walk_end(&walk);
 }
 
-/* However many they are, because one that was left out would fork again when the others are dead. */
 static void kill_process(pid_t pid, void *context)
 {
     (void)context;
@@ -159,6 +158,7 @@ static void freeze_and_kill(int directory)
                 break;
             wait_for_change(events);
         }
+    /* However many they are, because one that was left out would fork again when the others are dead. */
     cgroup_tree_each(directory, kill_process, NULL);
     (void)cgroup_write(directory, "cgroup.freeze", "0");
     io_close(&events);

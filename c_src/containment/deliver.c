@@ -18,7 +18,8 @@ struct delivery {
     int result;
 };
 
-/* One that was sent suffices for success. */
+/* One that was sent suffices for success. A process of the tree or the cgroup that isn't our child may end, be reaped
+ * and its number given to a stranger between our look and this, if the kernel has gone through all others meanwhile. */
 static void send_to(pid_t pid, void *context)
 {
     struct delivery *delivery = context;

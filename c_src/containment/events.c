@@ -109,10 +109,11 @@ static void read_control(struct relay *relay)
         owner_gone(relay);
 }
 
-/* Nothing is ever read from a lifeline: what somebody has written there is for whoever reads it after us. */
+/* Nothing is ever read from a lifeline: what somebody has written there is for whoever reads it after us. Nor from an
+ * owner that doesn't read its answers: the news is then that it has hung up. */
 static void control_has_news(struct relay *relay)
 {
-    if (relay->launch->options.port)
+    if (relay->launch->options.port && output_has_room(&relay->launch->output))
         read_control(relay);
     else
         owner_gone(relay);
@@ -189,7 +190,7 @@ static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
 
     fds[WATCH_SIGNALS] = (struct pollfd){.fd = relay->signals, .events = POLLIN};
     fds[WATCH_TETHER] = (struct pollfd){.fd = relay->tether, .events = POLLIN};
-    fds[WATCH_CONTROL] = (struct pollfd){.fd = output_has_room(output) ? relay->control : -1, .events = POLLIN};
+    fds[WATCH_CONTROL] = (struct pollfd){.fd = relay->control, .events = output_has_room(output) ? POLLIN : 0};
     if (!launch->options.port) /* a lifeline: a hang-up is told even when it isn't asked for */
         fds[WATCH_CONTROL].events = platform_poll_shut;
     fds[WATCH_VERDICT] =

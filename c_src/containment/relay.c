@@ -20,6 +20,7 @@
 #include "containment/job_control.h"
 #include "launch.h"
 #include "port/report.h"
+#include "program/lock.h"
 
 typedef enum state action(struct relay *relay);
 
@@ -167,6 +168,7 @@ static enum state read_verdict(struct relay *relay)
  * bomb, and the longer it has the longer it takes the kernel to end it. */
 #define BOMB 1000u
 #define FIRST_CHECK_US 25000u
+#define CHECK_MOST_US 400000u
 
 static uint64_t in_ms(uint32_t ms)
 {
@@ -203,7 +205,8 @@ static void check_later(struct relay *relay)
     uint64_t next = io_now_us() + patience->check_after_us;
 
     relay->deadline = patience->checks && next < patience->until ? next : patience->until;
-    patience->check_after_us *= 2;
+    if (patience->check_after_us < CHECK_MOST_US)
+        patience->check_after_us *= 2;
 }
 
 static bool is_bomb(const struct launch *launch)
@@ -262,7 +265,9 @@ RARE static enum state see_to_orphans(struct relay *relay)
     relay->more_dead = false;
     if (living == 0)
         return begin_sweep(relay);
-    if (living >= BOMB || is_bomb(launch) || (step_is_over(launch) && is_last_step(launch)))
+    if (launch->patience.bomb == 0)
+        launch->patience.bomb = living + BOMB;
+    if (living >= launch->patience.bomb || is_bomb(launch) || (step_is_over(launch) && is_last_step(launch)))
         return force(relay);
     if (step_is_over(launch)) {
         begin_step(relay, launch->patience.step + 1);
@@ -407,6 +412,8 @@ static enum state begin_drain(struct relay *relay)
     gather_figures(launch);
     if (launch->cgroup)
         leave_cgroup(relay);
+    if (launch->lock > 0 && platform_has_children && launch->tree.refused == 0)
+        lock_release(launch); /* before the owner is told, who may start the next one at once */
     output_read_again(&launch->output);
     if (!platform_has_children)
         relay->deadline = in_ms(launch->options.delay_to_sigkill);

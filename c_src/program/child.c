@@ -37,13 +37,22 @@ static void stdio_close(struct stdio *stdio)
     io_close(&stdio->null);
 }
 
-static bool relayed(int *program_end, int *our_end, struct failure *why)
+/* A pipe is its maker's, and so a program that runs as another user could not open /dev/stdout. Where that is not
+ * permitted, it can write to its descriptors all the same. */
+RARE static void give_to_user(int fd, const struct identity *identity)
+{
+    if (identity->change_uid && fchown(fd, identity->uid, (gid_t)-1) < 0)
+        return;
+}
+
+static bool relayed(const struct identity *identity, int *program_end, int *our_end, struct failure *why)
 {
     int ends[2];
 
     if (!io_pipe(ends))
         return failed(why, STAGE_SETUP, errno, "cannot make a pipe for the program's output: %s (raise ulimit -n)",
                       strerror(errno));
+    give_to_user(ends[1], identity);
     *program_end = ends[1];
     *our_end = ends[0];
     /* Only our end: the flag belongs to the open file description, and each end of a pipe has its own. */
@@ -64,14 +73,16 @@ static bool stdio_open(struct stdio *stdio, const struct launch *launch, struct 
         stdio->program[0] = stdio->null;
     if (options->stdout_mode == OUTPUT_NULL)
         stdio->program[1] = stdio->null;
-    else if (options->stdout_mode == OUTPUT_RELAY && !relayed(&stdio->program[1], &stdio->relay_stdout, why))
+    else if (options->stdout_mode == OUTPUT_RELAY &&
+             !relayed(&launch->identity, &stdio->program[1], &stdio->relay_stdout, why))
         return false;
     if (options->stderr_mode == OUTPUT_NULL)
         stdio->program[2] = stdio->null;
     else if (options->stderr_mode == OUTPUT_STDOUT) {
         stdio->program[2] = stdio->program[1];
         stdio->stderr_is_stdout = true;
-    } else if (options->stderr_mode == OUTPUT_RELAY && !relayed(&stdio->program[2], &stdio->relay_stderr, why))
+    } else if (options->stderr_mode == OUTPUT_RELAY &&
+               !relayed(&launch->identity, &stdio->program[2], &stdio->relay_stderr, why))
         return false;
     return true;
 }
@@ -92,7 +103,7 @@ static bool install_stdio(const struct stdio *stdio)
     return true;
 }
 
-/* Whether one of the --setenv and --unsetenv from that on has the same name. */
+/* Whether one of the --setenv from that on, or of what --uid sets or unsets, has the same name. */
 RARE static bool is_set(const struct options *options, unsigned from, const char *variable)
 {
     for (unsigned i = from; i < options->setenv_count; i++)
@@ -321,7 +332,7 @@ RARE static bool explain(const struct launch *launch, const struct message *mess
     }
 }
 
-/* Ours, but for what --setenv and --unsetenv say, which is something; of each name the last counts. */
+/* Ours, but for what --setenv and --uid say, which is something; of each name the last counts. */
 RARE static bool make_environment(struct child *child, const struct options *options, struct failure *why)
 {
     size_t count = options->setenv_count + 1;

@@ -133,7 +133,7 @@ static bool check_killable(const struct identity *identity, struct failure *why)
                   (unsigned long)identity->uid);
 }
 
-/* Of one name the first counts: what --setenv or --unsetenv has said stays. */
+/* What --setenv has said stays. */
 static void set_unless_set(struct options *options, const char *variable)
 {
     for (unsigned i = 0; i < options->setenv_count; i++)
@@ -160,17 +160,18 @@ static bool is_login_shell(const char *path)
  * set. */
 static void set_login_variables(struct options *options, const struct user *user, bool known)
 {
-    static const char *const names[LOGIN_MOST] = {"HOME", "USER", "LOGNAME", "SHELL"};
-    static char variables[LOGIN_MOST][USERS_PATH_MOST + 8];
-    const char *values[LOGIN_MOST] = {NULL};
+    static char variables[LOGIN_MOST + 1][USERS_PATH_MOST + 8];
+    const char *values[LOGIN_MOST + 1] = {NULL};
 
     if (known) {
-        values[0] = is_home(user->home) ? user->home : NULL;
-        values[1] = values[2] = user->name;
-        values[3] = is_login_shell(user->shell) ? user->shell : NULL;
+        values[1] = is_home(user->home) ? user->home : NULL;
+        values[2] = values[3] = user->name;
+        values[4] = is_login_shell(user->shell) ? user->shell : NULL;
     }
-    for (unsigned i = 0; i < LOGIN_MOST; i++) {
-        format(variables[i], sizeof variables[i], values[i] ? "%s=%s" : "%s", names[i], values[i]);
+    for (unsigned i = 1; i <= LOGIN_MOST; i++) {
+        if ((options->keepenv & 1u << i) != 0)
+            continue;
+        format(variables[i], sizeof variables[i], values[i] ? "%s=%s" : "%s", login_variables[i], values[i]);
         set_unless_set(options, variables[i]);
     }
 }

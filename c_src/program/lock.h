@@ -21,4 +21,7 @@ enum lock {
  * blocked yet: there is nothing to clean up, and one that ends a process ends the wait. */
 enum lock lock_take(struct launch *launch, struct failure *why);
 
+/* Lets go of it, for all who have it in common, when nothing that it protects is alive any more. */
+void lock_release(struct launch *launch);
+
 #endif

@@ -9,7 +9,7 @@ defmodule MuonTrap.CommandLine do
   alias MuonTrap.Cgroup.Settings
   alias MuonTrap.{Options, Signal}
 
-  # What the helper sets for a program that runs as another user.
+  # What the helper sets for a program that runs as another user (login_variables of options.c).
   @login_variables ["HOME", "USER", "LOGNAME", "SHELL"]
 
   @doc """
@@ -73,14 +73,10 @@ defmodule MuonTrap.CommandLine do
   defp empty_variable(_other), do: []
 
   # The helper can't tell what was asked for from what the VM itself has.
-  defp login_arguments(%{uid: _user, env: env}) do
-    env |> Map.take(@login_variables) |> Enum.flat_map(&login_variable/1)
-  end
+  defp login_arguments(%{uid: _user, env: env}),
+    do: env |> Map.take(@login_variables) |> Map.keys() |> Enum.flat_map(&["--keepenv", &1])
 
   defp login_arguments(_options), do: []
-
-  defp login_variable({name, nil}), do: ["--unsetenv", name]
-  defp login_variable({name, value}), do: ["--setenv", "#{name}=#{value}"]
 
   defp output_arguments(%{capture_stderr_only: true}), do: ["--stdout", "null"]
   defp output_arguments(%{stderr_to_stdout: true}), do: ["--stderr", "stdout"]

@@ -27,7 +27,7 @@ _muontrap_scan()
                 port=yes
                 ;;
             -k | --delay-to-sigkill | --stop-signal | --lock | --lock-timeout | --stdin | --stdout | --stderr | --cd | \
-                --setenv | --unsetenv | --arg0 | --uid | --gid | --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
+                --setenv | --keepenv | --arg0 | --uid | --gid | --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
                 ((i++))
                 ;;
             -*) ;;
@@ -128,8 +128,8 @@ _muontrap()
             _filedir
             return
             ;;
-        --unsetenv)
-            _muontrap_reply -v
+        --keepenv)
+            _muontrap_reply -W 'HOME USER LOGNAME SHELL'
             return
             ;;
         --stdio-window)
@@ -157,7 +157,7 @@ _muontrap()
 
     if [[ $cur == -* ]]; then
         local options='--delay-to-sigkill --stop-signal --lock --lock-timeout --stdin --stdout --stderr --cd --setenv
-            --unsetenv --arg0 --uid --gid --groups
+            --keepenv --arg0 --uid --gid --groups
             --group --path --controller --set --check --clean --port --help --version -k -g -p -c -s -h -V'
         [[ $port ]] && options+=' --stdio-window'
         _muontrap_reply -W "$options"

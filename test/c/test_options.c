@@ -166,7 +166,7 @@ static void the_usage_names_every_option(void **state)
                                         "--gid",
                                         "--groups",
                                         "--setenv",
-                                        "--unsetenv",
+                                        "--keepenv",
                                         "--stop-signal",
                                         "--lock",
                                         "--lock-timeout",
@@ -262,15 +262,12 @@ static void a_lock_is_a_file_and_may_have_a_timeout(void **state)
     REFUSES(ERANGE, "0 to 2147483647", "--lock", "x", "--lock-timeout", "2147483648", "true");
 }
 
-static void a_variable_can_be_unset(void **state)
+static void a_login_variable_can_be_kept(void **state)
 {
     (void)state;
-    assert_true(TAKES("--unsetenv", "A", "--setenv", "B=", "true"));
-    assert_int_equal(options.setenv_count, 2);
-    assert_string_equal(options.setenv[0], "A");
-    assert_string_equal(options.setenv[1], "B=");
-    REFUSES(EINVAL, "takes a variable's name", "--unsetenv", "A=b", "true");
-    REFUSES(EINVAL, "takes a variable's name", "--unsetenv", "", "true");
+    assert_true(TAKES("--keepenv", "HOME", "--keepenv=SHELL", "true"));
+    assert_int_equal(options.keepenv, 1u << 1 | 1u << 4);
+    REFUSES(EINVAL, "HOME, USER, LOGNAME or SHELL, not 'PATH'", "--keepenv", "PATH", "true");
 }
 
 static void a_variable_is_the_same_by_its_name(void **state)
@@ -525,7 +522,7 @@ static int tests(void)
         TEST(sigkill_and_sigstop_are_no_steps),
         TEST(more_steps_than_there_is_room_for_are_refused),
         TEST(a_lock_is_a_file_and_may_have_a_timeout),
-        TEST(a_variable_can_be_unset),
+        TEST(a_login_variable_can_be_kept),
         TEST(a_variable_is_the_same_by_its_name),
         TEST(the_window_is_at_least_one_byte),
         TEST(a_window_needs_a_port),

@@ -105,14 +105,14 @@ defmodule MuonTrap.Test.PostgreSQL do
   end
 
   @doc """
-  What is there of a server that should be gone: its socket, the lock files, its shared memory
+  What is there of a server that should be gone: its socket, the lock files, and shared memory beside what there was before
 
   Of System V it has a small segment, with whose key no other server gets into the data directory; all else is in /dev/shm
   (PostgreSQL's documentation, 19.4.1).
   """
-  def left(directory) do
+  def left(directory, before) do
     files = [socket(directory), socket(directory) <> ".lock", Path.join(data(directory), "postmaster.pid")]
-    Enum.filter(files, &File.exists?/1) ++ shared_memory()
+    Enum.filter(files, &File.exists?/1) ++ (shared_memory() -- before)
   end
 
   @doc "All shared memory of that user: names in /dev/shm, and ids of System V segments"

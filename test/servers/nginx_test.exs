@@ -70,11 +70,12 @@ defmodule MuonTrap.Servers.NginxTest do
   # A client that has begun to get what takes some seconds. It comes back with all of it, or less.
   defp long_request(context) do
     test = self()
-    sink = %MuonTrap.Test.Sink{with: &send(test, {:got, byte_size(&1)})}
+    mine = make_ref()
+    sink = %MuonTrap.Test.Sink{with: fn _data -> send(test, {:got, mine}) end}
     url = "http://localhost/long"
     args = ["--silent", "--no-buffer", "--unix-socket", socket(context.directory), url]
     request = Task.async(fn -> MuonTrap.cmd("curl", args, into: sink, env: context.env) end)
-    assert_receive {:got, _bytes}, 60_000
+    assert_receive {:got, ^mine}, 60_000
     request
   end
 

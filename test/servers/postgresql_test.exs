@@ -11,7 +11,7 @@ defmodule MuonTrap.Servers.PostgreSQLTest do
   alias MuonTrap.Test.PostgreSQL
 
   # Rounds of the restarts below, of which half kill the VM.
-  @rounds String.to_integer(System.get_env("MUONTRAP_TEST_RESTARTS", "6"))
+  @rounds String.to_integer(System.get_env("MUONTRAP_TEST_RESTARTS", "50"))
 
   setup_all do
     for tool <- ["postgres", "initdb", "psql", "pgbench", "pg_controldata"], do: PostgreSQL.program!(tool)
@@ -80,8 +80,10 @@ defmodule MuonTrap.Servers.PostgreSQLTest do
     {:ok, supervisor} = Supervisor.start_link([PostgreSQL.child(directory, log, env: env)], strategy: :one_for_one)
     PostgreSQL.await(directory)
     PostgreSQL.load!(directory, env)
+    connect(directory, env)
     predecessor = daemon(supervisor)
     Process.exit(predecessor, :kill)
+    release(directory)
     PostgreSQL.load_ended()
     OS.eventually(fn -> daemon(supervisor) not in [nil, predecessor] end, 60_000)
     PostgreSQL.await(directory)
@@ -93,17 +95,22 @@ defmodule MuonTrap.Servers.PostgreSQLTest do
     assert PostgreSQL.left(directory, context.shared_memory) == []
   end
 
-  test "whose VM is killed under load is shut down, and the next VM's waits for that", context do
+  test "whose VM is killed under load is shut down, and the next VM's waits for that and says so", context do
     %{directory: directory, log: log, env: env} = context
     children = [PostgreSQL.child(directory, log, env: env)]
     vm_log = Path.join(directory, "vm.log")
     vm = ServerVM.start!(children, vm_log)
     PostgreSQL.await(directory)
     PostgreSQL.load!(directory, env)
+    connect(directory, env)
     # The next one is ready to start its children at once.
     next = ServerVM.boot!(vm_log)
     ServerVM.kill!(vm)
-    ServerVM.supervise!(next, children)
+    start = Task.async(fn -> ServerVM.supervise!(next, children) end)
+    await_line(vm_log, "waits for the lock '#{PostgreSQL.data(directory)}'")
+    release(directory)
+    Task.await(start, 120_000)
+    assert_disconnected()
     PostgreSQL.load_ended()
     PostgreSQL.await(directory)
     assert_consistent(directory)
@@ -166,7 +173,7 @@ defmodule MuonTrap.Servers.PostgreSQLTest do
   # The supervisor restarts what a killed daemon has left, and a new VM what a killed one has, in turn.
   @tag timeout: 60_000 + @rounds * 30_000
   test "is never met by its successor in #{@rounds} restarts with a client connected", context do
-    %{directory: directory, log: log, env: env} = context
+    %{directory: directory, log: log, env: env, mark: mark} = context
     children = [PostgreSQL.child(directory, log, env: env)]
     vm_log = Path.join(directory, "vm.log")
 
@@ -178,14 +185,20 @@ defmodule MuonTrap.Servers.PostgreSQLTest do
         vm =
           if rem(round, 2) == 1 do
             ServerVM.crash_daemon!(vm)
+            release(directory)
             vm
           else
-            vm |> ServerVM.kill!()
-            ServerVM.start!(children, vm_log)
+            # One that is ready to start its children at once.
+            next = ServerVM.boot!(vm_log)
+            ServerVM.kill!(vm)
+            predecessors = OS.helpers(mark)
+            start = Task.async(fn -> ServerVM.supervise!(next, children) end)
+            OS.eventually(fn -> OS.helpers(mark) -- predecessors != [] end, 60_000)
+            release(directory)
+            Task.await(start, 120_000)
           end
 
-        assert_receive {:disconnected, {output, 2}}, 60_000
-        assert output =~ "terminating connection due to administrator command"
+        assert_disconnected()
         vm
       end)
 
@@ -198,14 +211,29 @@ defmodule MuonTrap.Servers.PostgreSQLTest do
     refute File.read!(vm_log) =~ "see :delay_to_sigkill"
   end
 
-  # A session that is in the middle of a transaction, and of a query.
+  # A session in the middle of a transaction and of a query, in which nothing interrupts it until the test releases it. As long
+  # does a shutdown take, and so its successor comes while it lasts.
   defp connect(directory, env) do
     test = self()
-    sql = "begin; update pgbench_branches set bbalance = bbalance; select pg_sleep(1000)"
+    busy = Path.join(directory, "busy")
+    released = Path.join(directory, "released")
+    for file <- [busy, released], do: File.rm(file)
+    # The server sends SIGTERM to the whole session.
+    program = "trap '' TERM; touch #{busy}; until test -e #{released}; do sleep 0.02; done"
+
+    sql =
+      "begin; update pgbench_branches set bbalance = bbalance; copy (select 1) to program $$#{program}$$; select pg_sleep(1000)"
+
     args = ["-X" | PostgreSQL.connection(directory)] ++ ["-c", sql]
     opts = [env: env] ++ PostgreSQL.user()
     spawn_link(fn -> send(test, {:disconnected, run(PostgreSQL.program!("psql"), args, opts)}) end)
-    sleeping = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
-    OS.eventually(fn -> PostgreSQL.query(directory, sleeping) == {"1", 0} end, 60_000)
+    OS.eventually(fn -> File.exists?(busy) end, 60_000)
+  end
+
+  defp release(directory), do: File.write!(Path.join(directory, "released"), "")
+
+  defp assert_disconnected() do
+    assert_receive {:disconnected, {output, _status}}, 60_000
+    assert output =~ "terminating connection due to administrator command"
   end
 end

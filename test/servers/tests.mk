@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: CC0-1.0
 #
 #   make test-servers               PostgreSQL, Redis, nginx and others under daemons, as docs/servers.md has them
-#   make test-servers RESTARTS=6    with so many restarts of PostgreSQL in a row, in place of 50, which take half a minute
+#   make test-servers RESTARTS=6    with so many restarts of PostgreSQL in a row, in place of 50, which take half a
+#                                   minute
 #   make test-servers SERVERS=test/servers/redis_test.exs   a part of it
 
 SERVERS ?= test/servers

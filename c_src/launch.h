@@ -24,9 +24,10 @@
 
 /* What has been granted to the program once it was told to end. All times are as of io_now_us(). */
 struct patience {
-    uint64_t until;          /* when its time to end is up */
+    unsigned step;           /* which of the options' steps it is at */
+    uint64_t until;          /* when that step's time is up */
     uint64_t check_after_us; /* how long after the last check of it the next one comes */
-    bool checks;             /* there are some, before its time is up */
+    bool checks;             /* there are some, before that time is up */
     uint64_t forked;         /* how often its cgroup had forked when the program was told to end */
     bool forks_known;
 };
@@ -43,6 +44,7 @@ struct launch {
     bool forced;           /* in a stop, the time was up before all had ended by itself */
     bool tree_gone;        /* no descendant is left, or none that we may kill */
     unsigned keys;         /* of enum terminal_key: what has interrupted it from the terminal */
+    int lock;              /* the file that is locked, which the program inherits; 0 without one */
     struct cgroup *cgroup; /* &cgroup_state; NULL when none was asked for */
     struct child child;
     struct tree tree;

@@ -25,6 +25,7 @@
 #include "port/report.h"
 #include "program/child.h"
 #include "program/identity.h"
+#include "program/lock.h"
 
 /* A descriptor that came closed would be given to the next file opened, and that would become the program's stdio. */
 static bool own_descriptors(struct failure *why)
@@ -119,9 +120,18 @@ int main(int argc, char *argv[])
     if (options->clean)
         return cgroup_clean(options, &why) ? 0 : fail(&launch, &why);
     launch.identity.groups = launch.groups;
-    if (!own_port(options, &why) || !identity_resolve(&launch.identity, options, &why))
+    if (!own_port(options, &why) || !identity_resolve(&launch.identity, &launch.options, &why))
         return fail(&launch, &why);
     choose_stdin(&launch);
+
+    if (options->lock) {
+        enum lock lock = lock_take(&launch, &why);
+
+        if (lock == LOCK_CANCELLED && !options->port)
+            return child_exit_status_of_cancelled(options);
+        if (lock != LOCK_TAKEN)
+            return fail(&launch, &why);
+    }
 
     /* From here no signal is lost: what comes is pending until the keeper and the relay each can handle it. */
     signals_block(&launch.kept_signals, !options->port);

@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "base/format.h"
 #include "base/rare.h"
+#include "base/signal_name.h"
 #include "port/window.h"
 
 const char options_usage[] =
@@ -17,6 +19,8 @@ const char options_usage[] =
     "Run PROGRAM contained: when standard input ends, or PROGRAM does, kill all that descends from it.\n"
     "\n"
     "  -k, --delay-to-sigkill MS  milliseconds from SIGTERM to SIGKILL (default 500)\n"
+    "      --stop-signal SIG[:MS] tell PROGRAM to end by that signal, not by SIGTERM. May be given again: each is\n"
+    "                             sent when the MS milliseconds (or those of -k) after the one before are over\n"
     "      --stdin MODE           lifeline: its end means stop, and PROGRAM gets /dev/null; inherit: PROGRAM gets it;\n"
     "                             null: PROGRAM gets /dev/null. Default: lifeline for a pipe, FIFO or socket (null if\n"
     "                             it has ended already), else inherit. TERM, HUP, INT and QUIT mean stop in any case;\n"
@@ -26,9 +30,14 @@ const char options_usage[] =
     "      --cd DIR               start PROGRAM in DIR\n"
     "      --arg0 NAME            PROGRAM sees NAME as its argv[0]\n"
     "      --setenv NAME=VALUE    set that variable in PROGRAM's environment; may be given again\n"
-    "      --uid USER             run PROGRAM as that user, by name or number; never 0\n"
+    "      --unsetenv NAME        remove it from there; may be given again\n"
+    "      --uid USER             run PROGRAM as that user, by name or number; never 0. HOME, USER, LOGNAME and\n"
+    "                             SHELL become the user's\n"
     "      --gid GROUP            run PROGRAM with that group, by name or number; never 0\n"
     "      --groups LIST          run PROGRAM with these supplementary groups, separated by commas\n"
+    "      --lock FILE            hold a lock on FILE as long as PROGRAM or anything that descends from it lives;\n"
+    "                             while another holds it, wait\n"
+    "      --lock-timeout MS      give up when that has taken so many milliseconds\n"
     "  -g, --group PATH           run PROGRAM in that cgroup (v2), which is made, and removed at the end, unless it\n"
     "                             is there. -p and --path are the same\n"
     "  -c, --controller NAME      enable that controller for the cgroup; may be given again\n"
@@ -115,6 +124,34 @@ static bool set_delay(const struct argument *arg)
     return number(arg, 0, INT_MAX, "milliseconds", &arg->options->delay_to_sigkill);
 }
 
+/* A step without a time gets --delay-to-sigkill's, which may be given later: STEP_DELAY until then. */
+#define STEP_DELAY UINT32_MAX
+
+RARE static bool set_stop_signal(const struct argument *arg)
+{
+    struct options *options = arg->options;
+    size_t size = strcspn(arg->value, ":");
+    struct stop_step step = {.signal = signal_by_name(arg->value, size), .ms = STEP_DELAY};
+    struct argument time = *arg;
+
+    if (step.signal < 0)
+        return failed(arg->why, STAGE_OPTIONS, EINVAL,
+                      "%s takes a signal's name or number, not '%.*s' (kill -l lists them)", arg->option, (int)size,
+                      arg->value);
+    if (step.signal == SIGKILL || step.signal == SIGSTOP)
+        return failed(
+            arg->why, STAGE_OPTIONS, EINVAL,
+            "%s takes a signal that a program can end by itself for, not SIG%s; SIGKILL comes after the last one",
+            arg->option, signal_name(step.signal));
+    if (options->step_count == STEPS_MOST)
+        return failed(arg->why, STAGE_OPTIONS, E2BIG, "%s can be given %u times at most", arg->option, STEPS_MOST);
+    time.value += size + 1;
+    if (arg->value[size] == ':' && !number(&time, 0, INT_MAX, "milliseconds", &step.ms))
+        return false;
+    options->steps[options->step_count++] = step;
+    return true;
+}
+
 static bool set_window(const struct argument *arg)
 {
     return number(arg, 1, WINDOW_FIXED_MOST, "bytes", &arg->options->stdio_window);
@@ -173,16 +210,38 @@ static bool set_cd(const struct argument *arg)
 }
 
 /* POSIX, Base Definitions, 8.1: a name is not empty and has no = in it. */
-RARE static bool set_setenv(const struct argument *arg)
+RARE static bool add_variable(const struct argument *arg)
 {
     struct options *options = arg->options;
 
-    if (arg->value[0] == '=' || !strchr(arg->value, '='))
-        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes NAME=VALUE, not '%s'", arg->option, arg->value);
     if (options->setenv_count == SETENV_MOST)
         return failed(arg->why, STAGE_OPTIONS, E2BIG, "%s can be given %u times at most", arg->option, SETENV_MOST);
     options->setenv[options->setenv_count++] = arg->value;
     return true;
+}
+
+RARE static bool set_setenv(const struct argument *arg)
+{
+    if (arg->value[0] == '=' || !strchr(arg->value, '='))
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes NAME=VALUE, not '%s'", arg->option, arg->value);
+    return add_variable(arg);
+}
+
+RARE static bool set_unsetenv(const struct argument *arg)
+{
+    if (arg->value[0] == '\0' || strchr(arg->value, '='))
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes a variable's name, not '%s'", arg->option, arg->value);
+    return add_variable(arg);
+}
+
+RARE static bool set_lock(const struct argument *arg)
+{
+    return text(arg, "a file", &arg->options->lock);
+}
+
+RARE static bool set_lock_timeout(const struct argument *arg)
+{
+    return number(arg, 0, INT_MAX, "milliseconds", &arg->options->lock_timeout);
 }
 
 static bool set_group(const struct argument *arg)
@@ -243,6 +302,7 @@ static const struct option {
     {"version", 'V', false, set_version},
     {"port", 0, false, set_port},
     {"delay-to-sigkill", 'k', true, set_delay},
+    {"stop-signal", 0, true, set_stop_signal},
     {"stdio-window", 0, true, set_window},
     {"stdin", 0, true, set_stdin},
     {"stdout", 0, true, set_stdout},
@@ -253,6 +313,9 @@ static const struct option {
     {"arg0", 0, true, set_arg0},
     {"cd", 0, true, set_cd},
     {"setenv", 0, true, set_setenv},
+    {"unsetenv", 0, true, set_unsetenv},
+    {"lock", 0, true, set_lock},
+    {"lock-timeout", 0, true, set_lock_timeout},
     {"group", 'g', true, set_group},
     {"path", 'p', true, set_group},
     {"controller", 'c', true, set_controller},
@@ -308,6 +371,13 @@ static bool parse_option(struct options *options, const char *const argv[], int 
     return option->set(&arg);
 }
 
+RARE bool options_same_variable(const char *a, const char *b)
+{
+    size_t size = strcspn(a, "=");
+
+    return size == strcspn(b, "=") && memcmp(a, b, size) == 0;
+}
+
 /* What is not said is decided here, and what makes no sense together is refused. */
 static bool settle_stdio(struct options *options, struct failure *why)
 {
@@ -358,12 +428,24 @@ static bool settle_program(struct options *options, struct failure *why)
     return true;
 }
 
+static void settle_stop(struct options *options)
+{
+    if (options->step_count == 0)
+        options->steps[options->step_count++] = (struct stop_step){.signal = SIGTERM, .ms = STEP_DELAY};
+    for (unsigned i = 0; i < options->step_count; i++)
+        if (options->steps[i].ms == STEP_DELAY)
+            options->steps[i].ms = options->delay_to_sigkill;
+}
+
 static bool settle(struct options *options, struct failure *why)
 {
     const char *lost = options->group ? NULL : cgroup_option(options);
 
     if (lost)
         return failed(why, STAGE_OPTIONS, EINVAL, "--%s needs a cgroup: say which with --group PATH", lost);
+    if (options->lock_timeout != LOCK_FOREVER && !options->lock)
+        return failed(why, STAGE_OPTIONS, EINVAL, "--lock-timeout needs a lock: say which with --lock FILE");
+    settle_stop(options);
     if (!settle_stdio(options, why))
         return false;
     return options->check || options->clean || settle_program(options, why);
@@ -376,6 +458,7 @@ bool options_parse(struct options *options, int argc, char *argv[], struct failu
 
     memset(options, 0, sizeof *options);
     options->delay_to_sigkill = DELAY_TO_SIGKILL_DEFAULT;
+    options->lock_timeout = LOCK_FOREVER;
     while (argv[at] && argv[at][0] == '-' && argv[at][1] != '\0') {
         if (strcmp(argv[at], "--") == 0) {
             at++;

@@ -14,14 +14,23 @@
 #include "cgroup/legacy.h"
 
 #define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
-#define SETENV_MOST 128u              /* --setenv options */
-#define CONTROLLER_MOST 16u           /* --controller options */
+#define LOCK_FOREVER UINT32_MAX
+#define STEPS_MOST 8u       /* --stop-signal options */
+#define SETENV_MOST 128u    /* --setenv and --unsetenv options */
+#define LOGIN_MOST 4u       /* variables that --uid sets */
+#define CONTROLLER_MOST 16u /* --controller options */
 
 enum stdin_mode { STDIN_AUTO, STDIN_LIFELINE, STDIN_INHERIT, STDIN_NULL };
 enum output_mode { OUTPUT_AUTO, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_STDOUT, OUTPUT_RELAY };
 
 /* What to do without although the kernel has it, as an older one must (for tests, and so not in the usage). */
 enum without { WITHOUT_CLONE_INTO_CGROUP = 1, WITHOUT_CGROUP_KILL = 2 };
+
+/* A signal that tells the program to end, and the time that it has for that. */
+struct stop_step {
+    int signal;
+    uint32_t ms;
+};
 
 struct options {
     bool help;
@@ -33,27 +42,34 @@ struct options {
     enum output_mode stdout_mode;
     enum output_mode stderr_mode;
     uint32_t delay_to_sigkill; /* ms */
-    uint32_t stdio_window;     /* bytes; 0: follow the reader */
-    const char *uid;           /* each a name or a number as given; NULL when not asked for */
+    unsigned step_count;       /* one at least */
+    struct stop_step steps[STEPS_MOST];
+    uint32_t stdio_window; /* bytes; 0: follow the reader */
+    const char *uid;       /* each a name or a number as given; NULL when not asked for */
     const char *gid;
     const char *groups; /* comma-separated; "" for none */
     const char *arg0;
     const char *cd;
-    const char *group; /* the cgroup's path */
+    const char *lock;      /* the file */
+    uint32_t lock_timeout; /* ms; LOCK_FOREVER without one */
+    const char *group;     /* the cgroup's path */
     unsigned controller_count;
     const char *controllers[CONTROLLER_MOST];
     unsigned set_count;
     const char *sets[SETTINGS_MOST]; /* each KEY=VALUE */
     unsigned without;                /* of enum without */
     unsigned setenv_count;
-    const char *setenv[SETENV_MOST]; /* each NAME=VALUE */
-    const char *file;                /* PROGRAM as given */
-    char **program;                  /* its argv: PROGRAM, or --arg0, and [ARG]..., ends with NULL */
+    const char *setenv[SETENV_MOST + LOGIN_MOST]; /* each NAME=VALUE, or NAME alone to unset it */
+    const char *file;                             /* PROGRAM as given */
+    char **program;                               /* its argv: PROGRAM, or --arg0, and [ARG]..., ends with NULL */
 };
 
 /* False, with the failure filled, when the command line can't be carried out. `options->port` is right even then, as
  * far as the command line was read, so that the failure can be reported the way that the caller reads. */
 bool options_parse(struct options *options, int argc, char *argv[], struct failure *why);
+
+/* Whether two of NAME=VALUE or NAME alone have the same name. */
+bool options_same_variable(const char *a, const char *b);
 
 extern const char options_usage[];
 

@@ -56,7 +56,19 @@ defmodule MuonTrap do
       doesn't pass the signal on, these get SIGTERM and the rest of the time. What a program that ended by itself leaves
       behind gets SIGKILL at once. In a cgroup a program
       that forks a thousand times more in that time is a fork bomb, and gets it at once
-    * `:uid` - user to run the program as, by name or number. Its groups become that user's, if not said otherwise
+    * `:stop_signal` - the signal that the program is told to end by, in place of `:sigterm`. A name such as `:sigint` or a
+      number
+    * `:stop_sequence` - several such signals, each with the milliseconds before the next one, or SIGKILL, is sent:
+      `[sigint: 10_000, sigterm: 5_000]`. In place of `:stop_signal` and `:delay_to_sigkill`
+    * `:lock` - a file, which is made if it isn't there, or a directory, to lock as by flock(2) for as long as the program or
+      anything that descends from it lives. The start waits until the lock is free, and logs a warning when it has waited for a
+      second. So a program never meets its predecessor, whichever VM had started that. The program inherits a descriptor of
+      the file. A relative path is relative to where the VM is
+    * `:lock_timeout` - milliseconds that the start waits for the lock, before it fails with a `MuonTrap.Error` of the stage
+      `:lock`. Defaults to `:infinity`
+    * `:uid` - user to run the program as, by name or number. Its groups become that user's, if not said otherwise, and so do
+      HOME, USER, LOGNAME and SHELL, if `:env` doesn't say otherwise, as under systemd's `User=`. What that user hasn't got is
+      not set
     * `:gid` - group to run the program as, by name or number
     * `:groups` - list of supplementary groups, by name or number
 

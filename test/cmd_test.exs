@@ -185,6 +185,25 @@ defmodule MuonTrap.CmdTest do
     end
 
     @tag :root
+    test "has the login variables of its user, unless :env says otherwise" do
+      script = ["-c", "echo \"${HOME-none} ${USER-none} ${LOGNAME-none} ${SHELL-none}\""]
+      [_name, _password, _uid, _gid, _gecos, home, _shell] = entry("nobody")
+      assert MuonTrap.cmd("sh", script, uid: "nobody") == {"#{home} nobody nobody none\n", 0}
+      assert MuonTrap.cmd("sh", script, uid: 12_345, gid: 12_345) == {"none none none none\n", 0}
+
+      env = %{"HOME" => "/elsewhere", "USER" => nil, "SHELL" => ""}
+      assert MuonTrap.cmd("sh", script, uid: "nobody", env: env) == {"/elsewhere none nobody \n", 0}
+
+      names = ["HOME", "USER", "LOGNAME", "SHELL"]
+      ours = Enum.map_join(names, " ", &(System.get_env(&1) || "none"))
+      assert MuonTrap.cmd("sh", script, gid: "daemon") == {ours <> "\n", 0}
+    end
+
+    defp entry(user) do
+      "/etc/passwd" |> File.stream!() |> Enum.map(&String.split(String.trim(&1), ":")) |> Enum.find(&(hd(&1) == user))
+    end
+
+    @tag :root
     test "is no way back to root" do
       {status, 0} = MuonTrap.cmd("cat", ["/proc/self/status"], uid: "nobody")
       assert status =~ ~r/^Uid:\s+65534\s+65534\s+65534\s+65534$/m

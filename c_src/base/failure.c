@@ -39,6 +39,7 @@ const char *errno_name(int error)
         {ENOMEM, "enomem"},     {ENOSPC, "enospc"},   {ENOSYS, "enosys"},   {ENOTDIR, "enotdir"},
         {ENOTEMPTY, "enotempty"}, {ENOTSUP, "enotsup"}, {ENXIO, "enxio"},   {EPERM, "eperm"},
         {EPIPE, "epipe"},       {EPROTO, "eproto"},   {ERANGE, "erange"},   {EROFS, "erofs"},
+        {ETIMEDOUT, "etimedout"},
         {ESPIPE, "espipe"},     {ESRCH, "esrch"},     {ESTALE, "estale"},   {ETXTBSY, "etxtbsy"},
         {EXDEV, "exdev"},
     };

@@ -23,7 +23,8 @@ enum stage {
     STAGE_EXEC = 9,
     STAGE_PROTOCOL = 10,
     STAGE_RELAY = 11,
-    STAGE_SWEEP = 12
+    STAGE_SWEEP = 12,
+    STAGE_LOCK = 13
 };
 
 struct failure {

@@ -38,6 +38,26 @@ int platform_children_open(struct failure *why);
  * that comes or goes meanwhile may be left out. False when it can't be read to its end. */
 bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context);
 
+/* Calls `visit` with each process that there is. False where there is no list of them. */
+bool platform_processes(void (*visit)(pid_t pid, void *context), void *context);
+
+/* That process's parent; 0 when there is no such process. */
+pid_t platform_parent(pid_t pid);
+
+#define PLATFORM_NAME_MOST 16 /* bytes of a process's name, with the NUL */
+
+/* The name by which the kernel knows that process, with ? in place of what isn't printable. False when there is no such
+ * process. */
+bool platform_name(pid_t pid, char name[PLATFORM_NAME_MOST]);
+
+/* Takes the lock of that open file, which belongs to the open file description, as flock(2) does. Waits for it if told
+ * to; else it fails with EWOULDBLOCK while another has it. */
+bool platform_lock(int fd, bool wait);
+
+/* Calls `visit` with each process that holds the lock of that open file, by the same description or another one, as far
+ * as this user may know. */
+void platform_lock_holders(int fd, void (*visit)(pid_t pid, void *context), void *context);
+
 /* What is in a directory, one name after the other. */
 struct platform_listing {
     int directory;

@@ -1,7 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * POSIX alone: containment is by process group, and a descendant that leaves the group leaves the containment.
+ * POSIX alone, but for flock(2), which all have: containment is by process group, and a descendant that leaves the
+ * group leaves the containment.
  */
 #define _GNU_SOURCE     /* POLLRDHUP, where there is one */
 #define _DEFAULT_SOURCE /* setgroups(2), which is not in POSIX, but in each of its systems */
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/platform.h"
@@ -67,6 +69,38 @@ bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *contex
     (void)visit;
     (void)context;
     return false;
+}
+
+bool platform_processes(void (*visit)(pid_t pid, void *context), void *context)
+{
+    (void)visit;
+    (void)context;
+    return false;
+}
+
+pid_t platform_parent(pid_t pid)
+{
+    (void)pid;
+    return 0;
+}
+
+bool platform_name(pid_t pid, char name[PLATFORM_NAME_MOST])
+{
+    (void)pid;
+    name[0] = '\0';
+    return false;
+}
+
+bool platform_lock(int fd, bool wait)
+{
+    return flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) == 0;
+}
+
+void platform_lock_holders(int fd, void (*visit)(pid_t pid, void *context), void *context)
+{
+    (void)fd;
+    (void)visit;
+    (void)context;
 }
 
 int platform_setgroups(size_t count, const gid_t *groups)

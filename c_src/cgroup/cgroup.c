@@ -166,6 +166,11 @@ bool cgroup_populated(const struct cgroup *cgroup)
     return cgroup && cgroup_events_flag(cgroup->events, "populated");
 }
 
+void cgroup_each(const struct cgroup *cgroup, void (*visit)(pid_t pid, void *context), void *context)
+{
+    cgroup_tree_each(cgroup->directory, visit, context);
+}
+
 static void count_process(pid_t pid, void *context)
 {
     unsigned *number = context;

@@ -57,6 +57,9 @@ bool cgroup_kill(const struct cgroup *cgroup);
 /* Whether a live process is in it or below it. */
 bool cgroup_populated(const struct cgroup *cgroup);
 
+/* Calls `visit` with each process in it and below it. */
+void cgroup_each(const struct cgroup *cgroup, void (*visit)(pid_t pid, void *context), void *context);
+
 /* Counts the processes in it, without those below it. False when they can't be counted. */
 bool cgroup_members(const struct cgroup *cgroup, unsigned *number);
 

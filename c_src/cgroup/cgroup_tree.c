@@ -113,30 +113,29 @@ static const char *walk_up(struct walk *walk)
 
 /* ---- Killing ---- */
 
-static void kill_process(pid_t pid, void *context)
-{
-    (void)context;
-    if (pid > 1)
-        (void)kill(pid, SIGKILL);
-}
-
-/* Sends SIGKILL to each process, one by one. It goes to all of them however many they are, because one that was left
- * out would fork again when the others are dead. */
-static void kill_one_by_one(int directory)
+void cgroup_tree_each(int directory, void (*visit)(pid_t pid, void *context), void *context)
 {
     struct walk walk;
 
     if (walk_begin(&walk, directory)) {
-        (void)cgroup_processes(walk.directory, kill_process, NULL);
+        (void)cgroup_processes(walk.directory, visit, context);
         do {
             const char *name;
 
             while ((name = cgroup_list_next(&walk.listing)))
                 if (walk_down(&walk, name))
-                    (void)cgroup_processes(walk.directory, kill_process, NULL);
+                    (void)cgroup_processes(walk.directory, visit, context);
         } while (walk_up(&walk));
     }
     walk_end(&walk);
+}
+
+/* However many they are, because one that was left out would fork again when the others are dead. */
+static void kill_process(pid_t pid, void *context)
+{
+    (void)context;
+    if (pid > 1)
+        (void)kill(pid, SIGKILL);
 }
 
 /* Waits until the kernel tells of a change by POLLPRI, as it does for each change since cgroup.events was last read
@@ -160,7 +159,7 @@ static void freeze_and_kill(int directory)
                 break;
             wait_for_change(events);
         }
-    kill_one_by_one(directory);
+    cgroup_tree_each(directory, kill_process, NULL);
     (void)cgroup_write(directory, "cgroup.freeze", "0");
     io_close(&events);
 }

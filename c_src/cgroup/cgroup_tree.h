@@ -10,6 +10,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+/* Calls `visit` with each process in the cgroup and below. */
+void cgroup_tree_each(int directory, void (*visit)(pid_t pid, void *context), void *context);
 
 /* Kills all processes in the cgroup and below. True when the kernel did it by cgroup.kill, which reaches processes of
  * every user; else each was sent SIGKILL, which some may not be. `without` is of enum without (options.h). */

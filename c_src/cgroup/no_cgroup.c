@@ -66,6 +66,13 @@ bool cgroup_kill(const struct cgroup *cgroup)
     return true;
 }
 
+void cgroup_each(const struct cgroup *cgroup, void (*visit)(pid_t pid, void *context), void *context)
+{
+    (void)cgroup;
+    (void)visit;
+    (void)context;
+}
+
 bool cgroup_populated(const struct cgroup *cgroup)
 {
     (void)cgroup;

@@ -15,6 +15,7 @@
 #include "base/platform.h"
 #include "base/rare.h"
 #include "base/signals.h"
+#include "containment/deliver.h"
 #include "containment/tether.h"
 #include "launch.h"
 
@@ -33,6 +34,20 @@ static void acknowledge(struct relay *relay, uint32_t bytes)
     relay_post(relay, FAULT);
 }
 
+/* Once the tree is being killed there is nobody left who could make something of a signal. */
+RARE static void send_signal(struct relay *relay, const struct command *command)
+{
+    struct launch *launch = relay->launch;
+    bool runs = relay->state == RUNNING || relay->state == STOPPING || relay->state == ENDING;
+    int error = ESRCH;
+
+    if (command->signal < 0 || command->receiver >= RECEIVERS)
+        error = EINVAL;
+    else if (runs)
+        error = deliver(launch, (enum receiver)command->receiver, command->signal);
+    output_queued(&launch->output, protocol_signalled(output_control(&launch->output), error));
+}
+
 static void obey(struct relay *relay, struct command *command)
 {
     switch (command->kind) {
@@ -42,6 +57,9 @@ static void obey(struct relay *relay, struct command *command)
     case COMMAND_STOP:
         relay->launch->stopped = relay->launch->stopped || !relay->launch->tree.program_ended;
         relay_post(relay, STOP_ASKED);
+        break;
+    case COMMAND_SIGNAL:
+        send_signal(relay, command);
         break;
     case COMMAND_DISCARD:
         relay->launch->output.discard = true;
@@ -171,7 +189,7 @@ static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
 
     fds[WATCH_SIGNALS] = (struct pollfd){.fd = relay->signals, .events = POLLIN};
     fds[WATCH_TETHER] = (struct pollfd){.fd = relay->tether, .events = POLLIN};
-    fds[WATCH_CONTROL] = (struct pollfd){.fd = relay->control, .events = POLLIN};
+    fds[WATCH_CONTROL] = (struct pollfd){.fd = output_has_room(output) ? relay->control : -1, .events = POLLIN};
     if (!launch->options.port) /* a lifeline: a hang-up is told even when it isn't asked for */
         fds[WATCH_CONTROL].events = platform_poll_shut;
     fds[WATCH_VERDICT] =

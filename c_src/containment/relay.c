@@ -168,9 +168,33 @@ static enum state read_verdict(struct relay *relay)
 #define BOMB 1000u
 #define FIRST_CHECK_US 25000u
 
-static uint64_t in_delay(const struct relay *relay)
+static uint64_t in_ms(uint32_t ms)
 {
-    return io_now_us() + (uint64_t)relay->launch->options.delay_to_sigkill * 1000u;
+    return io_now_us() + (uint64_t)ms * 1000u;
+}
+
+static const struct stop_step *step_of(const struct launch *launch)
+{
+    return &launch->options.steps[launch->patience.step];
+}
+
+static void begin_step(struct relay *relay, unsigned step)
+{
+    struct launch *launch = relay->launch;
+
+    launch->patience.step = step;
+    launch->patience.until = in_ms(step_of(launch)->ms);
+    launch->patience.check_after_us = FIRST_CHECK_US;
+}
+
+static bool is_last_step(const struct launch *launch)
+{
+    return launch->patience.step + 1 == launch->options.step_count;
+}
+
+static bool step_is_over(const struct launch *launch)
+{
+    return io_now_us() >= launch->patience.until;
 }
 
 static void check_later(struct relay *relay)
@@ -196,12 +220,37 @@ RARE static enum state force(struct relay *relay)
     return begin_sweep(relay);
 }
 
+static void tell_program_to_end(struct relay *relay)
+{
+    tree_terminate(relay->launch->tree.program, step_of(relay->launch)->signal);
+    check_later(relay);
+}
+
 RARE static enum state lose_patience(struct relay *relay)
 {
-    if (io_now_us() >= relay->launch->patience.until || is_bomb(relay->launch))
+    struct launch *launch = relay->launch;
+
+    if (is_bomb(launch) || (step_is_over(launch) && is_last_step(launch)))
         return force(relay);
-    check_later(relay);
+    if (step_is_over(launch)) {
+        begin_step(relay, launch->patience.step + 1);
+        tell_program_to_end(relay);
+    } else {
+        check_later(relay);
+    }
     return STOPPING;
+}
+
+/* To the program's group, whose number can't be another one's while the program isn't reaped; who isn't in it is told
+ * when it is seen. */
+RARE static void tell_rest_to_end(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+
+    launch->told.signal = step_of(launch)->signal;
+    launch->told.count = 0;
+    tree_terminate(-launch->tree.program, launch->told.signal);
+    relay->deadline = 0;
 }
 
 /* No event tells of an orphan whose parent wasn't our child, so there is a look at them now and then. */
@@ -213,8 +262,13 @@ RARE static enum state see_to_orphans(struct relay *relay)
     relay->more_dead = false;
     if (living == 0)
         return begin_sweep(relay);
-    if (io_now_us() >= launch->patience.until || living >= BOMB || is_bomb(launch))
+    if (living >= BOMB || is_bomb(launch) || (step_is_over(launch) && is_last_step(launch)))
         return force(relay);
+    if (step_is_over(launch)) {
+        begin_step(relay, launch->patience.step + 1);
+        tell_rest_to_end(relay);
+        (void)tree_terminate_orphans(&launch->tree, &launch->told);
+    }
     if (relay->deadline == 0)
         check_later(relay);
     return ENDING;
@@ -226,12 +280,11 @@ RARE static enum state end_rest(struct relay *relay)
 {
     struct launch *launch = relay->launch;
 
-    if (!platform_has_children || io_now_us() >= launch->patience.until)
+    if (!platform_has_children || (step_is_over(launch) && is_last_step(launch)))
         return begin_sweep(relay);
-    tree_terminate(-launch->tree.program); /* which is not reaped yet, so that the number can't be another group's */
     launch->patience.checks = true;
     launch->patience.check_after_us = FIRST_CHECK_US;
-    relay->deadline = 0;
+    tell_rest_to_end(relay);
     return see_to_orphans(relay);
 }
 
@@ -244,11 +297,10 @@ static enum state terminate(struct relay *relay)
 
     platform_hurry(0);
     job_control_continue_keeper(relay);
-    tree_terminate(launch->tree.program);
-    *patience = (struct patience){.until = in_delay(relay), .check_after_us = FIRST_CHECK_US};
     patience->forks_known = launch->cgroup && cgroup_forked(launch->cgroup, &patience->forked);
     patience->checks = patience->forks_known;
-    check_later(relay);
+    begin_step(relay, 0);
+    tell_program_to_end(relay);
     return STOPPING;
 }
 
@@ -357,7 +409,7 @@ static enum state begin_drain(struct relay *relay)
         leave_cgroup(relay);
     output_read_again(&launch->output);
     if (!platform_has_children)
-        relay->deadline = in_delay(relay);
+        relay->deadline = in_ms(launch->options.delay_to_sigkill);
     return DRAINING;
 }
 
@@ -374,7 +426,7 @@ static enum state tell_end(struct relay *relay)
     if (!launch->options.port)
         return DONE;
     if (!launch->never_ran)
-        output_queued(output, protocol_exited(output_control(output), &launch->ending));
+        output_queued(output, protocol_exited(output_control(output), &launch->ending, launch->tree.names));
     return REPORTED;
 }
 
@@ -553,7 +605,7 @@ static int exit_status(const struct launch *launch)
     int status = launch->tree.program_status;
 
     if (launch->cancelled)
-        return 128 + SIGTERM; /* as of one that was stopped as soon as it ran */
+        return child_exit_status_of_cancelled(&launch->options);
     if (launch->never_ran)
         return child_exit_status_of(&launch->why);
     if (!launch->tree.program_ended)

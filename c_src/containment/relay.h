@@ -30,8 +30,8 @@ struct launch;
 enum state {
     LAUNCHING, /* there is a process that is to become the program */
     RUNNING,   /* the program runs */
-    STOPPING,  /* it has got SIGTERM and time to end by itself */
-    ENDING,    /* it has ended in that time, and what is left of its tree has got SIGTERM and the rest of the time */
+    STOPPING,  /* it has been told to end, and has time to do so by itself */
+    ENDING,    /* it has ended in that time, and what is left of its tree has been told, and has the rest of the time */
     KILLING,   /* the sweep goes on until no descendant is left */
     DRAINING,  /* what the dead have written is being sent */
     REPORTED,  /* the owner has been told all, and lets go in its own time */

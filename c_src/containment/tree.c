@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/format.h"
 #include "base/io.h"
 #include "base/platform.h"
 #include "base/rare.h"
@@ -111,18 +112,31 @@ static int await_child(pid_t pid)
     return status;
 }
 
+/* The name of a zombie can be read until it is reaped. */
+RARE static void reap_descendant(struct tree *tree, pid_t pid)
+{
+    size_t size = strlen(tree->names);
+    char name[PLATFORM_NAME_MOST];
+    bool named = size + PLATFORM_NAME_MOST < sizeof tree->names && platform_name(pid, name);
+    int status = await_child(pid);
+
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+        return;
+    tree->killed++;
+    if (named)
+        format(tree->names + size, sizeof tree->names - size, "%s\n", name);
+}
+
 /* Reaps a child that is dead. */
 static void reap(struct tree *tree, pid_t pid)
 {
-    int status = await_child(pid);
-
-    if (pid == tree->program) {
-        tree->program_ended = true;
-        tree->program_status = status;
-        tree->program = 0;
-    } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
-        tree->killed++;
+    if (pid != tree->program) {
+        reap_descendant(tree, pid);
+        return;
     }
+    tree->program_status = await_child(pid);
+    tree->program_ended = true;
+    tree->program = 0;
 }
 
 /* Of several such changes waitid(2) tells only of the last one, but of each only once: a program that is told to be
@@ -159,13 +173,13 @@ bool tree_reap(struct tree *tree)
 
 /* ---- The time that the rest of the tree has to end by itself ---- */
 
-void tree_terminate(pid_t to)
+void tree_terminate(pid_t to, int signal)
 {
-    (void)kill(to, SIGTERM);
+    (void)kill(to, signal);
     (void)kill(to, SIGCONT);
 }
 
-/* Once only, because for many a program the second SIGTERM means to drop everything. A process that the program's group
+/* Once only, because for many a program the second signal means to drop everything. A process that the program's group
  * has got since it was told is what one of its members has started in order to end. */
 RARE static void terminate_once(const struct tree *tree, struct told *told, pid_t child)
 {
@@ -173,7 +187,7 @@ RARE static void terminate_once(const struct tree *tree, struct told *told, pid_
         place_among(told->children, told->count, child) < told->count)
         return;
     told->children[told->count++] = child;
-    tree_terminate(child);
+    tree_terminate(child, told->signal);
 }
 
 struct orphans {

@@ -21,10 +21,12 @@ struct spared {
     pid_t children[SPARED_MOST];
 };
 
+#define TREE_NAMES_MOST 256u /* bytes, with the NUL */
 #define TOLD_MOST 256u /* children outside of the program's group that are told to end; more have their time, untold */
 
-/* Children that have got SIGTERM themselves after the program's end. */
+/* Children that have got the signal themselves after the program's end. */
 struct told {
+    int signal;
     unsigned count;
     pid_t children[TOLD_MOST];
 };
@@ -33,13 +35,14 @@ struct tree {
     int children;  /* the list of children */
     pid_t program; /* the child whose end is reported; 0 without one */
     bool program_ended;
-    int program_status;     /* as of waitpid(2), once it has been reaped */
-    bool program_stopped;   /* by job control, and not yet continued */
-    unsigned program_stops; /* how often it has been, as far as that was seen */
-    int stop_signal;        /* by which it was */
-    uint32_t killed;        /* descendants other than the program that the sweep has killed */
-    pid_t refused;          /* a child that we are not permitted to kill; 0 without one */
-    struct spared *spared;  /* NULL: there are none */
+    int program_status;          /* as of waitpid(2), once it has been reaped */
+    bool program_stopped;        /* by job control, and not yet continued */
+    unsigned program_stops;      /* how often it has been, as far as that was seen */
+    int stop_signal;             /* by which it was */
+    uint32_t killed;             /* descendants other than the program that the sweep has killed */
+    char names[TREE_NAMES_MOST]; /* of the first of these, each ends with a newline */
+    pid_t refused;               /* a child that we are not permitted to kill; 0 without one */
+    struct spared *spared;       /* NULL: there are none */
 };
 
 /* Makes this process the one that orphaned descendants fall to. */
@@ -58,9 +61,9 @@ void tree_close(struct tree *tree);
  * is its process group's too, stays ours until the sweep) or was stopped. True when there are more to be reaped. */
 bool tree_reap(struct tree *tree);
 
-/* Has a process or, as for kill(2), a process group end: SIGTERM, and SIGCONT, because who is stopped would not notice
- * that (as timeout(1) does). */
-void tree_terminate(pid_t to);
+/* Tells a process or, as for kill(2), a process group to end: that signal, and SIGCONT, because who is stopped would
+ * not notice it (as timeout(1) does). */
+void tree_terminate(pid_t to, int signal);
 
 /* After the program's end, again and again: has those end that have been orphaned, outside of its group, each once, and
  * reaps who has ended. Returns how many children live still. Not for systems that don't make us the orphans' parent. */

@@ -53,6 +53,11 @@ void output_queued(struct output *output, size_t size)
         output->control_end += size;
 }
 
+bool output_has_room(const struct output *output)
+{
+    return output->control_end <= FRAME_CONTROL_MOST;
+}
+
 void output_abandon(struct output *output)
 {
     output->gone = true;

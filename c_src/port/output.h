@@ -41,7 +41,7 @@ struct output {
     size_t end;
     size_t control_at; /* what of control[] is to be sent after it */
     size_t control_end;
-    uint8_t control[2 * FRAME_CONTROL_MOST];
+    uint8_t control[3 * FRAME_CONTROL_MOST];
     uint8_t bytes[OUTPUT_COPY_MOST + FRAME_HEADER];
 };
 
@@ -60,6 +60,10 @@ void output_close_streams(struct output *output);
 /* Room for a control frame of up to FRAME_CONTROL_MOST bytes; output_queued() with its size puts it in line. */
 uint8_t *output_control(struct output *output);
 void output_queued(struct output *output, size_t size);
+
+/* Whether there is room for the answers to as many commands as can be read at a time, beside the frames that come
+ * unasked. False when the reader doesn't read what it has asked for. */
+bool output_has_room(const struct output *output);
 
 /* Sends what can be sent now. `now_us` as of io_now_us(). */
 void output_pump(struct output *output, uint64_t now_us);

@@ -3,6 +3,7 @@
  */
 #include "port/protocol.h"
 #include "base/rare.h"
+#include "base/signal_name.h"
 
 #include <errno.h>
 #include <string.h>
@@ -61,7 +62,9 @@ size_t protocol_started(uint8_t frame[FRAME_CONTROL_MOST], uint32_t pid, const c
     return finish(frame, TAG_STARTED, put_text(at, cgroup_path, FRAME_CONTROL_MOST - FRAME_HEADER - 4));
 }
 
-size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *ending)
+#define EXITED_LEAST (FRAME_HEADER + 37u) /* bytes of the frame without the names */
+
+size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *ending, const char *names)
 {
     uint8_t *at = frame + FRAME_HEADER;
 
@@ -75,7 +78,19 @@ size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *e
     at = put_u64(at, ending->system_us);
     at = put_u64(at, ending->peak_bytes);
     at = put_u32(at, ending->stragglers);
-    return finish(frame, TAG_EXITED, at);
+    return finish(frame, TAG_EXITED, put_text(at, names, FRAME_CONTROL_MOST - EXITED_LEAST));
+}
+
+RARE size_t protocol_waiting(uint8_t frame[FRAME_CONTROL_MOST], const char *words)
+{
+    return finish(frame, TAG_WAITING, put_text(frame + FRAME_HEADER, words, FRAME_CONTROL_MOST - FRAME_HEADER));
+}
+
+RARE size_t protocol_signalled(uint8_t frame[FRAME_CONTROL_MOST], int error)
+{
+    uint8_t *at = put_u32(frame + FRAME_HEADER, (uint32_t)error);
+
+    return finish(frame, TAG_SIGNALLED, put_text(at, errno_name(error), 255));
 }
 
 RARE size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure)
@@ -90,8 +105,8 @@ RARE size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failu
     return finish(frame, TAG_ERROR, put_text(at, failure->words, sizeof failure->words));
 }
 
-/* The frame's exact size, tag and payload, by its tag; 0 for a tag that is none. */
-static uint32_t command_size(uint8_t tag)
+/* The sizes that a frame may have, tag and payload, by its tag; 0 for a tag that is none. */
+static uint32_t command_least(uint8_t tag)
 {
     switch (tag) {
     case TAG_ACK:
@@ -99,9 +114,16 @@ static uint32_t command_size(uint8_t tag)
     case TAG_STOP:
     case TAG_DISCARD:
         return 1;
+    case TAG_SIGNAL:
+        return 3;
     default:
         return 0;
     }
+}
+
+static uint32_t command_most(uint8_t tag)
+{
+    return tag == TAG_SIGNAL ? 2 + SIGNAL_NAME_MOST : command_least(tag);
 }
 
 static void malformed(struct command *command, uint32_t size, int tag)
@@ -112,16 +134,17 @@ static void malformed(struct command *command, uint32_t size, int tag)
                "a frame of %lu bytes arrived on standard input, where 1 to %u are allowed; see the table of frames in "
                "docs/protocol.md",
                (unsigned long)size, COMMAND_MOST);
-    else if (command_size((uint8_t)tag) == 0)
+    else if (command_least((uint8_t)tag) == 0)
         failed(&command->why, STAGE_PROTOCOL, EPROTO,
                "a frame with the unknown tag 0x%02x arrived on standard input; see the table of frames in "
                "docs/protocol.md",
                (unsigned)tag);
     else
         failed(&command->why, STAGE_PROTOCOL, EPROTO,
-               "a frame '%c' of %lu bytes arrived on standard input, where it has %lu; see the table of frames in "
-               "docs/protocol.md",
-               tag, (unsigned long)size, (unsigned long)command_size((uint8_t)tag));
+               "a frame '%c' of %lu bytes arrived on standard input, where it has %lu to %lu; see the table of frames "
+               "in docs/protocol.md",
+               tag, (unsigned long)size, (unsigned long)command_least((uint8_t)tag),
+               (unsigned long)command_most((uint8_t)tag));
 }
 
 /* Looks at what has arrived as early as it can be judged, so that a wrong length is not waited for. */
@@ -138,7 +161,7 @@ static void recognise_frame(const struct decoder *decoder, struct command *comma
     }
     if (decoder->have < FRAME_HEADER)
         return;
-    if (command_size(decoder->bytes[4]) != size) {
+    if (size < command_least(decoder->bytes[4]) || size > command_most(decoder->bytes[4])) {
         malformed(command, size, decoder->bytes[4]);
         return;
     }
@@ -151,6 +174,11 @@ static void recognise_frame(const struct decoder *decoder, struct command *comma
         break;
     case TAG_STOP:
         command->kind = COMMAND_STOP;
+        break;
+    case TAG_SIGNAL:
+        command->kind = COMMAND_SIGNAL;
+        command->receiver = decoder->bytes[FRAME_HEADER];
+        command->signal = signal_by_name((const char *)decoder->bytes + FRAME_HEADER + 1, size - 2);
         break;
     default:
         command->kind = COMMAND_DISCARD;

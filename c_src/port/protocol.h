@@ -19,15 +19,19 @@
 #define TAG_STDERR 'E'
 #define TAG_EXITED 'X'
 #define TAG_ERROR '!'
+#define TAG_WAITING 'W'
+#define TAG_SIGNALLED 'K'
 
 /* Tags of the frames from the VM. */
 #define TAG_ACK 'a'
 #define TAG_STOP 's'
 #define TAG_DISCARD 'd'
+#define TAG_SIGNAL 'k'
 
 #define FRAME_HEADER 5u          /* bytes: the length and the tag */
 #define FRAME_CONTROL_MOST 5120u /* bytes: no control frame to the VM is longer */
-#define COMMAND_MOST 5u          /* bytes: the longest frame from the VM, tag and payload */
+#define COMMAND_MOST 18u         /* bytes: the longest frame from the VM, tag and payload */
+#define SIGNAL_NAME_MOST 16u     /* bytes: of a signal's name */
 
 /* How the program ended, and what it used. */
 struct ending {
@@ -46,16 +50,21 @@ struct ending {
 /* The header of a data frame whose payload of that many bytes follows. */
 void protocol_data_header(uint8_t header[FRAME_HEADER], uint8_t tag, uint32_t payload);
 
-/* Whole control frames. They return the frame's size; no frame is longer than FRAME_CONTROL_MOST. */
+/* Whole control frames. They return the frame's size; no frame is longer than FRAME_CONTROL_MOST. `names` are those of
+ * stragglers, each ends with a newline. */
 size_t protocol_started(uint8_t frame[FRAME_CONTROL_MOST], uint32_t pid, const char *cgroup_path);
-size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *ending);
+size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *ending, const char *names);
+size_t protocol_waiting(uint8_t frame[FRAME_CONTROL_MOST], const char *words);
+size_t protocol_signalled(uint8_t frame[FRAME_CONTROL_MOST], int error);
 size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure);
 
-enum command_kind { COMMAND_NONE, COMMAND_ACK, COMMAND_STOP, COMMAND_DISCARD, COMMAND_MALFORMED };
+enum command_kind { COMMAND_NONE, COMMAND_ACK, COMMAND_STOP, COMMAND_DISCARD, COMMAND_SIGNAL, COMMAND_MALFORMED };
 
 struct command {
     enum command_kind kind;
     uint32_t bytes;     /* of COMMAND_ACK */
+    unsigned receiver;  /* of COMMAND_SIGNAL: whom it is for, as of enum receiver if it is one */
+    int signal;         /* and which, or -1 for a name that none has */
     struct failure why; /* of COMMAND_MALFORMED */
 };
 

@@ -92,18 +92,11 @@ static bool install_stdio(const struct stdio *stdio)
     return true;
 }
 
-static bool same_name(const char *a, const char *b)
-{
-    size_t size = strcspn(a, "=");
-
-    return strncmp(a, b, size) == 0 && b[size] == '=';
-}
-
-/* Whether one of the --setenv from that on has the same name. */
+/* Whether one of the --setenv and --unsetenv from that on has the same name. */
 RARE static bool is_set(const struct options *options, unsigned from, const char *variable)
 {
     for (unsigned i = from; i < options->setenv_count; i++)
-        if (same_name(options->setenv[i], variable))
+        if (options_same_variable(options->setenv[i], variable))
             return true;
     return false;
 }
@@ -115,8 +108,8 @@ static const char *search_path(const struct options *options)
     const char *path = getenv("PATH");
 
     for (unsigned i = 0; i < options->setenv_count; i++)
-        if (strncmp(options->setenv[i], "PATH=", 5) == 0)
-            path = options->setenv[i] + 5;
+        if (options_same_variable(options->setenv[i], "PATH"))
+            path = options->setenv[i][4] == '=' ? options->setenv[i] + 5 : NULL;
     return path ? path : "/bin:/usr/bin";
 }
 
@@ -212,6 +205,8 @@ static _Noreturn void become_program(const struct launch *launch, pid_t parent, 
     if (!identity_assume(&launch->identity, &message.stage))
         goto failed;
     message.stage = STAGE_SPAWN;
+    if (launch->lock > 0 && fcntl(launch->lock, F_SETFD, 0) < 0)
+        goto failed;
     errno = ESRCH;
     if (!platform_die_with_parent(parent))
         goto failed;
@@ -326,7 +321,7 @@ RARE static bool explain(const struct launch *launch, const struct message *mess
     }
 }
 
-/* Ours, but for what --setenv says, which is something; of each name the last counts. */
+/* Ours, but for what --setenv and --unsetenv say, which is something; of each name the last counts. */
 RARE static bool make_environment(struct child *child, const struct options *options, struct failure *why)
 {
     size_t count = options->setenv_count + 1;
@@ -345,7 +340,7 @@ RARE static bool make_environment(struct child *child, const struct options *opt
         if (!is_set(options, 0, *variable))
             child->environment[count++] = *variable;
     for (unsigned i = 0; i < options->setenv_count; i++)
-        if (!is_set(options, i + 1, options->setenv[i]))
+        if (strchr(options->setenv[i], '=') && !is_set(options, i + 1, options->setenv[i]))
             child->environment[count++] = (char *)(uintptr_t)options->setenv[i]; /* execve(2) doesn't write to it */
     return true;
 }
@@ -451,6 +446,11 @@ enum verdict child_verdict(struct launch *launch, struct failure *why)
 bool child_shares_group(const struct launch *launch)
 {
     return !launch->options.port && (platform_has_children || (!launch->null_stdin && isatty(STDIN_FILENO)));
+}
+
+int child_exit_status_of_cancelled(const struct options *options)
+{
+    return 128 + options->steps[0].signal;
 }
 
 int child_exit_status_of(const struct failure *why)

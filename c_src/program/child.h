@@ -16,6 +16,7 @@
 #include "base/failure.h"
 
 struct launch;
+struct options;
 
 /* The descriptors that become the program's 0, 1 and 2 (itself where it stays), and our ends of the pipes. */
 struct stdio {
@@ -64,6 +65,9 @@ void child_close_inherited(const struct launch *launch);
 #define EXIT_MUONTRAP_FAILED 125
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
+
+/* The status to exit with when the launch was cancelled: as of a program that was stopped as soon as it ran. */
+int child_exit_status_of_cancelled(const struct options *options);
 
 /* The status to exit with after that failure. */
 int child_exit_status_of(const struct failure *why);

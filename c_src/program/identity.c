@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/format.h"
 #include "base/number.h"
 #include "base/platform.h"
 #include "base/rare.h"
@@ -132,8 +133,50 @@ static bool check_killable(const struct identity *identity, struct failure *why)
                   (unsigned long)identity->uid);
 }
 
+/* Of one name the first counts: what --setenv or --unsetenv has said stays. */
+static void set_unless_set(struct options *options, const char *variable)
+{
+    for (unsigned i = 0; i < options->setenv_count; i++)
+        if (options_same_variable(options->setenv[i], variable))
+            return;
+    options->setenv[options->setenv_count++] = variable;
+}
+
+/* A directory that is none, as / for many a system user, and a shell that lets nobody in are of no use to a program. */
+static bool is_home(const char *path)
+{
+    return path[0] == '/' && path[1] != '\0';
+}
+
+static bool is_login_shell(const char *path)
+{
+    const char *name = strrchr(path, '/');
+
+    return path[0] == '/' && name && strcmp(name, "/nologin") != 0 && strcmp(name, "/false") != 0;
+}
+
+/* What a login sets, with which a program finds its files and not those of the user that we run as. As systemd's User=
+ * has it (systemd.exec(5), "Environment Variables in Spawned Processes"): what the user database doesn't know is not
+ * set. */
+static void set_login_variables(struct options *options, const struct user *user, bool known)
+{
+    static const char *const names[LOGIN_MOST] = {"HOME", "USER", "LOGNAME", "SHELL"};
+    static char variables[LOGIN_MOST][USERS_PATH_MOST + 8];
+    const char *values[LOGIN_MOST] = {NULL};
+
+    if (known) {
+        values[0] = is_home(user->home) ? user->home : NULL;
+        values[1] = values[2] = user->name;
+        values[3] = is_login_shell(user->shell) ? user->shell : NULL;
+    }
+    for (unsigned i = 0; i < LOGIN_MOST; i++) {
+        format(variables[i], sizeof variables[i], values[i] ? "%s=%s" : "%s", names[i], values[i]);
+        set_unless_set(options, variables[i]);
+    }
+}
+
 /* Another identity than ours has been asked for. */
-RARE static bool resolve(struct identity *identity, const struct options *options, struct failure *why)
+RARE static bool resolve(struct identity *identity, struct options *options, struct failure *why)
 {
     bool is_root = getuid() == 0 || geteuid() == 0; /* execve(2) gives capabilities back to either */
     struct user user;
@@ -150,6 +193,7 @@ RARE static bool resolve(struct identity *identity, const struct options *option
                           options->uid);
         identity->uid = user.uid;
         identity->gid = user.gid;
+        set_login_variables(options, &user, known);
     }
     if (options->gid && !find_group(options->gid, strlen(options->gid), STAGE_GID, &identity->gid, why))
         return false;
@@ -163,7 +207,7 @@ RARE static bool resolve(struct identity *identity, const struct options *option
     return check_killable(identity, why);
 }
 
-bool identity_resolve(struct identity *identity, const struct options *options, struct failure *why)
+bool identity_resolve(struct identity *identity, struct options *options, struct failure *why)
 {
     *identity = (struct identity){.groups = identity->groups, .uid = getuid(), .gid = getgid()};
     return (!options->uid && !options->gid && !options->groups) || resolve(identity, options, why);

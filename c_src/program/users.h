@@ -9,15 +9,29 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/types.h>
 
-#define USERS_NAME_MOST 256 /* bytes of a name, with the NUL */
+#define USERS_NAME_MOST 256  /* bytes of a name, with the NUL */
+#define USERS_PATH_MOST 1024 /* bytes of a path, with the NUL */
 
 struct user {
     char name[USERS_NAME_MOST];
     uid_t uid;
     gid_t gid;
+    char home[USERS_PATH_MOST]; /* "" when the entry has none */
+    char shell[USERS_PATH_MOST];
 };
+
+/* Too long a path is none. */
+static inline void users_copy_path(char path[USERS_PATH_MOST], const char *from)
+{
+    size_t size = from ? strlen(from) : 0;
+
+    path[0] = '\0';
+    if (size < USERS_PATH_MOST)
+        memcpy(path, from ? from : "", size + 1);
+}
 
 /* Each looks up one entry of the database. False when there is no such entry. */
 bool users_by_name(const char *name, struct user *user);

@@ -68,24 +68,25 @@ static char *next_line(void)
     }
 }
 
-/* Cuts the line into `count` fields at its colons. False when there are fewer. */
-static bool split(char *line, char *fields[], size_t count)
+/* Cuts the line into `count` fields at its colons, of which the last ones may be missing: they are NULL then. False
+ * when there are fewer than `least`. */
+static bool split(char *line, char *fields[], size_t least, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         fields[i] = line;
+        if (!line && i < least)
+            return false;
         line = line ? strchr(line, ':') : NULL;
         if (line)
             *line++ = '\0';
-        else if (i + 1 < count)
-            return false;
     }
     return true;
 }
 
-/* passwd(5): name:password:UID:GID:... */
+/* passwd(5): name:password:UID:GID:GECOS:directory:shell */
 static bool find_user(const char *name, uid_t uid, struct user *user)
 {
-    char *fields[4];
+    char *fields[7];
     char *line;
     unsigned long id;
     unsigned long group;
@@ -93,13 +94,15 @@ static bool find_user(const char *name, uid_t uid, struct user *user)
     if (!open_file("/etc/passwd"))
         return false;
     while ((line = next_line())) {
-        if (!split(line, fields, 4) || strlen(fields[0]) >= sizeof user->name ||
+        if (!split(line, fields, 4, 7) || strlen(fields[0]) >= sizeof user->name ||
             !number_id(fields[2], strlen(fields[2]), &id) || !number_id(fields[3], strlen(fields[3]), &group))
             continue;
         if (name ? strcmp(fields[0], name) == 0 : id == uid) {
             memcpy(user->name, fields[0], strlen(fields[0]) + 1);
             user->uid = (uid_t)id;
             user->gid = (gid_t)group;
+            users_copy_path(user->home, fields[5]);
+            users_copy_path(user->shell, fields[6]);
             io_close(&file.fd);
             return true;
         }
@@ -127,7 +130,7 @@ bool users_group_by_name(const char *name, gid_t *gid)
     if (!open_file("/etc/group"))
         return false;
     while ((line = next_line())) {
-        if (split(line, fields, 3) && strcmp(fields[0], name) == 0 && number_id(fields[2], strlen(fields[2]), &id)) {
+        if (split(line, fields, 3, 3) && strcmp(fields[0], name) == 0 && number_id(fields[2], strlen(fields[2]), &id)) {
             *gid = (gid_t)id;
             io_close(&file.fd);
             return true;
@@ -162,7 +165,7 @@ size_t users_groups(const struct user *user, gid_t primary, gid_t *groups, size_
     if (!open_file("/etc/group"))
         return count;
     while ((line = next_line())) {
-        if (!split(line, fields, 4) || !number_id(fields[2], strlen(fields[2]), &id) || (gid_t)id == primary ||
+        if (!split(line, fields, 4, 4) || !number_id(fields[2], strlen(fields[2]), &id) || (gid_t)id == primary ||
             !lists_name(fields[3], user->name))
             continue;
         if (count == most) {

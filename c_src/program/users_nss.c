@@ -15,6 +15,8 @@ static bool copy_entry(const struct passwd *entry, struct user *user)
     memcpy(user->name, entry->pw_name, strlen(entry->pw_name) + 1);
     user->uid = entry->pw_uid;
     user->gid = entry->pw_gid;
+    users_copy_path(user->home, entry->pw_dir);
+    users_copy_path(user->shell, entry->pw_shell);
     return true;
 }
 

@@ -6,6 +6,10 @@ defmodule MuonTrap.CommandLine do
   # What the helper is started with: validated options as its command line and as the options of its port. Pure.
 
   alias MuonTrap.Cgroup.Settings
+  alias MuonTrap.{Options, Signal}
+
+  # What the helper sets for a program that runs as another user.
+  @login_variables ["HOME", "USER", "LOGNAME", "SHELL"]
 
   @doc """
   The options for `Port.open/2`, in which a `:cgroup_base` has become a `:cgroup_path`
@@ -30,13 +34,21 @@ defmodule MuonTrap.CommandLine do
     end
   end
 
-  defp arguments(options), do: ["--port" | Enum.flat_map(options, &argument/1)] ++ output_arguments(options)
+  defp arguments(options),
+    do: ["--port" | Enum.flat_map(options, &argument/1)] ++ login_arguments(options) ++ output_arguments(options)
 
   defp argument({:cd, directory}), do: ["--cd", directory]
   defp argument({:arg0, name}), do: ["--arg0", name]
   defp argument({:env, env}), do: Enum.flat_map(env, &empty_variable/1)
   defp argument({:stdio_window, bytes}), do: ["--stdio-window", "#{bytes}"]
   defp argument({:delay_to_sigkill, ms}), do: ["--delay-to-sigkill", "#{ms}"]
+  defp argument({:stop_signal, signal}), do: ["--stop-signal", Signal.name(signal)]
+
+  defp argument({:stop_sequence, steps}),
+    do: Enum.flat_map(steps, fn {signal, ms} -> ["--stop-signal", "#{Signal.name(signal)}:#{ms}"] end)
+
+  defp argument({:lock, file}), do: ["--lock", file]
+  defp argument({:lock_timeout, ms}) when is_integer(ms), do: ["--lock-timeout", "#{ms}"]
   defp argument({:uid, user}), do: ["--uid", "#{user}"]
   defp argument({:gid, group}), do: ["--gid", "#{group}"]
   defp argument({:groups, groups}), do: ["--groups", Enum.map_join(groups, ",", &to_string/1)]
@@ -59,7 +71,17 @@ defmodule MuonTrap.CommandLine do
   defp empty_variable({name, ""}), do: ["--setenv", name <> "="]
   defp empty_variable(_other), do: []
 
+  # The helper can't tell what was asked for from what the VM itself has.
+  defp login_arguments(%{uid: _user, env: env}) do
+    env |> Map.take(@login_variables) |> Enum.flat_map(&login_variable/1)
+  end
+
+  defp login_arguments(_options), do: []
+
+  defp login_variable({name, nil}), do: ["--unsetenv", name]
+  defp login_variable({name, value}), do: ["--setenv", "#{name}=#{value}"]
+
   defp output_arguments(%{capture_stderr_only: true}), do: ["--stdout", "null"]
   defp output_arguments(%{stderr_to_stdout: true}), do: ["--stderr", "stdout"]
-  defp output_arguments(_options), do: ["--stderr", "inherit"]
+  defp output_arguments(options), do: if(Options.logs_stderr?(options), do: [], else: ["--stderr", "inherit"])
 end

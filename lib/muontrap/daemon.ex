@@ -16,12 +16,18 @@ defmodule MuonTrap.Daemon do
 
   When the program ends, so does the daemon, and the supervisor decides what comes of it: `:permanent` (the default)
   restarts it always, `:transient` unless its exit status was 0, `:temporary` never. When the daemon is to end, the
-  program is stopped: SIGTERM, to what it leaves behind too, and SIGKILL after `:delay_to_sigkill` to all that is left. That
-  this was needed is logged as a warning.
-  Stopping waits until all of that is dead, so the program of a restarted daemon never meets its predecessor, not even
+  program is stopped: SIGTERM (`:stop_signal`, `:stop_sequence`), to what it leaves behind too, and SIGKILL after
+  `:delay_to_sigkill` to all that is left. That this was needed is logged as a warning. Stopping waits until all of that is dead, so the program of a restarted daemon never meets its predecessor, not even
   when the daemon's process or its supervisor was killed: then the daemon that replaces it waits before it starts its
   program. That is one with the same program, arguments and options below the same supervisors; a daemon that goes on is
   never waited for. The `:shutdown` of the child specification leaves time for that.
+
+  A VM that is killed and started again knows nothing of what the one before ran, which may still have its
+  `:delay_to_sigkill` to end in. **Give `:lock` to everything that owns a port, a socket or a data directory**: then the next
+  start waits for the end of the last one's program, whoever has started that.
+
+  Run servers in the foreground (`nginx -g 'daemon off;'`). A program that goes on in the background has ended for its daemon,
+  and what it has left behind is killed, with a warning in the log.
 
   Several daemons under one supervisor need ids of their own:
 
@@ -32,7 +38,8 @@ defmodule MuonTrap.Daemon do
   Those of `MuonTrap.cmd/3` other than `:into`, `:lines`, `:timeout`, `:use_stdio` and `:hide`, and:
 
     * `:name` - register the daemon under this name, see the "Name registration" section of `GenServer`
-    * `:log_output` - log each line of the output at this level, e.g. `:debug`. By default output is thrown away
+    * `:log_output` - log each line of the output at this level, e.g. `:debug`. With `[stdout: :info, stderr: :error]`, or one
+      of them alone, each stream has its own level. By default output is thrown away. A carriage return ends a line too
     * `:log_prefix` - what each logged line begins with. Defaults to the program's path, a colon and a space
     * `:log_transform` - a function that takes a line and returns what is logged of it. Defaults to replacing what is not
       UTF-8
@@ -42,7 +49,8 @@ defmodule MuonTrap.Daemon do
       `:muontrap_args`, which are always there
     * `:max_line_length` - bytes after which a line is passed on in pieces. Defaults to 65,536. With `:log_output` the
       pieces are smaller if Logger's own limit is (`config :logger, truncate: bytes`, by default 8 KB)
-    * `:stderr_to_stdout` - `true` to treat stderr as output. Without it stderr goes to where the VM's own goes
+    * `:stderr_to_stdout` - `true` to treat stderr as output. Without it stderr goes to where the VM's own goes, unless
+      `:log_output` has a level for it
     * `:capture_stderr_only` - `true` to treat stderr as the output and throw stdout away
     * `:exit_status_to_reason` - a function from the exit status (0 to 255, 128 plus the signal's number when a signal
       ended the program) to the reason that the daemon stops with. By default that is `:normal` for 0, `:oom_killed`
@@ -89,7 +97,7 @@ defmodule MuonTrap.Daemon do
   use GenServer
 
   alias MuonTrap.Cgroup.{Settings, Statistics}
-  alias MuonTrap.{Cgroup, HelperPort, Lines, Options, Predecessor}
+  alias MuonTrap.{Cgroup, HelperPort, Lines, Options, Predecessor, Protocol, Signal, StopSequence}
 
   require Logger
 
@@ -100,7 +108,8 @@ defmodule MuonTrap.Daemon do
   # waiting: the task that runs :wait_for, and launch: what is started afterwards. Both nil else.
   # port: the running program; nil before, and once its end is known. cgroup: the path of its cgroup.
   # request: the request for what happens next, while it is not answered.
-  # byte_count: how many bytes of output have come. lines: the line that is not complete. log: where lines go, see logger/1.
+  # byte_count: how many bytes of output have come. lines: of each stream, the line that is not complete. log: where lines go,
+  # see logger/1. signallers: who has sent a signal and awaits the answer, the last one first. stop: how the program is stopped.
   #
   # All of it is data and no function of this module, so that its code can be loaded anew while daemons run.
   defstruct [
@@ -113,15 +122,16 @@ defmodule MuonTrap.Daemon do
     :lines,
     :log,
     :exit_status_to_reason,
-    :delay_to_sigkill,
+    :stop,
+    signallers: [],
     byte_count: 0
   ]
 
   @doc """
   Return a child specification
 
-  It takes `[command, args]` or `[command, args, options]`. `:restart` is `:permanent`, `:shutdown` follows
-  `:delay_to_sigkill`.
+  It takes `[command, args]` or `[command, args, options]`. `:restart` is `:permanent`. `:shutdown` is the time that the program
+  has to end by itself, which is `:delay_to_sigkill` or the sum of a `:stop_sequence`, and five seconds.
 
       iex> MuonTrap.Daemon.child_spec(["sleep", ["60"], [delay_to_sigkill: 2_000]])
       %{
@@ -141,16 +151,9 @@ defmodule MuonTrap.Daemon do
       start: {__MODULE__, :start_link, [command, args, opts]},
       type: :worker,
       restart: :permanent,
-      shutdown: shutdown(opts)
+      # Wrong options are start_link/3's to refuse.
+      shutdown: StopSequence.time_to_stop(opts)
     }
-  end
-
-  # Wrong options are start_link/3's to refuse.
-  defp shutdown(opts) do
-    case is_list(opts) and List.keyfind(opts, :delay_to_sigkill, 0) do
-      {:delay_to_sigkill, delay} when is_integer(delay) -> HelperPort.Server.time_to_stop(delay)
-      _default -> HelperPort.Server.time_to_stop(nil)
-    end
   end
 
   @doc """
@@ -182,10 +185,70 @@ defmodule MuonTrap.Daemon do
   @doc """
   Return the OS process id of the `muontrap` helper that runs the program
 
+  Not the program's own, which `program_pid/1` returns: a signal to the helper, such as SIGHUP by kill(1), stops the program.
   `:error` when there is none, because `:wait_for` has not returned.
   """
   @spec os_pid(GenServer.server()) :: non_neg_integer() | :error
   def os_pid(server), do: GenServer.call(server, :os_pid)
+
+  @doc """
+  Return the OS process id of the program
+
+  `:error` when it doesn't run yet, because `:wait_for` has not returned. The program may end at any time, and another process
+  may get that number then. So don't send a signal to it, but use `signal/3`.
+
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"])
+      iex> pid = MuonTrap.Daemon.program_pid(daemon)
+      iex> File.read!("/proc/\#{pid}/comm")
+      "sleep\\n"
+      iex> GenServer.stop(daemon)
+      :ok
+  """
+  @spec program_pid(GenServer.server()) :: pos_integer() | :error
+  def program_pid(server), do: GenServer.call(server, :program_pid)
+
+  @doc """
+  Send a signal to the program, as `:sighup` for it to read its configuration anew
+
+  `signal` is its name in lower case, or its number. `to` says who gets it:
+
+    * `:program` - the program's process alone
+    * `:group` - its process group: what the program has started, but for what has left the group
+    * `:tree` - the program and all that descends from it
+    * `:cgroup` - all processes of the program's cgroup
+
+  It returns when the signal has been sent, to one process at least.
+
+  ## Errors
+
+    * `{:error, :esrch}` - there is no such process: the program doesn't run yet, or not any more
+    * `{:error, :eperm}` - the helper may not send it, because the program has become another user's
+    * `{:error, :no_cgroup}` - the program runs in no cgroup of its own
+    * `{:error, :einval}` - the system has no such signal
+    * `{:error, :enosys}` - the system can't tell what descends from the program
+
+  Raises `ArgumentError` for what is no signal, or nobody who could get one.
+
+  ## Example
+
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sh", ["-c", "trap 'echo again' HUP; while :; do sleep 0.1; done"])
+      iex> MuonTrap.Daemon.signal(daemon, :sighup)
+      :ok
+      iex> GenServer.stop(daemon)
+      :ok
+  """
+  @spec signal(GenServer.server(), Signal.t(), Protocol.receiver()) :: :ok | {:error, atom()}
+  def signal(server, signal, to \\ :program) do
+    unless Signal.signal?(signal) do
+      raise ArgumentError, "expected a signal such as :sighup, or its number, got: #{inspect(signal)}"
+    end
+
+    unless is_map_key(Protocol.receivers(), to) do
+      raise ArgumentError, "a signal is for :program, :group, :tree or :cgroup, got: #{inspect(to)}"
+    end
+
+    GenServer.call(server, {:signal, signal, to}, :infinity)
+  end
 
   @doc """
   Return the path of the program's cgroup
@@ -335,12 +398,14 @@ defmodule MuonTrap.Daemon do
   defp new(options) do
     %__MODULE__{
       program: options.cmd,
-      lines: Lines.new(Map.get(options, :max_line_length, @max_line_length)),
+      lines: no_lines(Map.get(options, :max_line_length, @max_line_length)),
       log: logger(options),
-      delay_to_sigkill: Map.get(options, :delay_to_sigkill, HelperPort.Server.delay_to_sigkill()),
+      stop: StopSequence.new(options),
       exit_status_to_reason: Map.get(options, :exit_status_to_reason)
     }
   end
+
+  defp no_lines(limit), do: %{stdout: Lines.new(limit), stderr: Lines.new(limit)}
 
   # Exits are trapped so that the task's end is a message, and terminate/2 is called when the supervisor wants the daemon to
   # end.
@@ -381,7 +446,7 @@ defmodule MuonTrap.Daemon do
     limit = max(Application.get_env(:logger, :truncate, 8 * 1024) |> limit() |> Kernel.-(byte_size(prefix)), 80)
 
     %{
-      level: if(level == :warn, do: :warning, else: level),
+      levels: levels(level),
       prefix: prefix,
       transform: Map.get(options, :log_transform),
       limit: limit
@@ -390,15 +455,25 @@ defmodule MuonTrap.Daemon do
 
   defp logger(_options), do: nil
 
+  defp levels(level) when is_atom(level), do: levels(stdout: level, stderr: level)
+
+  defp levels(levels),
+    do: Map.new(levels, fn {stream, level} -> {stream, if(level == :warn, do: :warning, else: level)} end)
+
   defp limit(:infinity), do: @max_line_length
   defp limit(bytes), do: bytes
 
-  defp log_line(line, {:call, fun}), do: fun.(line)
-  defp log_line(line, {:apply, module, function, args}), do: apply(module, function, [line | args])
+  # Whether the lines of that stream go anywhere.
+  defp logs?(nil, _stream), do: false
+  defp logs?(%{levels: levels}, stream), do: is_map_key(levels, stream)
+  defp logs?(_fun, _stream), do: true
 
-  defp log_line(line, %{level: level, prefix: prefix, transform: transform, limit: limit}) do
+  defp log_line(line, _stream, {:call, fun}), do: fun.(line)
+  defp log_line(line, _stream, {:apply, module, function, args}), do: apply(module, function, [line | args])
+
+  defp log_line(line, stream, %{levels: levels, prefix: prefix, transform: transform, limit: limit}) do
     text = if transform, do: line |> transform.() |> IO.chardata_to_string(), else: replace_invalid(line)
-    for piece <- Lines.cut(text, limit), do: Logger.log(level, [prefix, piece])
+    for piece <- Lines.cut(text, limit), do: Logger.log(levels[stream], [prefix, piece])
   end
 
   if function_exported?(String, :replace_invalid, 1) do
@@ -415,6 +490,17 @@ defmodule MuonTrap.Daemon do
 
   @impl GenServer
   def handle_call(:os_pid, _from, state), do: {:reply, (state.port && state.port.os_pid) || :error, state}
+  def handle_call(:program_pid, _from, state), do: {:reply, (state.port && state.port.program_pid) || :error, state}
+  def handle_call({:signal, _signal, _to}, _from, %{port: nil} = state), do: {:reply, {:error, :esrch}, state}
+
+  def handle_call({:signal, _signal, :cgroup}, _from, %{cgroup: nil} = state),
+    do: {:reply, {:error, :no_cgroup}, state}
+
+  def handle_call({:signal, signal, to}, from, state) do
+    HelperPort.signal(state.port, signal, to)
+    {:noreply, %{state | signallers: [from | state.signallers]}}
+  end
+
   def handle_call(:cgroup_path, _from, state), do: {:reply, state.cgroup, state}
 
   def handle_call({:cgget, name}, _from, state),
@@ -485,21 +571,37 @@ defmodule MuonTrap.Daemon do
   defp split_lines(events, state), do: Enum.flat_map_reduce(events, state, &split_event/2)
 
   defp split_event({stream, data}, state) when stream in [:stdout, :stderr] do
-    {lines, rest} = if state.log, do: Lines.push(state.lines, data), else: {[], state.lines}
-    {[{:lines, lines}], %{state | lines: rest, byte_count: state.byte_count + byte_size(data)}}
+    state = %{state | byte_count: state.byte_count + byte_size(data)}
+
+    if logs?(state.log, stream) do
+      {lines, rest} = Lines.push(state.lines[stream], data)
+      {[{:lines, {stream, lines}}], put_in(state.lines[stream], rest)}
+    else
+      {[], state}
+    end
+  end
+
+  defp split_event({:signalled, result}, state) do
+    {signallers, [first]} = Enum.split(state.signallers, -1)
+    GenServer.reply(first, result)
+    {[], %{state | signallers: signallers}}
   end
 
   # What has no newline is a line when the output ends.
   defp split_event(event, state) do
-    if HelperPort.last?(event),
-      do: {[{:lines, Lines.flush(state.lines)}, event], %{state | lines: Lines.new(state.lines.limit)}},
-      else: {[event], state}
+    if HelperPort.last?(event) do
+      Enum.each(state.signallers, &GenServer.reply(&1, {:error, :esrch}))
+      rest = for {stream, lines} <- state.lines, do: {:lines, {stream, Lines.flush(lines)}}
+      {rest ++ [event], %{state | lines: no_lines(state.lines.stdout.limit), signallers: []}}
+    else
+      {[event], state}
+    end
   end
 
   defp take_in([], _state), do: :running
 
-  defp take_in([{:lines, lines} | news], state) do
-    Enum.each(lines, &log_line(&1, state.log))
+  defp take_in([{:lines, {stream, lines}} | news], state) do
+    Enum.each(lines, &log_line(&1, stream, state.log))
     take_in(news, state)
   end
 
@@ -512,6 +614,7 @@ defmodule MuonTrap.Daemon do
   defp take_in([{:exited, ending}], state) do
     if ending.oom_killed, do: log_oom(ending, state)
     log_force(ending, state)
+    log_daemonised(ending, state)
     {:ended, reason(ending, state)}
   end
 
@@ -538,22 +641,43 @@ defmodule MuonTrap.Daemon do
   end
 
   # Who gives no time wants force.
-  defp log_force(%{forced: true} = ending, %{delay_to_sigkill: delay} = state) when delay > 0 do
-    Logger.warning("#{state.program}: #{forced(ending, "within #{delay} ms of SIGTERM")}; see :delay_to_sigkill")
+  defp log_force(%{forced: true} = ending, state) do
+    if StopSequence.duration(state.stop) > 0 do
+      {time, remedy} = StopSequence.describe(state.stop)
+      Logger.warning("#{state.program}: #{forced(ending, time)}; #{remedy}")
+    end
   end
 
   defp log_force(_ending, _state), do: :ok
 
+  # Its supervisor takes that for a normal end.
+  defp log_daemonised(%{status: 0, stragglers: count, stopped: false} = ending, state) when count > 0 do
+    Logger.warning(
+      "#{state.program}: the process exited with status 0 and left #{descendants(ending)}, which had to be killed: a program " <>
+        "that goes on in the background can't be supervised; run it in the foreground, as nginx by `daemon off;`"
+    )
+  end
+
+  defp log_daemonised(_ending, _state), do: :ok
+
   defp forced(%{signal: 9, stragglers: 0}, time), do: "the process did not end #{time}, and was killed"
 
-  defp forced(%{signal: 9, stragglers: count}, time),
-    do: "the process did not end #{time}, and was killed with #{descendants(count)}"
+  defp forced(%{signal: 9} = ending, time),
+    do: "the process did not end #{time}, and was killed with #{descendants(ending)}"
 
-  defp forced(%{stragglers: count} = ending, time),
-    do: "the process #{describe(ending)}, but #{descendants(count)} did not end #{time}, and had to be killed"
+  defp forced(ending, time),
+    do: "the process #{describe(ending)}, but #{descendants(ending)} did not end #{time}, and had to be killed"
 
-  defp descendants(1), do: "1 descendant"
-  defp descendants(count), do: "#{count} descendants"
+  # Of many the helper tells the names of the first.
+  defp descendants(%{stragglers: count, names: names}) do
+    named = names |> Enum.frequencies() |> Enum.sort() |> Enum.map_join(", ", &named/1)
+    others = if names != [] and length(names) < count, do: ", …", else: ""
+    noun = if count == 1, do: "descendant", else: "descendants"
+    if names == [], do: "#{count} #{noun}", else: "#{count} #{noun} (#{named}#{others})"
+  end
+
+  defp named({name, 1}), do: name
+  defp named({name, count}), do: "#{count} #{name}"
 
   defp describe(%{signal: nil, status: status}), do: "exited with status #{status}"
   defp describe(%{signal: signal}), do: "was ended by signal #{signal}"

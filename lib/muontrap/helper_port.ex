@@ -20,7 +20,7 @@ defmodule MuonTrap.HelperPort do
   # much it was; what the owner has not acknowledged by then, the server does. So an owner that failed while it handled
   # something can still ask for the rest.
 
-  alias MuonTrap.{Cgroup, CommandLine, Error, Helper, Protocol}
+  alias MuonTrap.{Cgroup, CommandLine, Error, Helper, Protocol, Signal, StopSequence}
   alias MuonTrap.HelperPort.Server
 
   # Milliseconds without output after which an owner waits for the server and not for the port.
@@ -29,25 +29,33 @@ defmodule MuonTrap.HelperPort do
   # asks the server by a call, whose reply carries a reference that is new: that is found without looking through them.
   @crowd 100
 
-  @enforce_keys [:server, :port, :os_pid, :cgroup]
-  defstruct [:server, :port, :os_pid, :cgroup]
+  @enforce_keys [:server, :port, :os_pid, :program_pid, :cgroup]
+  defstruct [:server, :port, :os_pid, :program_pid, :cgroup]
 
   @typedoc """
-  The server, the port, the OS process id of the helper's outer process (`nil` when it had left before it could be asked for), and
-  the path of the program's cgroup relative to the mount (`nil` without one)
+  The server, the port, the OS process ids of the helper's outer process (`nil` when it had left before it could be asked for) and
+  of the program, and the path of the program's cgroup relative to the mount (`nil` without one)
   """
-  @type t :: %__MODULE__{server: pid(), port: port(), os_pid: pos_integer() | nil, cgroup: String.t() | nil}
+  @type t :: %__MODULE__{
+          server: pid(),
+          port: port(),
+          os_pid: pos_integer() | nil,
+          program_pid: pos_integer(),
+          cgroup: String.t() | nil
+        }
 
   @typedoc """
   What can happen
 
     * `{:stdout, bytes}` and `{:stderr, bytes}` - output
+    * `{:signalled, result}` - the answer to `signal/3`, in their order
     * `{:error, error}` - something went wrong, the program is being stopped, and its end will be told
     * `{:exited, ending}` - program and descendants are dead. No event follows
     * `{:vanished, error}` - the helper, or the server, was killed. No event follows
   """
   @type event ::
           {:stdout | :stderr, binary()}
+          | {:signalled, :ok | {:error, atom()}}
           | {:error, Error.t()}
           | {:exited, Protocol.ending()}
           | {:vanished, Error.t()}
@@ -78,7 +86,12 @@ defmodule MuonTrap.HelperPort do
       timeout = Map.get(options, :timeout, :infinity)
       way = if place, do: :served, else: way()
       launch = %{port_options: CommandLine.port_options(options), timeout: timeout, place: place, way: way}
-      options |> Map.get(:delay_to_sigkill) |> Server.start() |> GenServer.call({:launch, launch}, :infinity)
+
+      options
+      |> Map.to_list()
+      |> StopSequence.time_to_stop()
+      |> Server.start()
+      |> GenServer.call({:launch, launch}, :infinity)
     end
   end
 
@@ -266,6 +279,12 @@ defmodule MuonTrap.HelperPort do
   """
   @spec last?(event()) :: boolean()
   def last?({kind, _what}), do: kind in [:exited, :vanished]
+
+  @doc """
+  Send a signal. The answer is an event; none comes after the program's end.
+  """
+  @spec signal(t(), Signal.t(), Protocol.receiver()) :: :ok
+  def signal(%__MODULE__{port: port}, signal, to), do: command(port, {:signal, Signal.name(signal), to})
 
   @doc """
   Have the program and all its descendants ended

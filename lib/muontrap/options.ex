@@ -8,8 +8,8 @@ defmodule MuonTrap.Options do
 
   require Logger
 
-  alias MuonTrap.Cgroup
   alias MuonTrap.Cgroup.Settings
+  alias MuonTrap.{Cgroup, StopSequence}
 
   # The helper's own bounds: WINDOW_FIXED_MOST and INT_MAX.
   @most 0x7FFFFFFF
@@ -24,6 +24,10 @@ defmodule MuonTrap.Options do
     :parallelism,
     :stdio_window,
     :delay_to_sigkill,
+    :stop_signal,
+    :stop_sequence,
+    :lock,
+    :lock_timeout,
     :uid,
     :gid,
     :groups
@@ -217,12 +221,29 @@ defmodule MuonTrap.Options do
 
   # Of several variables of one name the last counts.
   defp normal(:env, value), do: Map.new(value)
+  defp normal(:lock, value), do: Path.expand(value)
   defp normal(_name, value), do: value
 
   defp check_combination!(context, options) do
     if options[:stderr_to_stdout] && options[:capture_stderr_only] do
       raise ArgumentError,
             "the options :stderr_to_stdout and :capture_stderr_only for #{operation(context)} exclude each other"
+    end
+
+    if options[:stop_sequence] && (options[:stop_signal] || options[:delay_to_sigkill]) do
+      raise ArgumentError,
+            "the option :stop_sequence for #{operation(context)} has the signals and the times of all steps, so that " <>
+              ":stop_signal and :delay_to_sigkill can't be given beside it"
+    end
+
+    if options[:lock_timeout] && !options[:lock] do
+      raise ArgumentError, "the option :lock_timeout for #{operation(context)} needs :lock, the file to lock"
+    end
+
+    if logs_stderr?(options) && (options[:stderr_to_stdout] || options[:capture_stderr_only]) do
+      raise ArgumentError,
+            "the option :log_output for #{operation(context)} has a level for stderr, so that :stderr_to_stdout and " <>
+              ":capture_stderr_only can't be given beside it"
     end
 
     if options[:cgroup_base] && options[:cgroup_path] do
@@ -240,6 +261,14 @@ defmodule MuonTrap.Options do
               "or :cgroup_path, the cgroup to use"
     end
   end
+
+  @doc """
+  Whether what the program writes to stderr is logged as such
+  """
+  @spec logs_stderr?(map()) :: boolean()
+  def logs_stderr?(%{logger_fun: _fun}), do: false
+  def logs_stderr?(%{log_output: levels}) when is_list(levels), do: Keyword.has_key?(levels, :stderr)
+  def logs_stderr?(_options), do: false
 
   defp check(:into, value),
     do: expect(Collectable.impl_for(value) != nil, "a Collectable such as a string, a list or a stream")
@@ -275,6 +304,23 @@ defmodule MuonTrap.Options do
 
   defp check(:stdio_window, value), do: expect(integer?(value, 1), "a number of bytes from 1 to #{@most}")
   defp check(:delay_to_sigkill, value), do: expect(integer?(value, 0), "a number of milliseconds from 0 to #{@most}")
+
+  defp check(:stop_signal, value),
+    do: expect(StopSequence.stop_signal?(value), "a signal such as :sigint, and not :sigkill, which comes at the end")
+
+  defp check(:stop_sequence, value) do
+    expect(
+      StopSequence.steps?(value),
+      "up to 8 signals, each with the milliseconds before the next one, such as [sigint: 10_000, sigterm: 5_000], and not " <>
+        ":sigkill, which comes at the end"
+    )
+  end
+
+  defp check(:lock, value), do: expect(text?(value) and value != "", "a file as a string without null bytes")
+
+  defp check(:lock_timeout, value),
+    do: expect(value == :infinity or integer?(value, 0), "a number of milliseconds from 0 to #{@most} or :infinity")
+
   defp check(:max_line_length, value), do: expect(integer?(value, 1), "a number of bytes from 1 to #{@most}")
 
   defp check(name, value) when name in [:uid, :gid],
@@ -319,7 +365,9 @@ defmodule MuonTrap.Options do
         "a function of one argument, {module, function} or {module, function, args}"
       )
 
-  defp check(:log_output, value), do: expect(log_level?(value), "a log level such as :debug")
+  defp check(:log_output, value),
+    do: expect(log_level?(value) or log_levels?(value), "a log level such as :debug, or [stdout: level, stderr: level]")
+
   defp check(:log_prefix, value), do: expect(is_binary(value), "a string")
   defp check(:log_transform, value), do: expect(is_function(value, 1), "a function of one argument")
   defp check(:logger_metadata, value), do: expect(Keyword.keyword?(value), "a keyword list")
@@ -350,6 +398,12 @@ defmodule MuonTrap.Options do
 
   defp cgroup_set?(_value), do: false
   defp log_level?(value), do: value in [:emergency, :alert, :critical, :error, :warning, :warn, :notice, :info, :debug]
+
+  defp log_levels?(value) do
+    Keyword.keyword?(value) and value != [] and Keyword.keys(value) -- [:stdout, :stderr] == [] and
+      Enum.all?(Keyword.values(value), &log_level?/1)
+  end
+
   defp mfargs?({module, function}), do: is_atom(module) and is_atom(function)
   defp mfargs?({module, function, args}), do: is_atom(module) and is_atom(function) and is_list(args) and proper?(args)
   defp mfargs?(_value), do: false

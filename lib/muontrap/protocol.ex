@@ -18,7 +18,8 @@ defmodule MuonTrap.Protocol do
           user_us: non_neg_integer(),
           system_us: non_neg_integer(),
           peak_bytes: non_neg_integer(),
-          stragglers: non_neg_integer()
+          stragglers: non_neg_integer(),
+          names: [String.t()]
         }
 
   @type event ::
@@ -26,8 +27,15 @@ defmodule MuonTrap.Protocol do
           | {:stdout | :stderr, binary()}
           | {:exited, ending()}
           | {:error, Error.t()}
+          | {:waiting, String.t()}
+          | {:signalled, :ok | {:error, atom()}}
 
-  @type command :: {:ack, non_neg_integer()} | :stop | :discard
+  @typedoc "Whom a signal is for"
+  @type receiver :: :program | :group | :tree | :cgroup
+
+  @type command :: {:ack, non_neg_integer()} | :stop | :discard | {:signal, String.t(), receiver()}
+
+  @receivers %{program: 0, group: 1, tree: 2, cgroup: 3}
 
   @stages %{
     1 => :options,
@@ -41,12 +49,17 @@ defmodule MuonTrap.Protocol do
     9 => :exec,
     10 => :protocol,
     11 => :relay,
-    12 => :sweep
+    12 => :sweep,
+    13 => :lock
   }
 
   @doc false
   @spec stages() :: %{pos_integer() => atom()}
   def stages(), do: @stages
+
+  @doc false
+  @spec receivers() :: %{receiver() => non_neg_integer()}
+  def receivers(), do: @receivers
 
   @doc false
   @spec decode(binary()) :: event()
@@ -56,7 +69,7 @@ defmodule MuonTrap.Protocol do
 
   def decode(
         <<?X, signalled::8, code::32, core::8, oom::8, stopped::8, forced::8, user_us::64, system_us::64,
-          peak_bytes::64, stragglers::32>>
+          peak_bytes::64, stragglers::32, names::binary>>
       ) do
     {:exited,
      %{
@@ -70,7 +83,8 @@ defmodule MuonTrap.Protocol do
        user_us: user_us,
        system_us: system_us,
        peak_bytes: peak_bytes,
-       stragglers: stragglers
+       stragglers: stragglers,
+       names: String.split(names, "\n", trim: true)
      }}
   end
 
@@ -83,6 +97,10 @@ defmodule MuonTrap.Protocol do
      }}
   end
 
+  def decode(<<?W, words::binary>>), do: {:waiting, words}
+  def decode(<<?K, 0::32>>), do: {:signalled, :ok}
+  def decode(<<?K, errno::32, name::binary>>), do: {:signalled, {:error, reason(name, errno)}}
+
   # The names are those that errno_name() of the helper's failure.c knows, so there is a bounded number of atoms.
   defp reason("", 0), do: :failed
   defp reason("", errno), do: errno
@@ -93,4 +111,5 @@ defmodule MuonTrap.Protocol do
   def encode({:ack, bytes}), do: <<?a, bytes::32>>
   def encode(:stop), do: <<?s>>
   def encode(:discard), do: <<?d>>
+  def encode({:signal, name, to}), do: <<?k, @receivers[to]::8, name::binary>>
 end

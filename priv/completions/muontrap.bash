@@ -26,8 +26,8 @@ _muontrap_scan()
             --port)
                 port=yes
                 ;;
-            -k | --delay-to-sigkill | --stdin | --stdout | --stderr | --cd | --setenv | --arg0 | --uid | --gid | \
-                --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
+            -k | --delay-to-sigkill | --stop-signal | --lock | --lock-timeout | --stdin | --stdout | --stderr | --cd | \
+                --setenv | --unsetenv | --arg0 | --uid | --gid | --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
                 ((i++))
                 ;;
             -*) ;;
@@ -116,6 +116,22 @@ _muontrap()
             _muontrap_reply -W '0 500 1000 5000 10000'
             return
             ;;
+        --lock-timeout)
+            _muontrap_reply -W '0 1000 10000 60000'
+            return
+            ;;
+        --stop-signal)
+            _muontrap_reply -W 'TERM INT QUIT HUP USR1 USR2 WINCH'
+            return
+            ;;
+        --lock)
+            _filedir
+            return
+            ;;
+        --unsetenv)
+            _muontrap_reply -v
+            return
+            ;;
         --stdio-window)
             _muontrap_reply -W '10240 65536 1048576'
             return
@@ -136,7 +152,8 @@ _muontrap()
     $split && return
 
     if [[ $cur == -* ]]; then
-        local options='--delay-to-sigkill --stdin --stdout --stderr --cd --setenv --arg0 --uid --gid --groups
+        local options='--delay-to-sigkill --stop-signal --lock --lock-timeout --stdin --stdout --stderr --cd --setenv
+            --unsetenv --arg0 --uid --gid --groups
             --group --path --controller --set --check --clean --port --help --version -k -g -p -c -s -h -V'
         [[ $port ]] && options+=' --stdio-window'
         _muontrap_reply -W "$options"

@@ -127,7 +127,7 @@ static void take_error(struct client *client, const struct frame *frame)
 
 static void take_exited(struct client *client, const struct frame *frame)
 {
-    assert_int_equal(frame->size, 37);
+    assert_true(frame->size >= 37);
     client->exited = true;
     client->signalled = frame->payload[0] == 1;
     client->code = get_u32(frame->payload + 1);
@@ -137,6 +137,7 @@ static void take_exited(struct client *client, const struct frame *frame)
     client->user_us = get_u64(frame->payload + 9);
     client->peak_bytes = get_u64(frame->payload + 25);
     client->stragglers = get_u32(frame->payload + 33);
+    (void)snprintf(client->names, sizeof client->names, "%.*s", (int)(frame->size - 37), frame->payload + 37);
 }
 
 bool client_step(struct client *client)
@@ -158,6 +159,10 @@ bool client_step(struct client *client)
     case 'O':
     case 'E':
         take_data(client, frame.tag == 'E', &frame);
+        break;
+    case 'K':
+        client->answers++;
+        client->answer = get_u32(frame.payload);
         break;
     case 'X':
         take_exited(client, &frame);

@@ -46,6 +46,10 @@ struct client {
     uint64_t user_us;
     uint64_t peak_bytes;
     uint32_t stragglers;
+    char names[256];
+
+    int answers;     /* to signals */
+    uint32_t answer; /* the last one's errno */
 };
 
 /* Starts `muontrap --port ARGV...` under these soft limits on open files (0: as it is). */

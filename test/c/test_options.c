@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 
 #include "options.h"
@@ -165,6 +166,10 @@ static void the_usage_names_every_option(void **state)
                                         "--gid",
                                         "--groups",
                                         "--setenv",
+                                        "--unsetenv",
+                                        "--stop-signal",
+                                        "--lock",
+                                        "--lock-timeout",
                                         "--port",
                                         "--stdio-window",
                                         "-h, --help",
@@ -195,6 +200,87 @@ static void the_delay_is_whole_milliseconds(void **state)
     REFUSES(EINVAL, "'/'", "-k", "/", "true");
     REFUSES(EINVAL, "''", "-k", "", "true");
     REFUSES(EINVAL, "''", "--delay-to-sigkill=", "true");
+}
+
+static void without_a_stop_signal_it_is_sigterm_with_the_delay(void **state)
+{
+    (void)state;
+    assert_true(TAKES("-k", "7", "true"));
+    assert_int_equal(options.step_count, 1);
+    assert_int_equal(options.steps[0].signal, SIGTERM);
+    assert_int_equal(options.steps[0].ms, 7);
+}
+
+static void a_step_has_its_own_time_or_the_delay(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--stop-signal", "INT:10000", "--stop-signal=sigquit", "-k", "9", "--stop-signal", "15:0",
+                      "true"));
+    assert_int_equal(options.step_count, 3);
+    assert_int_equal(options.steps[0].signal, SIGINT);
+    assert_int_equal(options.steps[0].ms, 10000);
+    assert_int_equal(options.steps[1].signal, SIGQUIT);
+    assert_int_equal(options.steps[1].ms, 9);
+    assert_int_equal(options.steps[2].signal, SIGTERM);
+    assert_int_equal(options.steps[2].ms, 0);
+    REFUSES(EINVAL, "'FOO'", "--stop-signal", "FOO:1", "true");
+    REFUSES(EINVAL, "''", "--stop-signal", "", "true");
+    REFUSES(EINVAL, "'x'", "--stop-signal", "INT:x", "true");
+    REFUSES(EINVAL, "''", "--stop-signal", "INT:", "true");
+    REFUSES(ERANGE, "0 to 2147483647", "--stop-signal", "INT:2147483648", "true");
+}
+
+static void sigkill_and_sigstop_are_no_steps(void **state)
+{
+    (void)state;
+    REFUSES(EINVAL, "SIGKILL comes after", "--stop-signal", "KILL", "true");
+    REFUSES(EINVAL, "not SIGSTOP", "--stop-signal", "SIGSTOP:5", "true");
+}
+
+static void more_steps_than_there_is_room_for_are_refused(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--stop-signal=1", "--stop-signal=1", "--stop-signal=1", "--stop-signal=1", "--stop-signal=1",
+                      "--stop-signal=1", "--stop-signal=1", "--stop-signal=1", "true"));
+    assert_int_equal(options.step_count, STEPS_MOST);
+    REFUSES(E2BIG, "8 times", "--stop-signal=1", "--stop-signal=1", "--stop-signal=1", "--stop-signal=1",
+            "--stop-signal=1", "--stop-signal=1", "--stop-signal=1", "--stop-signal=1", "--stop-signal=1", "true");
+}
+
+static void a_lock_is_a_file_and_may_have_a_timeout(void **state)
+{
+    (void)state;
+    assert_true(TAKES("true"));
+    assert_null(options.lock);
+    assert_true(TAKES("--lock", "/run/x.lock", "true"));
+    assert_string_equal(options.lock, "/run/x.lock");
+    assert_int_equal(options.lock_timeout, LOCK_FOREVER);
+    assert_true(TAKES("--lock-timeout", "0", "--lock", "/run/x.lock", "true"));
+    assert_int_equal(options.lock_timeout, 0);
+    REFUSES(EINVAL, "--lock takes a file", "--lock", "", "true");
+    REFUSES(EINVAL, "needs a lock", "--lock-timeout", "1", "true");
+    REFUSES(ERANGE, "0 to 2147483647", "--lock", "x", "--lock-timeout", "2147483648", "true");
+}
+
+static void a_variable_can_be_unset(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--unsetenv", "A", "--setenv", "B=", "true"));
+    assert_int_equal(options.setenv_count, 2);
+    assert_string_equal(options.setenv[0], "A");
+    assert_string_equal(options.setenv[1], "B=");
+    REFUSES(EINVAL, "takes a variable's name", "--unsetenv", "A=b", "true");
+    REFUSES(EINVAL, "takes a variable's name", "--unsetenv", "", "true");
+}
+
+static void a_variable_is_the_same_by_its_name(void **state)
+{
+    (void)state;
+    assert_true(options_same_variable("A=b", "A"));
+    assert_true(options_same_variable("A", "A=c"));
+    assert_false(options_same_variable("A=b", "AB=b"));
+    assert_false(options_same_variable("AB", "A"));
+    assert_false(options_same_variable("A", "B"));
 }
 
 static void the_window_is_at_least_one_byte(void **state)
@@ -420,6 +506,13 @@ static int tests(void)
         TEST(help_and_version_need_no_program),
         TEST(the_usage_names_every_option),
         TEST(the_delay_is_whole_milliseconds),
+        TEST(without_a_stop_signal_it_is_sigterm_with_the_delay),
+        TEST(a_step_has_its_own_time_or_the_delay),
+        TEST(sigkill_and_sigstop_are_no_steps),
+        TEST(more_steps_than_there_is_room_for_are_refused),
+        TEST(a_lock_is_a_file_and_may_have_a_timeout),
+        TEST(a_variable_can_be_unset),
+        TEST(a_variable_is_the_same_by_its_name),
         TEST(the_window_is_at_least_one_byte),
         TEST(a_window_needs_a_port),
         TEST(stdin_has_three_modes),

@@ -13,8 +13,8 @@ TEST_WARNINGS := $(filter-out -Werror,$(WARNINGS)) -Werror
 TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG) \
     $(if $(PORTABLE),-DPORTABLE=1 -DMUONTRAP_PORTABLE)
 
-PURE_MODULES := options port/protocol port/window base/failure base/format cgroup/legacy cgroup/cgroup_text \
-    cgroup/cgroup_path
+PURE_MODULES := options port/protocol port/window base/failure base/format base/signal_name cgroup/legacy \
+    cgroup/cgroup_text cgroup/cgroup_path
 PURE_TESTS := $(addprefix test_,$(notdir $(PURE_MODULES)))
 TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_launch \
     test_relay test_cgroup test_sweep

@@ -29,7 +29,7 @@ defmodule MuonTrap.ProtocolTest do
       assert @header =~ "#define TAG_#{String.upcase(name)} '#{tag}'"
     end
 
-    assert length(Regex.scan(~r/#define TAG_/, @header)) == 8
+    assert length(Regex.scan(~r/#define TAG_/, @header)) == 11
   end
 
   test "the helper's and the library's stages are those of the page" do
@@ -45,6 +45,14 @@ defmodule MuonTrap.ProtocolTest do
     assert Protocol.encode({:ack, 0x01020304}) == tags["ack"] <> <<1, 2, 3, 4>>
     assert Protocol.encode(:stop) == tags["stop"]
     assert Protocol.encode(:discard) == tags["discard"]
+    assert Protocol.encode({:signal, "SIGHUP", :tree}) == tags["signal"] <> <<2>> <> "SIGHUP"
+  end
+
+  test "the helper's and the library's receivers of a signal are the same" do
+    header = File.read!("c_src/containment/deliver.h")
+
+    for {name, number} <- Protocol.receivers(),
+        do: assert(header =~ "RECEIVER_#{String.upcase("#{name}")} = #{number},")
   end
 
   test "frames are decoded by the tags of the page" do
@@ -54,10 +62,13 @@ defmodule MuonTrap.ProtocolTest do
     assert Protocol.decode(tags["started"] <> <<0, 0, 42, 59>> <> "a/b") == {:started, 10811, "a/b"}
     assert Protocol.decode(tags["stdout"] <> "hi\n") == {:stdout, "hi\n"}
     assert Protocol.decode(tags["stderr"] <> "oh\n") == {:stderr, "oh\n"}
+    assert Protocol.decode(tags["waiting"] <> "for it") == {:waiting, "for it"}
+    assert Protocol.decode(tags["signalled"] <> <<0::32>>) == {:signalled, :ok}
+    assert Protocol.decode(tags["signalled"] <> <<3::32>> <> "esrch") == {:signalled, {:error, :esrch}}
   end
 
   test "an exit status and a signal are told apart, and both have a status" do
-    rest = <<1, 0, 1, 0, 1_000::64, 2_000::64, 4_096::64, 7::32>>
+    rest = <<1, 0, 1, 0, 1_000::64, 2_000::64, 4_096::64, 7::32>> <> "sleep\nsh\n"
 
     assert {:exited, %{status: 3, signal: nil, stragglers: 7}} = Protocol.decode(<<?X, 0, 3::32, rest::binary>>)
     assert {:exited, ending} = Protocol.decode(<<?X, 1, 9::32, rest::binary>>)
@@ -72,7 +83,8 @@ defmodule MuonTrap.ProtocolTest do
              user_us: 1_000,
              system_us: 2_000,
              peak_bytes: 4_096,
-             stragglers: 7
+             stragglers: 7,
+             names: ["sleep", "sh"]
            }
   end
 

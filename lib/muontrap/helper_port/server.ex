@@ -23,9 +23,6 @@ defmodule MuonTrap.HelperPort.Server do
   require Logger
 
   @supervisor MuonTrap.HelperPort.Supervisor
-  @delay_to_sigkill 500
-  # Milliseconds for the kernel to end all that was sent SIGKILL, on a machine under load.
-  @time_to_bury 5_000
   # Milliseconds without a message after which the server gives back the memory that it needed while it was busy.
   @hibernate_after 1_000
 
@@ -65,23 +62,10 @@ defmodule MuonTrap.HelperPort.Server do
   def supervised?(), do: Process.whereis(@supervisor) != nil
 
   @doc """
-  How many milliseconds the helper gives a program to end by itself, if not told otherwise
+  Start a server whose owner is the calling process, for a program that it may take so many milliseconds to stop
   """
-  @spec delay_to_sigkill() :: pos_integer()
-  def delay_to_sigkill(), do: @delay_to_sigkill
-
-  @doc """
-  How many milliseconds it may take to stop a program that has so many to end by itself
-  """
-  @spec time_to_stop(non_neg_integer() | nil) :: pos_integer()
-  def time_to_stop(nil), do: time_to_stop(@delay_to_sigkill)
-  def time_to_stop(delay_to_sigkill) when is_integer(delay_to_sigkill), do: delay_to_sigkill + @time_to_bury
-
-  @doc """
-  Start a server whose owner is the calling process
-  """
-  @spec start(non_neg_integer() | nil) :: pid()
-  def start(delay_to_sigkill) do
+  @spec start(pos_integer()) :: pid()
+  def start(time_to_stop) do
     # A script may have the library in its path without having started it as an application.
     unless supervised?(), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
 
@@ -89,7 +73,7 @@ defmodule MuonTrap.HelperPort.Server do
       id: __MODULE__,
       start: {__MODULE__, :start_link, [self()]},
       restart: :temporary,
-      shutdown: time_to_stop(delay_to_sigkill)
+      shutdown: time_to_stop
     }
 
     {:ok, server} = DynamicSupervisor.start_child(@supervisor, child)
@@ -178,10 +162,22 @@ defmodule MuonTrap.HelperPort.Server do
 
   defp handle_frame(frame, %{phase: :starting} = state) do
     case Protocol.decode(frame) do
-      {:started, _pid, cgroup} ->
+      {:started, pid, cgroup} ->
         state = %{state | phase: :running, cgroup: if(cgroup != "", do: cgroup)}
-        handle = %HelperPort{server: self(), port: state.port, os_pid: state.os_pid, cgroup: state.cgroup}
+
+        handle = %HelperPort{
+          server: self(),
+          port: state.port,
+          os_pid: state.os_pid,
+          program_pid: pid,
+          cgroup: state.cgroup
+        }
+
         %{state | handle: handle} |> connect_owner() |> reply(&{:ok, handle, &1})
+
+      {:waiting, words} ->
+        Logger.warning(words)
+        {:noreply, state}
 
       # The program never ran.
       {:error, error} ->

@@ -252,6 +252,158 @@ static void without_delay_it_is_killed_at_once(void **state)
     assert_left_with(128 + SIGKILL);
 }
 
+/* ---- Steps of a stop ---- */
+
+static void a_program_is_told_by_the_first_signal(void **state)
+{
+    (void)state;
+    START(&client, "--stop-signal", "USR1", "-k60000", "--", "sh", "-c",
+          "trap 'echo usr1; exit 4' USR1; trap 'echo term' TERM; echo .; while :; do sleep 0.05; done");
+    client_await_bytes(&client, 2);
+    client_stop(&client);
+    client_follow(&client);
+    assert_true(client.exited && !client.forced);
+    assert_string_equal((char *)client.streams[0], ".\nusr1\n");
+    assert_left_with(4);
+}
+
+static void what_does_not_end_is_told_by_the_next_signal_in_its_time(void **state)
+{
+    uint64_t start;
+
+    (void)state;
+    START(&client, "--stop-signal", "INT:300", "--stop-signal", "HUP:300", "--stop-signal", "TERM:60000", "--", "sh",
+          "-c",
+          "trap 'echo int' INT; trap 'echo hup' HUP; trap 'echo term; exit 4' TERM; echo .; "
+          "while :; do sleep 0.05; done");
+    client_await_bytes(&client, 2);
+    start = io_now_us();
+    client_stop(&client);
+    client_follow(&client);
+    assert_true(io_now_us() - start >= 600000);
+    assert_true(client.exited && !client.forced);
+    assert_string_equal((char *)client.streams[0], ".\nint\nhup\nterm\n");
+    assert_left_with(4);
+}
+
+static void what_does_not_end_in_all_steps_is_killed(void **state)
+{
+    uint64_t start;
+
+    (void)state;
+    START(&client, "--stop-signal", "INT:200", "--stop-signal", "TERM:200", "--", trouble_path(), "deaf");
+    client_await_bytes(&client, 1);
+    start = io_now_us();
+    client_stop(&client);
+    client_follow(&client);
+    assert_true(io_now_us() - start >= 400000);
+    assert_true(client.exited && client.forced);
+    assert_left_with(128 + SIGKILL);
+}
+
+/* The shell ends at the first signal, and what it leaves, which is deaf to that, at the second. */
+static void what_is_left_behind_a_shell_is_told_by_the_next_signal_too(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "--stop-signal", "HUP:300", "--stop-signal", "TERM:60000", "--", "bash", "-c",
+          "(trap 'echo hup' HUP; trap 'echo term; exit 4' TERM; echo .; while :; do sleep 0.05; done) & "
+          "trap 'exit 3' HUP; wait");
+    client_await_bytes(&client, 2);
+    client_stop(&client);
+    client_follow(&client);
+    assert_true(client.exited && !client.forced);
+    assert_string_equal((char *)client.streams[0], ".\nhup\nterm\n");
+    assert_left_with(3);
+}
+
+/* ---- Signals ---- */
+
+static void send_signal(const char *receiver_and_name, size_t size)
+{
+    uint8_t frame[32] = {0, 0, 0, (uint8_t)(size + 1), 'k'};
+
+    memcpy(frame + 5, receiver_and_name, size);
+    client_send(&client, frame, 5 + size);
+}
+#define SEND_SIGNAL(receiver_and_name) send_signal(receiver_and_name, sizeof receiver_and_name - 1)
+
+static void assert_answered(uint32_t error)
+{
+    while (client.answers == 0)
+        assert_true(client_step(&client));
+    client.answers = 0;
+    assert_int_equal(client.answer, error);
+}
+
+/* The program, a child in its group and a grandchild in a session of its own write which signals they have got. */
+static const char listeners[] =
+    "exec 2>/dev/null; listen() { trap \"echo $1\" USR1; echo .; while :; do sleep 0.05; done; }; listen group & "
+    "setsid bash -c \"$(declare -f listen); listen tree\" & listen program";
+
+/* A line of each that gets the signal, in some order. */
+static void assert_heard(const char *receiver_and_name, size_t size, bool group, bool tree)
+{
+    size_t before;
+
+    START(&client, "-k0", "--", "bash", "-c", listeners);
+    client_await_bytes(&client, 6);
+    before = client.sizes[0];
+    send_signal(receiver_and_name, size);
+    assert_answered(0);
+    client_await_bytes(&client, before + 8 + (group ? 6 : 0) + (tree ? 5 : 0));
+    client_stop(&client);
+    client_follow(&client);
+    assert_non_null(strstr((char *)client.streams[0], "program"));
+    assert_true((strstr((char *)client.streams[0], "group") != NULL) == group);
+    assert_true((strstr((char *)client.streams[0], "tree") != NULL) == tree);
+    (void)client_leave(&client);
+}
+
+static void a_signal_goes_to_the_program_its_group_or_its_tree(void **state)
+{
+    (void)state;
+    assert_heard("\0USR1", 5, false, false);
+    assert_heard("\1SIGUSR1", 8, true, false);
+    LINUX_ONLY();
+    assert_heard("\2usr1", 5, true, true);
+}
+
+static void a_signal_that_cannot_be_sent_is_answered_with_why(void **state)
+{
+    (void)state;
+    START(&client, "--", trouble_path(), "deaf");
+    client_await_bytes(&client, 1);
+    SEND_SIGNAL("\0NOSUCH");
+    assert_answered(EINVAL);
+    SEND_SIGNAL("\11HUP");
+    assert_answered(EINVAL);
+    SEND_SIGNAL("\3HUP");
+    assert_answered(ENOENT);
+    SEND_SIGNAL("\0HUP");
+    assert_answered(0);
+    SEND_SIGNAL("\0KILL");
+    client_follow(&client);
+    assert_true(client.exited);
+    assert_left_with(128 + SIGKILL);
+}
+
+/* More than the helper has room to answer at a time. */
+static void many_signals_are_answered_each(void **state)
+{
+    (void)state;
+    START(&client, "--", trouble_path(), "deaf");
+    client_await_bytes(&client, 1);
+    for (int i = 0; i < 3000; i++)
+        SEND_SIGNAL("\0HUP");
+    while (client.answers < 3000)
+        assert_true(client_step(&client));
+    client_stop(&client);
+    client_follow(&client);
+    assert_true(client.exited);
+    (void)client_leave(&client);
+}
+
 static void asking_twice_changes_nothing(void **state)
 {
     (void)state;
@@ -494,7 +646,7 @@ static void malformed_frames_are_answered_with_an_error_and_a_stop(void **state)
 {
     (void)state;
     ANSWERED("\0\0\0\0", "0 bytes");
-    ANSWERED("\0\0\0\6", "6 bytes");
+    ANSWERED("\0\0\0\23", "19 bytes");
     ANSWERED("\xff\xff\xff\xff", "4294967295 bytes");
     ANSWERED("\0\0\0\1z", "0x7a");
     ANSWERED("\0\0\0\2s", "'s' of 2 bytes");
@@ -664,6 +816,7 @@ static void a_tree_is_dead_and_counted_when_exited_comes(void **state)
     client_follow(&client);
     assert_true(client.exited);
     assert_int_equal(client.stragglers, 299);
+    assert_int_equal(strncmp(client.names, "trouble\ntrouble\n", 16), 0);
     assert_left_with(128 + SIGKILL);
 }
 
@@ -703,6 +856,13 @@ static int tests(void)
         TEST(what_is_deaf_behind_a_shell_is_killed_when_the_time_is_up_and_not_before),
         TEST(what_a_program_leaves_behind_that_ends_by_itself_is_killed_at_once),
         TEST(without_delay_it_is_killed_at_once),
+        TEST(a_program_is_told_by_the_first_signal),
+        TEST(what_does_not_end_is_told_by_the_next_signal_in_its_time),
+        TEST(what_does_not_end_in_all_steps_is_killed),
+        TEST(what_is_left_behind_a_shell_is_told_by_the_next_signal_too),
+        TEST(a_signal_goes_to_the_program_its_group_or_its_tree),
+        TEST(a_signal_that_cannot_be_sent_is_answered_with_why),
+        TEST(many_signals_are_answered_each),
         TEST(asking_twice_changes_nothing),
         TEST(a_signal_to_the_helper_means_stop),
         TEST(the_end_of_standard_input_means_stop_and_everything_still_arrives),

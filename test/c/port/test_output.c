@@ -300,8 +300,8 @@ static void control_frames_never_come_inside_data_frames(void **state)
         pump();
         assert_true(output.blocked);
         assert_false(output_wants(&output, &output.streams[0]));
-        output_queued(&output, protocol_exited(output_control(&output), &ending));
-        output_queued(&output, protocol_exited(output_control(&output), &ending));
+        output_queued(&output, protocol_exited(output_control(&output), &ending, ""));
+        output_queued(&output, protocol_exited(output_control(&output), &ending, ""));
         while (receive() > 0)
             pump();
         seen = parse();
@@ -379,7 +379,7 @@ static void when_the_reader_is_gone_the_rest_is_thrown_away(void **state)
         pump();
         pump();
         assert_true(output.gone);
-        output_queued(&output, protocol_exited(output_control(&output), &ending));
+        output_queued(&output, protocol_exited(output_control(&output), &ending, ""));
         assert_int_equal(output.control_end, 0);
         for (int i = 0; i < 100; i++) { /* more than the pipe and the window hold */
             assert_int_equal(write_pattern(to_stdout, 0, 0, 60000), 60000);
@@ -408,7 +408,7 @@ static void discarding_needs_no_window_and_sends_no_data(void **state)
     assert_true(output_drained(&output));
     /* What had been sent before is still acknowledged. */
     assert_true(window_acknowledged(&output.window, 16, 0));
-    output_queued(&output, protocol_exited(output_control(&output), &ending));
+    output_queued(&output, protocol_exited(output_control(&output), &ending, ""));
     pump();
     (void)receive();
     seen = parse();

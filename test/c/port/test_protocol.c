@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "port/protocol.h"
@@ -63,14 +64,45 @@ static void exited_has_every_field_in_its_place(void **state)
                                   .system_us = 0x2122232425262728,
                                   .peak_bytes = 0x3132333435363738,
                                   .stragglers = 0x41424344};
-    static const uint8_t expected[] = {0,    0,    0,    38,   'X',  1,    1,    2,    3,    4,    1,
-                                       0,    1,    0,    0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18,
-                                       0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x31, 0x32, 0x33,
-                                       0x34, 0x35, 0x36, 0x37, 0x38, 0x41, 0x42, 0x43, 0x44};
+    static const uint8_t expected[] = {0,    0,    0,    45,   'X',  1,    1,    2,    3,    4,    1,    0,    1,
+                                       0,    0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21, 0x22, 0x23, 0x24,
+                                       0x25, 0x26, 0x27, 0x28, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x41,
+                                       0x42, 0x43, 0x44, 's',  'l',  'e',  'e',  'p',  '!',  '\n'};
 
     (void)state;
-    assert_int_equal(protocol_exited(frame, &ending), sizeof expected);
+    assert_int_equal(protocol_exited(frame, &ending, "sleep!\n"), sizeof expected);
     assert_memory_equal(frame, expected, sizeof expected);
+}
+
+static void names_that_are_too_many_are_cut_so_that_the_frame_fits(void **state)
+{
+    static char names[FRAME_CONTROL_MOST + 100];
+    const struct ending ending = {.code = 0};
+
+    (void)state;
+    memset(names, 'n', sizeof names - 1);
+    assert_int_equal(protocol_exited(frame, &ending, names), FRAME_CONTROL_MOST);
+}
+
+static void waiting_has_words(void **state)
+{
+    static const uint8_t expected[] = {0, 0, 0, 3, 'W', 'h', 'i'};
+
+    (void)state;
+    assert_int_equal(protocol_waiting(frame, "hi"), sizeof expected);
+    assert_memory_equal(frame, expected, sizeof expected);
+}
+
+static void signalled_has_the_errno_and_its_name(void **state)
+{
+    static const uint8_t sent[] = {0, 0, 0, 5, 'K', 0, 0, 0, 0};
+    static const uint8_t refused[] = {0, 0, 0, 10, 'K', 0, 0, 0, 1, 'e', 'p', 'e', 'r', 'm'};
+
+    (void)state;
+    assert_int_equal(protocol_signalled(frame, 0), sizeof sent);
+    assert_memory_equal(frame, sent, sizeof sent);
+    assert_int_equal(protocol_signalled(frame, EPERM), sizeof refused);
+    assert_memory_equal(frame, refused, sizeof refused);
 }
 
 static void an_error_has_stage_errno_name_and_words(void **state)
@@ -145,6 +177,23 @@ static void stop_and_discard_are_a_tag_alone(void **state)
     assert_int_equal(FIRST_OF("\0\0\0\1d").kind, COMMAND_DISCARD);
 }
 
+static void a_signal_has_its_receiver_and_its_name(void **state)
+{
+    struct command command = FIRST_OF("\0\0\0\5k\2HUP");
+
+    (void)state;
+    assert_int_equal(command.kind, COMMAND_SIGNAL);
+    assert_int_equal(command.receiver, 2);
+    assert_int_equal(command.signal, SIGHUP);
+    assert_int_equal(FIRST_OF("\0\0\0\10k\0sigusr1").receiver, 0);
+    assert_int_equal(FIRST_OF("\0\0\0\11k\0sigusr1").signal, SIGUSR1);
+    assert_int_equal(FIRST_OF("\0\0\0\3k\0\x39").signal, 9);
+    assert_int_equal(FIRST_OF("\0\0\0\5k\0abc").signal, -1);
+    assert_int_equal(FIRST_OF("\0\0\0\22k\0\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31").signal,
+                     -1);
+    assert_int_equal(FIRST_OF("\0\0\0\2k").kind, COMMAND_MALFORMED);
+}
+
 static void nothing_is_no_command(void **state)
 {
     (void)state;
@@ -164,7 +213,7 @@ static void a_length_out_of_range_is_malformed_before_the_tag_arrives(void **sta
 {
     (void)state;
     assert_int_equal(FIRST_OF("\0\0\0\0").kind, COMMAND_MALFORMED);
-    assert_int_equal(FIRST_OF("\0\0\0\6").kind, COMMAND_MALFORMED);
+    assert_int_equal(FIRST_OF("\0\0\0\23").kind, COMMAND_MALFORMED);
     assert_int_equal(FIRST_OF("\xff\xff\xff\xff").kind, COMMAND_MALFORMED);
     assert_non_null(strstr(FIRST_OF("\0\0\1\0").why.words, "256 bytes"));
     assert_int_equal(FIRST_OF("\0\0\0\0").why.stage, STAGE_PROTOCOL);
@@ -263,12 +312,16 @@ static int tests(void)
         TEST(started_carries_the_path),
         TEST(a_path_that_is_too_long_is_cut_so_that_the_frame_fits),
         TEST(exited_has_every_field_in_its_place),
+        TEST(names_that_are_too_many_are_cut_so_that_the_frame_fits),
+        TEST(waiting_has_words),
+        TEST(signalled_has_the_errno_and_its_name),
         TEST(an_error_has_stage_errno_name_and_words),
         TEST(an_error_without_errno_has_an_empty_name),
         TEST(the_longest_error_fits),
         TEST(an_acknowledgement_says_how_many_bytes),
         TEST(an_acknowledgement_can_be_of_more_than_two_gigabytes),
         TEST(stop_and_discard_are_a_tag_alone),
+        TEST(a_signal_has_its_receiver_and_its_name),
         TEST(nothing_is_no_command),
         TEST(every_beginning_of_a_frame_is_no_command_yet),
         TEST(a_length_out_of_range_is_malformed_before_the_tag_arrives),

@@ -66,10 +66,13 @@ int __wrap_platform_drop_capabilities(void)
 
 /* ---- */
 
+static struct options options;
+
 static bool resolves(const char *uid, const char *gid, const char *groups)
 {
     static gid_t list[GROUPS_MOST];
-    struct options options = {.uid = uid, .gid = gid, .groups = groups};
+
+    options = (struct options){.uid = uid, .gid = gid, .groups = groups};
 
     memset(&why, 0, sizeof why);
     identity.groups = list;
@@ -90,6 +93,36 @@ static void without_an_option_nothing_changes(void **state)
     (void)state;
     assert_true(resolves(NULL, NULL, NULL));
     assert_false(identity.change_uid || identity.change_gid || identity.change_groups);
+}
+
+static bool sets(const char *variable)
+{
+    for (unsigned i = 0; i < options.setenv_count; i++)
+        if (strcmp(options.setenv[i], variable) == 0)
+            return true;
+    return false;
+}
+
+/* systemd.exec(5), "Environment Variables in Spawned Processes". */
+static void a_user_has_its_own_login_variables(void **state)
+{
+    const struct passwd *daemon;
+    char home[300];
+
+    (void)state;
+    daemon = getpwnam("daemon");
+    assert_non_null(daemon);
+    (void)snprintf(home, sizeof home, "HOME=%s", daemon->pw_dir);
+    assert_true(resolves("daemon", NULL, NULL));
+    assert_int_equal(options.setenv_count, 4);
+    assert_true(sets(home));
+    assert_true(sets("USER=daemon"));
+    assert_true(sets("LOGNAME=daemon"));
+    assert_true(sets("SHELL")); /* unset, for nologin is no shell */
+    assert_true(resolves("54321", "54321", NULL));
+    assert_true(sets("HOME") && sets("USER") && sets("LOGNAME") && sets("SHELL"));
+    assert_true(resolves(NULL, "daemon", NULL));
+    assert_int_equal(options.setenv_count, 0);
 }
 
 static void root_is_refused_by_name_and_number(void **state)
@@ -358,6 +391,7 @@ static int tests(void)
 {
     const struct CMUnitTest all[] = {
         TEST(without_an_option_nothing_changes),
+        TEST(a_user_has_its_own_login_variables),
         TEST(root_is_refused_by_name_and_number),
         TEST(a_user_or_group_that_there_is_not_is_named),
         TEST(a_number_that_no_id_can_be_is_looked_up_as_a_name),

@@ -1,0 +1,61 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Signal do
+  @moduledoc false
+  # Signals by their names, as OTP's :os.set_signal/2 and :erl_signal_server have them. It is the helper that knows their numbers,
+  # which differ between processors. Pure.
+
+  @names [
+    :sighup,
+    :sigint,
+    :sigquit,
+    :sigill,
+    :sigtrap,
+    :sigabrt,
+    :sigbus,
+    :sigfpe,
+    :sigkill,
+    :sigusr1,
+    :sigsegv,
+    :sigusr2,
+    :sigpipe,
+    :sigalrm,
+    :sigterm,
+    :sigchld,
+    :sigcont,
+    :sigstop,
+    :sigtstp,
+    :sigttin,
+    :sigttou,
+    :sigurg,
+    :sigxcpu,
+    :sigxfsz,
+    :sigvtalrm,
+    :sigprof,
+    :sigwinch,
+    :sigio,
+    :sigpwr,
+    :sigsys
+  ]
+
+  @typedoc "A signal's name in lower case, such as `:sighup`, or its number, such as that of a real-time signal"
+  @type t :: atom() | 1..127
+
+  @doc """
+  Whether it is the name or the number of a signal
+  """
+  @spec signal?(term()) :: boolean()
+  def signal?(signal), do: signal in @names or (is_integer(signal) and signal in 1..127)
+
+  @doc """
+  The name that the helper knows it by, and people
+
+      iex> MuonTrap.Signal.name(:sighup)
+      "SIGHUP"
+      iex> MuonTrap.Signal.name(37)
+      "37"
+  """
+  @spec name(t()) :: String.t()
+  def name(signal), do: signal |> to_string() |> String.upcase()
+end

@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.StopSequence do
+  @moduledoc false
+  # How a program is told to end, and what time it has for that, before SIGKILL: the options :stop_sequence, or :stop_signal and
+  # :delay_to_sigkill. Pure.
+
+  alias MuonTrap.Signal
+
+  @options [:stop_sequence, :stop_signal, :delay_to_sigkill]
+  @delay_to_sigkill 500
+  # As many as the helper takes.
+  @most 8
+  # Milliseconds for the kernel to end all that was sent SIGKILL, on a machine under load.
+  @time_to_bury 5_000
+
+  @type t :: [{Signal.t(), non_neg_integer()}]
+
+  @doc """
+  The steps that the options say
+  """
+  @spec new(map()) :: t()
+  def new(%{stop_sequence: steps}), do: steps
+
+  def new(options),
+    do: [{Map.get(options, :stop_signal, :sigterm), Map.get(options, :delay_to_sigkill, @delay_to_sigkill)}]
+
+  @doc """
+  Check the value of the option `:stop_sequence`
+  """
+  @spec steps?(term()) :: boolean()
+  def steps?(value) do
+    is_list(value) and not List.improper?(value) and length(value) in 1..@most and Enum.all?(value, &step?/1)
+  end
+
+  defp step?({signal, ms}), do: stop_signal?(signal) and is_integer(ms) and ms in 0..0x7FFFFFFF
+  defp step?(_other), do: false
+
+  @doc """
+  Whether it is a signal that a program can be told to end by
+  """
+  @spec stop_signal?(term()) :: boolean()
+  def stop_signal?(signal), do: Signal.signal?(signal) and signal not in [:sigkill, :sigstop]
+
+  @doc """
+  How many milliseconds it may take to stop a program with these options, which have not been checked
+  """
+  @spec time_to_stop(term()) :: pos_integer()
+  def time_to_stop(options) do
+    options = if Keyword.keyword?(options), do: options |> Keyword.take(@options) |> Map.new(), else: %{}
+    steps = new(options)
+    if steps?(steps), do: duration(steps) + @time_to_bury, else: time_to_stop([])
+  end
+
+  @doc """
+  How long all steps take, in milliseconds
+  """
+  @spec duration(t()) :: non_neg_integer()
+  def duration(steps), do: Enum.reduce(steps, 0, fn {_signal, ms}, sum -> sum + ms end)
+
+  @doc """
+  What a program that had to be killed has not done, such as `"within 500 ms of SIGTERM; see :delay_to_sigkill"`
+  """
+  @spec describe(t()) :: {String.t(), String.t()}
+  def describe([{signal, ms}]), do: {"within #{ms} ms of #{Signal.name(signal)}", "see :delay_to_sigkill"}
+
+  def describe(steps) do
+    {"within " <> Enum.map_join(steps, " and ", fn {signal, ms} -> "#{ms} ms of #{Signal.name(signal)}" end),
+     "see :stop_sequence"}
+  end
+end

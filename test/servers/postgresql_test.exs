@@ -11,7 +11,7 @@ defmodule MuonTrap.Servers.PostgreSQLTest do
   alias MuonTrap.Test.PostgreSQL
 
   # Rounds of the restarts below, of which half kill the VM.
-  @rounds String.to_integer(System.get_env("MUONTRAP_TEST_RESTARTS", "50"))
+  @rounds String.to_integer(System.get_env("MUONTRAP_TEST_RESTARTS", "10"))
 
   setup_all do
     for tool <- ["postgres", "initdb", "psql", "pgbench", "pg_controldata"], do: PostgreSQL.program!(tool)

@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: CC0-1.0
 #
 #   make test-servers               PostgreSQL, Redis, nginx and others under daemons, as docs/servers.md has them
-#   make test-servers RESTARTS=6    with so many restarts of PostgreSQL in a row, in place of 50, which take half a
-#                                   minute
+#   make test-servers RESTARTS=50   with so many restarts of PostgreSQL in a row, in place of 10
 #   make test-servers SERVERS=test/servers/redis_test.exs   a part of it
 
 SERVERS ?= test/servers
-RESTARTS ?= 50
+RESTARTS ?= 10
 
 .PHONY: test-servers
 test-servers: export MIX_ENV := test

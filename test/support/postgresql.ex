@@ -16,8 +16,8 @@ defmodule MuonTrap.Test.PostgreSQL do
   @doc "The path of one of its programs"
   def program!(name), do: program!(name, "postgresql-15", [@bin])
 
-  @doc "The option :uid, where it is needed"
-  def user(), do: if(OS.root?(), do: [uid: "postgres"], else: [])
+  @doc "The option :uid, where it is needed, and a directory that the user may enter, which the clone's needn't be"
+  def user(), do: if(OS.root?(), do: [uid: "postgres", cd: "/"], else: [])
 
   @doc "A cluster in that directory, whose superuser everybody may connect as that can reach the socket"
   def init!(directory) do

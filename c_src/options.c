@@ -39,7 +39,8 @@ const char options_usage[] =
     "                             while another holds it, wait\n"
     "      --lock-timeout MS      give up when that has taken so many milliseconds\n"
     "  -g, --group PATH           run PROGRAM in that cgroup (v2), which is made, and removed at the end, unless it\n"
-    "                             is there. -p and --path are the same\n"
+    "                             is there. -p and --path are the same. auto: a new one in the cgroup of muontrap\n"
+    "                             itself, if that was delegated; what was in there moves to muontrap.vm in it\n"
     "  -c, --controller NAME      enable that controller for the cgroup; may be given again\n"
     "  -s, --set KEY=VALUE        write VALUE to the cgroup's file KEY, as memory.max=256M; may be given again, and\n"
     "                             enables the controller. Names of v1 are translated\n"
@@ -248,6 +249,7 @@ static bool set_group(const struct argument *arg)
 {
     /* An empty path is refused with the others that are none. */
     arg->options->group = arg->value;
+    arg->options->auto_group = strcmp(arg->value, "auto") == 0;
     return true;
 }
 
@@ -443,6 +445,9 @@ static bool settle(struct options *options, struct failure *why)
 
     if (lost)
         return failed(why, STAGE_OPTIONS, EINVAL, "--%s needs a cgroup: say which with --group PATH", lost);
+    if (options->clean && options->auto_group)
+        return failed(why, STAGE_OPTIONS, EINVAL,
+                      "--clean takes the path of the cgroup that a killed muontrap has left, not auto");
     if (options->lock_timeout != LOCK_FOREVER && !options->lock)
         return failed(why, STAGE_OPTIONS, EINVAL, "--lock-timeout needs a lock: say which with --lock FILE");
     settle_stop(options);

@@ -52,7 +52,8 @@ struct options {
     const char *cd;
     const char *lock;      /* the file */
     uint32_t lock_timeout; /* ms; LOCK_FOREVER without one */
-    const char *group;     /* the cgroup's path */
+    const char *group;     /* the cgroup's path; NULL without one */
+    bool auto_group;       /* which is "auto", and stands for one below this process's own */
     unsigned controller_count;
     const char *controllers[CONTROLLER_MOST];
     unsigned set_count;

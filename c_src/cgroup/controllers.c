@@ -111,7 +111,8 @@ static bool not_enabled(const char *name, int error, size_t level, const char *m
         return failed(
             why, STAGE_CGROUP, error,
             "there is no controller %s in %s%s%.*s: cgroup.controllers lists those that there are (a kernel that "
-            "was built without it, or has it disabled or mounted as cgroup v1, doesn't offer it)",
+            "was built without it, or has it disabled or mounted as cgroup v1, doesn't offer it, nor does a container "
+            "for which it was not enabled)",
             name, mount, slash, size, path);
     default:
         return failed(why, STAGE_CGROUP, error, "the controller %s could not be enabled in %s%s%.*s: %s", name, mount,

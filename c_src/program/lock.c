@@ -95,8 +95,7 @@ static void describe_holders(int fd, char text[sizeof(struct holders) + 40])
 /* ---- Waiting ---- */
 
 struct wait {
-    const struct launch *launch;
-    int lock;
+    struct launch *launch;
     pid_t waiter;
     int waiter_end; /* the pipe that ends with it */
     uint64_t tell_at;
@@ -116,7 +115,7 @@ static bool start_waiter(struct wait *wait, struct failure *why)
     if (wait->waiter == 0) {
         if (!platform_die_with_parent(parent))
             _exit(ESRCH);
-        while (!platform_lock(wait->lock, true))
+        while (!platform_lock(wait->launch->lock, true))
             if (errno != EINTR)
                 _exit(errno);
         _exit(0);
@@ -142,17 +141,23 @@ static int end_waiter(struct wait *wait)
     return WIFEXITED(status) ? WEXITSTATUS(status) : ECHILD;
 }
 
-static void tell(struct wait *wait)
+static void tell_owner(const char *words)
 {
     static uint8_t frame[FRAME_CONTROL_MOST];
+
+    (void)io_write_all(STDOUT_FILENO, frame, protocol_waiting(frame, words));
+}
+
+static void tell(struct wait *wait)
+{
     char holders[sizeof(struct holders) + 40];
     char words[1024];
 
-    describe_holders(wait->lock, holders);
+    describe_holders(wait->launch->lock, holders);
     format(words, sizeof words, "'%s' waits for the lock '%s', which is %s", wait->launch->options.file,
            wait->launch->options.lock, holders);
     if (wait->launch->options.port)
-        (void)io_write_all(STDOUT_FILENO, frame, protocol_waiting(frame, words));
+        tell_owner(words);
     else
         report_words("%s", words);
     wait->tell_at = io_now_us() + AGAIN_US;
@@ -188,7 +193,7 @@ static enum lock timed_out(struct wait *wait, struct failure *why)
 {
     char holders[sizeof(struct holders) + 40];
 
-    describe_holders(wait->lock, holders);
+    describe_holders(wait->launch->lock, holders);
     (void)end_waiter(wait);
     failed(why, STAGE_LOCK, ETIMEDOUT,
            "cannot start '%s': the lock '%s' could not be had within %lu ms, because it is %s; a longer lock timeout "
@@ -233,34 +238,36 @@ static enum lock wait_for_lock(struct wait *wait, struct failure *why)
     }
 }
 
+/* Opens the file and takes its lock. */
+static enum lock take(struct wait *wait, struct failure *why)
+{
+    const char *path = wait->launch->options.lock;
+
+    wait->launch->lock = open_lock(path);
+    if (wait->launch->lock < 0) {
+        failed(
+            why, STAGE_LOCK, errno,
+            "cannot open the lock '%s': %s (its directory must be there, and this user be allowed to make a file in it "
+            "or to read the one that is there)",
+            path, strerror(errno));
+        return LOCK_FAILED;
+    }
+    if (platform_lock(wait->launch->lock, false))
+        return LOCK_TAKEN;
+    if (errno == EWOULDBLOCK)
+        return wait_for_lock(wait, why);
+    lock_failed(path, errno, why);
+    return LOCK_FAILED;
+}
+
 enum lock lock_take(struct launch *launch, struct failure *why)
 {
-    const struct options *options = &launch->options;
     struct wait wait = {.launch = launch, .tell_at = io_now_us() + LONG_US};
-    enum lock result = LOCK_TAKEN;
+    enum lock result;
 
-    if (options->lock_timeout != LOCK_FOREVER)
-        wait.until = io_now_us() + (uint64_t)options->lock_timeout * 1000u + 1;
-    for (;;) {
-        wait.lock = open_lock(options->lock);
-        if (wait.lock < 0) {
-            failed(why, STAGE_LOCK, errno,
-                   "cannot open the lock '%s': %s (its directory must be there, and this user "
-                   "be allowed to make a file in it or to read the one that is there)",
-                   options->lock, strerror(errno));
-            return LOCK_FAILED;
-        }
-        if (!platform_lock(wait.lock, false)) {
-            if (errno != EWOULDBLOCK) {
-                lock_failed(options->lock, errno, why);
-                return LOCK_FAILED;
-            }
-            result = wait_for_lock(&wait, why);
-        }
-        if (result != LOCK_TAKEN || is_same_file(wait.lock, options->lock))
-            break;
-        io_close(&wait.lock);
-    }
-    launch->lock = wait.lock;
+    if (launch->options.lock_timeout != LOCK_FOREVER)
+        wait.until = io_now_us() + (uint64_t)launch->options.lock_timeout * 1000u + 1;
+    while ((result = take(&wait, why)) == LOCK_TAKEN && !is_same_file(launch->lock, launch->options.lock))
+        io_close(&launch->lock);
     return result;
 }

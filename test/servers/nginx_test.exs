@@ -99,6 +99,19 @@ defmodule MuonTrap.Servers.NginxTest do
     assert count_lines(context.log, "Address already in use") == 0
   end
 
+  test "that doesn't finish in the first step of a stop ends in the second one", context do
+    {Daemon, [program, args, opts]} = child(context)
+    opts = Keyword.drop(opts, [:stop_signal, :delay_to_sigkill]) ++ [stop_sequence: [sigquit: 100, sigterm: 60_000]]
+    supervisor = supervise!([{Daemon, [program, args, opts]}])
+    await(context)
+    request = long_request(context)
+    refute capture_log(fn -> Supervisor.stop(supervisor) end) =~ context.nginx
+    assert {%{bytes: bytes}, 18} = Task.await(request, 60_000)
+    assert bytes < @size
+    assert count_lines(context.log, "(SIGTERM) received") == 1
+    refute File.exists?(socket(context.directory))
+  end
+
   test "whose daemon is killed finishes what it has begun, and its successor waits for that", context do
     {:ok, supervisor} = Supervisor.start_link([child(context)], strategy: :one_for_one)
     await(context)

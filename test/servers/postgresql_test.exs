@@ -75,6 +75,26 @@ defmodule MuonTrap.Servers.PostgreSQLTest do
     assert_always_shut_down(log)
   end
 
+  test "that doesn't heed the first step of a stop gets the second one, and leaves no shared memory", context do
+    %{directory: directory, log: log, env: env} = context
+    opts = Keyword.drop(PostgreSQL.options(directory, log), [:stop_signal, :delay_to_sigkill])
+    [program | args] = PostgreSQL.command(directory)
+    opts = opts ++ [stop_sequence: [sigint: 500, sigquit: 60_000], env: env]
+    supervisor = supervise!([{Daemon, [program, args, opts]}])
+    PostgreSQL.await(directory)
+    connect(directory, env)
+    refute capture_log(fn -> Supervisor.stop(supervisor) end) =~ program
+    assert_receive {:disconnected, _how}, 60_000
+    assert count_lines(log, "received fast shutdown request") == 1
+    assert count_lines(log, "received immediate shutdown request") == 1
+    assert PostgreSQL.left(directory, context.shared_memory) == []
+
+    supervisor = supervise!([PostgreSQL.child(directory, log, env: env)])
+    ready(log, 2)
+    assert count_lines(log, "not properly shut down") == 1
+    Supervisor.stop(supervisor)
+  end
+
   test "whose daemon is killed under load is shut down, and its successor waits for that", context do
     %{directory: directory, log: log, env: env} = context
     {:ok, supervisor} = Supervisor.start_link([PostgreSQL.child(directory, log, env: env)], strategy: :one_for_one)

@@ -19,7 +19,7 @@ defmodule MuonTrap.Test.ServerVM do
 
   @doc "A VM without children yet"
   def boot!(log) do
-    paths = for path <- :code.get_path(), arg <- ['-pa', path], do: arg
+    paths = for path <- :code.get_path(), arg <- [~c"-pa", path], do: arg
     {:ok, peer, _node} = :peer.start_link(%{connection: :standard_io, args: paths, wait_boot: 60_000})
     :ok = :peer.call(peer, __MODULE__, :log_to_file, [log], 60_000)
     %{peer: peer, pid: peer |> :peer.call(System, :pid, []) |> String.to_integer()}

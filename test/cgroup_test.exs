@@ -166,7 +166,7 @@ defmodule MuonTrap.CgroupTest do
       %{base: base, env: env, mark: mark} = context
       {program, args} = Programs.deaf()
       opts = [cgroup_base: base, env: env, delay_to_sigkill: 100]
-      assert MuonTrap.cmd(program, args, [timeout: 500] ++ opts) == {"ready\n", :timeout}
+      assert Programs.cmd_until_ready(program, args, 500, opts) == {"ready\n", :timeout}
       assert Cgroups.children(base) == []
 
       caller = spawn(fn -> MuonTrap.cmd(program, args, opts) end)

@@ -4,7 +4,7 @@
 defmodule MuonTrap.CmdTest do
   use ExUnit.Case, async: true
 
-  alias MuonTrap.Test.OS
+  alias MuonTrap.Test.{OS, Programs}
 
   doctest MuonTrap
   doctest MuonTrap.Error
@@ -304,21 +304,21 @@ defmodule MuonTrap.CmdTest do
   describe ":timeout" do
     test "returns the output so far when the tree is dead" do
       for {program, args} <- [
-            MuonTrap.Test.Programs.sleeper(),
-            MuonTrap.Test.Programs.background_child(),
-            MuonTrap.Test.Programs.deaf()
+            Programs.sleeper(),
+            Programs.background_child(),
+            Programs.deaf()
           ] do
         mark = OS.mark()
-        assert MuonTrap.cmd(program, args, timeout: 300, env: OS.marked(mark)) == {"ready\n", :timeout}
+        assert Programs.cmd_until_ready(program, args, 300, env: OS.marked(mark)) == {"ready\n", :timeout}
         assert OS.alive(mark) == []
       end
     end
 
     @tag :linux
     test "returns when daemonised descendants are dead" do
-      {program, args} = MuonTrap.Test.Programs.daemonised()
+      {program, args} = Programs.daemonised()
       mark = OS.mark()
-      assert MuonTrap.cmd(program, args, timeout: 500, env: OS.marked(mark)) == {"ready\n", :timeout}
+      assert Programs.cmd_until_ready(program, args, 500, env: OS.marked(mark)) == {"ready\n", :timeout}
       assert OS.alive(mark) == []
     end
 
@@ -359,7 +359,7 @@ defmodule MuonTrap.CmdTest do
     end
 
     test "is up also while output never ends" do
-      assert {output, :timeout} = MuonTrap.cmd("yes", [], timeout: 200)
+      assert {output, :timeout} = Programs.cmd_until_ready("yes", [], 200, [])
       assert String.starts_with?(output, "y\ny\n")
     end
 
@@ -371,7 +371,7 @@ defmodule MuonTrap.CmdTest do
 
     test "gives the program the time of :delay_to_sigkill to end by itself" do
       script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
-      assert MuonTrap.cmd("sh", ["-c", script], timeout: 200, delay_to_sigkill: 60_000) == {"ready\nbye\n", :timeout}
+      assert Programs.cmd_until_ready("sh", ["-c", script], 200, delay_to_sigkill: 60_000) == {"ready\nbye\n", :timeout}
     end
   end
 

@@ -133,7 +133,7 @@ defmodule MuonTrap.ContainmentTest do
       mark = OS.mark()
 
       assert {"ready\n" <> _, :timeout} =
-               MuonTrap.cmd(program, args, timeout: 1_500, env: OS.marked(mark), delay_to_sigkill: 100)
+               Programs.cmd_until_ready(program, args, 1_500, env: OS.marked(mark), delay_to_sigkill: 100)
 
       assert OS.alive(mark) == []
     end

@@ -9,7 +9,7 @@ defmodule MuonTrap.ControlTest do
   import ExUnit.CaptureLog
 
   alias MuonTrap.{Daemon, Error}
-  alias MuonTrap.Test.OS
+  alias MuonTrap.Test.{OS, Programs}
 
   doctest MuonTrap.Signal
 
@@ -30,6 +30,14 @@ defmodule MuonTrap.ControlTest do
     {:ok, daemon} = Daemon.start_link("sh", ["-c", script], [logger_fun: &send(test, {:line, &1})] ++ opts)
     assert_receive {:line, "ready"}, 30_000
     daemon
+  end
+
+  # So many descendants in sessions of their own, which are there when the rest of the script runs.
+  defp with_sessions(count, dir, rest) do
+    fifo = Path.join(dir, "fifo")
+    {_output, 0} = System.cmd("mkfifo", [fifo])
+    session = ~s(setsid perl -e 'open F, ">&=3"; syswrite F, "there\n"; sleep 1000' & )
+    "exec 3<>#{fifo}; " <> String.duplicate(session, count) <> String.duplicate("read there <&3; ", count) <> rest
   end
 
   describe "signal/3" do
@@ -151,7 +159,11 @@ defmodule MuonTrap.ControlTest do
     test "by the :timeout of cmd/3 takes the same steps", %{env: env} do
       script = "trap 'echo int; exit 0' INT; echo ready; while :; do sleep 0.05; done"
 
-      assert MuonTrap.cmd("sh", ["-c", script], timeout: 500, stop_signal: :sigint, delay_to_sigkill: 60_000, env: env) ==
+      assert Programs.cmd_until_ready("sh", ["-c", script], 500,
+               stop_signal: :sigint,
+               delay_to_sigkill: 60_000,
+               env: env
+             ) ==
                {"ready\nint\n", :timeout}
     end
 
@@ -201,7 +213,7 @@ defmodule MuonTrap.ControlTest do
     test "is held by what the helper has left when both its processes were killed", context do
       %{env: env, mark: mark, tmp_dir: dir} = context
       lock = Path.join(dir, "lock")
-      daemon = start("setsid sleep 1000 & sleep 0.3; echo ready; wait", env: env, lock: lock)
+      daemon = start(with_sessions(1, dir, "echo ready; wait"), env: env, lock: lock)
       keeper = Daemon.os_pid(daemon)
       [relay] = OS.children(keeper)
       OS.kill(relay, "STOP")
@@ -209,7 +221,7 @@ defmodule MuonTrap.ControlTest do
       assert_receive {:EXIT, ^daemon, %Error{reason: :vanished}}, 30_000
       [left] = OS.eventually(fn -> match?([_one], OS.alive(mark)) && OS.alive(mark) end)
 
-      assert_raise Error, ~r/could not be had within 200 ms, because it is held by process #{left} \(sleep\)/, fn ->
+      assert_raise Error, ~r/could not be had within 200 ms, because it is held by process #{left} \(perl\)/, fn ->
         MuonTrap.cmd("echo", ["no"], lock: lock, lock_timeout: 200)
       end
 
@@ -262,15 +274,15 @@ defmodule MuonTrap.ControlTest do
 
   describe "a program that goes on in the background" do
     @tag :linux
-    test "is logged, though its end is a normal one", %{env: env} do
+    test "is logged, though its end is a normal one", %{env: env, tmp_dir: dir} do
       log =
         capture_log(fn ->
-          {:ok, daemon} = Daemon.start_link("sh", ["-c", "setsid sleep 1000 & setsid sleep 1000 & sleep 0.3"], env: env)
+          {:ok, daemon} = Daemon.start_link("sh", ["-c", with_sessions(2, dir, "exit 0")], env: env)
           assert_receive {:EXIT, ^daemon, :normal}, 30_000
         end)
 
       assert log =~ "[warning] "
-      assert log =~ "the process exited with status 0 and left 2 descendants (2 sleep), which had to be killed"
+      assert log =~ "the process exited with status 0 and left 2 descendants (2 perl), which had to be killed"
       assert log =~ "run it in the foreground"
     end
 

@@ -24,6 +24,21 @@
 #define LONG_US 1000000u
 #define AGAIN_US 60000000u
 
+/* The program inherits the lock, and must not lose it by what programs do with low numbers: shells give their scripts
+ * those up to 9 (POSIX, Shell Command Language, 2.7), and take the next ones themselves. */
+#define LOCK_LEAST 200
+
+/* A number that may be too high for the limit on open files, and then stays as it is. */
+static int move_up(int fd)
+{
+    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, LOCK_LEAST);
+
+    if (high < 0)
+        return fd;
+    (void)close(fd);
+    return high;
+}
+
 /* A file or directory that is there is taken as it is. O_NONBLOCK, because a FIFO would wait for its writer. Linux may
  * refuse O_CREAT in a directory like /tmp for another user's file (proc(5), protected_regular). */
 static int open_lock(const char *path)
@@ -32,7 +47,7 @@ static int open_lock(const char *path)
 
     if (fd < 0 && errno == ENOENT)
         fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_CREAT, 0644);
-    return fd;
+    return move_up(fd);
 }
 
 /* Whether the path names the locked file still, and not another one that was made when somebody had removed that. */

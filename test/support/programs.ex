@@ -92,6 +92,17 @@ defmodule MuonTrap.Test.Programs do
       sleep 1000;
     ])
 
+  @doc """
+  Calls `cmd/3` with that `:timeout`, and with twice as long a one as long as the program had not written anything by then, as on
+  a busy machine
+  """
+  def cmd_until_ready(program, args, timeout, opts) do
+    case MuonTrap.cmd(program, args, [timeout: timeout] ++ opts) do
+      {"", :timeout} when timeout < 60_000 -> cmd_until_ready(program, args, 2 * timeout, opts)
+      result -> result
+    end
+  end
+
   def sh(script), do: {"sh", ["-c", script]}
   def perl(code), do: {"perl", ["-e", code]}
 end

@@ -229,10 +229,17 @@ static void what_is_deaf_behind_a_shell_is_killed_when_the_time_is_up_and_not_be
 
 static void what_a_program_leaves_behind_that_ends_by_itself_is_killed_at_once(void **state)
 {
+    const char *fifo = own_path("fifo");
+    char script[400];
+
     (void)state;
     LINUX_ONLY();
-    START(&client, "-k", "60000", "--", "sh", "-c",
-          "sh -c 'trap \"echo told\" TERM; echo ready; while :; do sleep 0.01; done' & sleep 0.3");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    (void)snprintf(script, sizeof script,
+                   "exec 3<>%s; sh -c 'trap \"echo told\" TERM; echo ready; echo >&3; while :; do sleep 0.01; done' & "
+                   "read x <&3",
+                   fifo);
+    START(&client, "-k", "60000", "--", "sh", "-c", script);
     client_follow(&client);
     assert_string_equal((char *)client.streams[0], "ready\n");
     assert_false(client.stopped);

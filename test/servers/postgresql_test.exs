@@ -15,12 +15,13 @@ defmodule MuonTrap.Servers.PostgreSQLTest do
 
   setup_all do
     for tool <- ["postgres", "initdb", "psql", "pgbench", "pg_controldata"], do: PostgreSQL.program!(tool)
-    template = PostgreSQL.init!(new_directory())
+    template = new_directory()
+    on_exit(fn -> File.rm_rf!(template) end)
+    PostgreSQL.init!(template)
     {:ok, supervisor} = Supervisor.start_link([PostgreSQL.child(template, "/dev/null", [])], strategy: :one_for_one)
     PostgreSQL.await(template)
     run!(PostgreSQL.program!("pgbench"), ["-i", "-q" | PostgreSQL.connection(template)], PostgreSQL.user())
     Supervisor.stop(supervisor)
-    on_exit(fn -> File.rm_rf!(template) end)
     %{template: template}
   end
 

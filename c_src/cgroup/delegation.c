@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -22,8 +23,9 @@
 #include "cgroup/cgroup_files.h"
 #include "cgroup/controllers.h"
 
-#define ROUNDS_MOST 100        /* of moving what others fork meanwhile */
-#define ANSWER_MOST_US 5000000 /* for systemctl */
+#define ROUNDS_MOST 100         /* of moving what others fork meanwhile */
+#define ANSWER_MOST_US 5000000  /* for systemctl */
+#define CAP_SYS_ADMIN_NUMBER 21 /* linux/capability.h, which musl doesn't come with */
 
 /* ---- Who starts muontrap ---- */
 
@@ -333,14 +335,12 @@ bool delegation_name(const struct delegation *delegation, const char *name, char
 /* ---- Containers ---- */
 
 /* A container has a cgroup namespace mostly, where the root has a cgroup.events. With the host's namespace it shows by
- * the file of its engine: podman-run(1) promises /run/.containerenv, systemd's CONTAINER_INTERFACE
- * /run/host/container-manager, and Docker makes /.dockerenv. */
+ * the file of its engine (podman-run(1) promises /run/.containerenv, systemd's CONTAINER_INTERFACE
+ * /run/host/container-manager), or by the capability that mount(2) takes, which even its root can't get back
+ * (capabilities(7), "Capability bounding set"). Docker's /.dockerenv says nothing: it is there, too, in a machine that
+ * was made from an image. */
 bool delegation_in_container(int root)
 {
-    static const char *const files[] = {"/run/.containerenv", "/run/host/container-manager", "/.dockerenv"};
-
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        if (access(files[i], F_OK) == 0)
-            return true;
-    return !cgroup_is_whole_tree(root);
+    return !cgroup_is_whole_tree(root) || access("/run/.containerenv", F_OK) == 0 ||
+           access("/run/host/container-manager", F_OK) == 0 || prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN_NUMBER) == 0;
 }

@@ -25,9 +25,13 @@ defmodule MuonTrap.ControlTest do
   # Says which signals it has got, and doesn't end for any of these.
   @listener "for s in HUP USR1 USR2 INT; do trap \"echo $s\" $s; done; echo ready; while :; do sleep 0.05; done"
 
-  defp start(script, opts) do
+  defp to_me() do
     test = self()
-    {:ok, daemon} = Daemon.start_link("sh", ["-c", script], [logger_fun: &send(test, {:line, &1})] ++ opts)
+    &send(test, {:line, &1})
+  end
+
+  defp start(script, opts) do
+    {:ok, daemon} = Daemon.start_link("sh", ["-c", script], [logger_fun: to_me()] ++ opts)
     assert_receive {:line, "ready"}, 30_000
     daemon
   end
@@ -63,6 +67,8 @@ defmodule MuonTrap.ControlTest do
         )
 
       assert_receive {:line, "inner ready"}, 30_000
+      assert Daemon.signal(daemon, :sigusr1, :group) == :ok
+      assert_receive {:line, "outer"}, 30_000
       assert Daemon.signal(daemon, :sigusr1, :group) == :ok
       assert_receive {:line, "outer"}, 30_000
       refute_received {:line, "inner"}
@@ -179,6 +185,8 @@ defmodule MuonTrap.ControlTest do
       for {opts, words} <- [
             {[stop_signal: :sigkill], "a signal such as :sigint"},
             {[stop_signal: "INT"], "a signal such as :sigint"},
+            {[stop_signal: 9], "a signal such as :sigint"},
+            {[stop_sequence: [sigint: 0x7FFFFFFF, sigterm: 1]], "up to 8 signals"},
             {[stop_sequence: []], "up to 8 signals"},
             {[stop_sequence: [sigint: -1]], "up to 8 signals"},
             {[stop_sequence: [{:sigint, 1} | :sigterm]], "up to 8 signals"},
@@ -195,18 +203,79 @@ defmodule MuonTrap.ControlTest do
   describe "a lock" do
     test "keeps a start waiting until all that the one before ran is dead", %{env: env, tmp_dir: dir} do
       lock = Path.join(dir, "lock")
-
-      first =
-        start("trap '' TERM; echo ready; while :; do sleep 0.05; done", env: env, lock: lock, delay_to_sigkill: 1_500)
+      first = start("echo ready; exec sleep 1000", env: env, lock: lock)
 
       log =
         capture_log(fn ->
-          stop = Task.async(fn -> GenServer.stop(first, :normal, 60_000) end)
-          assert MuonTrap.cmd("echo", ["second"], lock: lock) == {"second\n", 0}
-          Task.await(stop, 60_000)
+          # It returns when it has said that it waits.
+          {:ok, second} = Daemon.start_link("echo", ["second"], lock: lock, env: env, logger_fun: to_me())
+          refute_received {:line, "second"}
+          GenServer.stop(first)
+          assert_receive {:line, "second"}, 30_000
+          assert_receive {:EXIT, ^second, :normal}, 30_000
         end)
 
-      assert log =~ "'echo' waits for the lock '#{lock}', which is held by "
+      assert log =~ "echo' waits for the lock '#{lock}', which is held by "
+    end
+
+    test "is free when cmd/3 has returned, or a daemon has ended", %{env: env, tmp_dir: dir} do
+      lock = Path.join(dir, "lock")
+      for _round <- 1..100, do: assert(MuonTrap.cmd("true", [], lock: lock, lock_timeout: 0) == {"", 0})
+
+      for _round <- 1..50 do
+        {:ok, daemon} = Daemon.start_link("sleep", ["1000"], lock: lock, lock_timeout: 0, env: env)
+        GenServer.stop(daemon)
+      end
+    end
+
+    test "that is waited for doesn't hold up the supervisor, and the wait can be stopped", context do
+      %{env: env, mark: mark, tmp_dir: dir} = context
+      lock = Path.join(dir, "lock")
+      holder = start("echo ready; exec sleep 1000", env: env, lock: lock)
+
+      capture_log(fn ->
+        {:ok, supervisor} = Supervisor.start_link([], strategy: :one_for_one)
+        touch = {Daemon, ["touch", [Path.join(dir, "started")], [lock: lock, env: env]]}
+        {:ok, waiting} = Supervisor.start_child(supervisor, Supervisor.child_spec(touch, restart: :temporary))
+        assert Daemon.program_pid(waiting) == :error
+        assert Daemon.os_pid(waiting) == :error
+        assert Daemon.signal(waiting, :sighup) == {:error, :esrch}
+        Supervisor.stop(supervisor)
+        OS.eventually(fn -> length(OS.helpers(mark)) == 2 end)
+
+        {:ok, next} = Daemon.start_link("echo", ["next"], lock: lock, env: env, logger_fun: to_me())
+        GenServer.stop(holder)
+        assert_receive {:line, "next"}, 30_000
+        assert_receive {:EXIT, ^next, :normal}, 30_000
+      end)
+
+      refute File.exists?(Path.join(dir, "started"))
+    end
+
+    test "that a daemon waits for whose supervisor was killed starts nothing", context do
+      %{env: env, mark: mark, tmp_dir: dir} = context
+      lock = Path.join(dir, "lock")
+      holder = start("echo ready; exec sleep 1000", env: env, lock: lock)
+      opts = [lock: lock, lock_timeout: 600_000, env: env]
+      {parent, monitor} = spawn_monitor(fn -> Daemon.start_link("touch", [Path.join(dir, "started")], opts) end)
+      OS.eventually(fn -> length(OS.helpers(mark)) > 2 end)
+      Process.exit(parent, :kill)
+      assert_receive {:DOWN, ^monitor, :process, ^parent, :killed}, 30_000
+      OS.eventually(fn -> length(OS.helpers(mark)) == 2 end)
+      GenServer.stop(holder)
+      refute File.exists?(Path.join(dir, "started"))
+    end
+
+    test "that could not be had in time is the reason that a daemon stops with", %{env: env, tmp_dir: dir} do
+      lock = Path.join(dir, "lock")
+      holder = start("echo ready; exec sleep 1000", env: env, lock: lock)
+
+      capture_log(fn ->
+        {:ok, daemon} = Daemon.start_link("true", [], lock: lock, lock_timeout: 10, wait_for: fn -> :ok end, env: env)
+        assert_receive {:EXIT, ^daemon, %Error{stage: :lock, reason: :etimedout}}, 30_000
+      end)
+
+      GenServer.stop(holder)
     end
 
     @tag :linux
@@ -343,8 +412,12 @@ defmodule MuonTrap.ControlTest do
       end
     end
 
-    test "leaves stderr where it goes when there is a function for the lines", %{env: env} do
-      start("echo ready", env: env, log_output: [stderr: :error])
+    test "doesn't count, nor does its stream, when there is a function for the lines" do
+      opts = [log_output: [stderr: :error], logger_fun: to_me()]
+      {:ok, daemon} = Daemon.start_link("sh", ["-c", "echo out; echo '(a line of a test)' >&2"], opts)
+      assert_receive {:EXIT, ^daemon, :normal}, 30_000
+      assert_received {:line, "out"}
+      refute_received {:line, _other}
     end
   end
 end

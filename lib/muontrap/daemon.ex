@@ -17,14 +17,17 @@ defmodule MuonTrap.Daemon do
   When the program ends, so does the daemon, and the supervisor decides what comes of it: `:permanent` (the default)
   restarts it always, `:transient` unless its exit status was 0, `:temporary` never. When the daemon is to end, the
   program is stopped: SIGTERM (`:stop_signal`, `:stop_sequence`), to what it leaves behind too, and SIGKILL after
-  `:delay_to_sigkill` to all that is left. That this was needed is logged as a warning. Stopping waits until all of that is dead, so the program of a restarted daemon never meets its predecessor, not even
-  when the daemon's process or its supervisor was killed: then the daemon that replaces it waits before it starts its
-  program. That is one with the same program, arguments and options below the same supervisors; a daemon that goes on is
-  never waited for. The `:shutdown` of the child specification leaves time for that.
+  `:delay_to_sigkill` to all that is left. That this was needed is logged as a warning. Stopping waits until all of that is
+  dead, so the program of a restarted daemon never meets its predecessor, not even when the daemon's process or its supervisor
+  was killed: then the daemon that replaces it waits before it starts its program. That is one with the same program, arguments
+  and options below the same supervisors; a daemon that goes on is never waited for. The `:shutdown` of the child specification
+  leaves time for that.
 
   A VM that is killed and started again knows nothing of what the one before ran, which may still have its
   `:delay_to_sigkill` to end in. **Give `:lock` to everything that owns a port, a socket or a data directory**: then the next
-  start waits for the end of the last one's program, whoever has started that.
+  start waits for the end of the last one's program, whoever has started that. `start_link/3` doesn't hold up its supervisor for
+  longer than a second by that: then it returns, and the daemon waits on, can be stopped, and starts its program when the lock is
+  free. With a `:lock_timeout` it waits for so long, and returns the error.
 
   Run servers in the foreground (`nginx -g 'daemon off;'`). A program that goes on in the background has ended for its daemon,
   and what it has left behind is killed, with a warning in the log.
@@ -80,7 +83,7 @@ defmodule MuonTrap.Daemon do
   every GenServer, a caller that doesn't trap exits gets the exit signal with the same reason. Supervisors trap them.
 
   With `:wait_for`, `start_link/3` has returned before the program is looked for and started, and before a function for `:env`
-  is called. Then a missing program, a wrong environment and what the helper found are reasons that the daemon stops with, the
+  is called; and with `:lock` it may have returned before the program is started. Then a missing program, a wrong environment and what the helper found are reasons that the daemon stops with, the
   same as above, and until the program runs, `os_pid/1` is `:error`, `cgroup_path/1` is `nil`, and the statistics are
   those of a program without a cgroup that has written nothing.
 
@@ -106,16 +109,18 @@ defmodule MuonTrap.Daemon do
 
   # program: its path, for messages.
   # waiting: the task that runs :wait_for, and launch: what is started afterwards. Both nil else.
+  # starting: the server of a launch that waits for its lock.
   # port: the running program; nil before, and once its end is known. cgroup: the path of its cgroup.
   # request: the request for what happens next, while it is not answered.
   # byte_count: how many bytes of output have come. lines: of each stream, the line that is not complete. log: where lines go,
-  # see logger/1. signallers: who has sent a signal and awaits the answer, the last one first. stop: how the program is stopped.
+  # see logger/1. signallers: who has sent a signal and awaits the answer. stop: how the program is stopped.
   #
   # All of it is data and no function of this module, so that its code can be loaded anew while daemons run.
   defstruct [
     :program,
     :waiting,
     :launch,
+    :starting,
     :port,
     :cgroup,
     :request,
@@ -123,7 +128,7 @@ defmodule MuonTrap.Daemon do
     :log,
     :exit_status_to_reason,
     :stop,
-    signallers: [],
+    signallers: :queue.new(),
     byte_count: 0
   ]
 
@@ -217,7 +222,8 @@ defmodule MuonTrap.Daemon do
     * `:tree` - the program and all that descends from it
     * `:cgroup` - all processes of the program's cgroup
 
-  It returns when the signal has been sent, to one process at least.
+  It returns when the signal has been sent, to one process at least. The daemon sends it when it has logged what came before. A
+  program that has just been started may not have its handler yet, and ends by a signal like SIGHUP then.
 
   ## Errors
 
@@ -227,12 +233,13 @@ defmodule MuonTrap.Daemon do
     * `{:error, :einval}` - the system has no such signal
     * `{:error, :enosys}` - the system can't tell what descends from the program
 
-  Raises `ArgumentError` for what is no signal, or nobody who could get one.
+  Raises `ArgumentError` for what is no signal, or nobody who could get one. Exits, as every call does, when the daemon ends
+  meanwhile.
 
   ## Example
 
-      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sh", ["-c", "trap 'echo again' HUP; while :; do sleep 0.1; done"])
-      iex> MuonTrap.Daemon.signal(daemon, :sighup)
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"])
+      iex> MuonTrap.Daemon.signal(daemon, :sigcont)
       :ok
       iex> GenServer.stop(daemon)
       :ok
@@ -426,11 +433,23 @@ defmodule MuonTrap.Daemon do
     Predecessor.await(place)
     Process.flag(:trap_exit, true)
 
-    with {:ok, port, _next} <- HelperPort.start(options, place) do
-      Predecessor.unregister(place)
-      {:ok, ask(%{new(options) | port: port, cgroup: port.cgroup}, 0)}
+    result = HelperPort.start(options, place)
+    Predecessor.unregister(place)
+
+    case result do
+      {:ok, port, _next} ->
+        {:ok, options |> new() |> started(port) |> ask(0)}
+
+      {:waiting, server} ->
+        {:ok, %{new(options) | starting: server, request: HelperPort.await_start(server)}}
+
+      {:error, error} ->
+        Predecessor.exit_with_parent(place)
+        {:error, error}
     end
   end
+
+  defp started(state, port), do: %{state | starting: nil, port: port, cgroup: port.cgroup}
 
   # For what happens next, when so many bytes of output have been handled.
   defp ask(state, handled), do: %{state | request: HelperPort.request(state.port, handled)}
@@ -498,7 +517,7 @@ defmodule MuonTrap.Daemon do
 
   def handle_call({:signal, signal, to}, from, state) do
     HelperPort.signal(state.port, signal, to)
-    {:noreply, %{state | signallers: [from | state.signallers]}}
+    {:noreply, %{state | signallers: :queue.in(from, state.signallers)}}
   end
 
   def handle_call(:cgroup_path, _from, state), do: {:reply, state.cgroup, state}
@@ -531,7 +550,8 @@ defmodule MuonTrap.Daemon do
 
   def handle_info(message, %{request: request} = state) when request != nil do
     case HelperPort.check_response(message, request) do
-      {:events, events} -> handle_events(events, %{state | request: nil})
+      {:events, [{:started, port} | events]} -> handle_events(events, started(%{state | request: nil}, port))
+      {:events, events} -> handle_events(events, %{state | starting: nil, request: nil})
       :no_reply -> handle_other(message, state)
     end
   end
@@ -582,7 +602,7 @@ defmodule MuonTrap.Daemon do
   end
 
   defp split_event({:signalled, result}, state) do
-    {signallers, [first]} = Enum.split(state.signallers, -1)
+    {{:value, first}, signallers} = :queue.out(state.signallers)
     GenServer.reply(first, result)
     {[], %{state | signallers: signallers}}
   end
@@ -590,9 +610,9 @@ defmodule MuonTrap.Daemon do
   # What has no newline is a line when the output ends.
   defp split_event(event, state) do
     if HelperPort.last?(event) do
-      Enum.each(state.signallers, &GenServer.reply(&1, {:error, :esrch}))
+      for from <- :queue.to_list(state.signallers), do: GenServer.reply(from, {:error, :esrch})
       rest = for {stream, lines} <- state.lines, do: {:lines, {stream, Lines.flush(lines)}}
-      {rest ++ [event], %{state | lines: no_lines(state.lines.stdout.limit), signallers: []}}
+      {rest ++ [event], %{state | lines: no_lines(state.lines.stdout.limit), signallers: :queue.new()}}
     else
       {[event], state}
     end
@@ -617,6 +637,8 @@ defmodule MuonTrap.Daemon do
     log_daemonised(ending, state)
     {:ended, reason(ending, state)}
   end
+
+  defp take_in([{:failed, error}], _state), do: {:ended, error}
 
   defp take_in([{:vanished, error}], state) do
     Logger.error("#{state.program}: #{error.message}")
@@ -652,6 +674,9 @@ defmodule MuonTrap.Daemon do
     end
   end
 
+  # Nobody was left when force was to be used.
+  defp log_force(%{signal: signal, stragglers: 0}, _state) when signal != 9, do: :ok
+
   # Who gives no time wants force.
   defp log_force(%{forced: true} = ending, state) do
     if StopSequence.duration(state.stop) > 0 do
@@ -666,7 +691,8 @@ defmodule MuonTrap.Daemon do
   defp log_daemonised(%{status: 0, stragglers: count, stopped: false} = ending, state) when count > 0 do
     Logger.warning(
       "#{state.program}: the process exited with status 0 and left #{descendants(ending)}, which had to be killed: a program " <>
-        "that goes on in the background can't be supervised; run it in the foreground, as nginx by `daemon off;`"
+        "that goes on in the background can't be supervised; run it in the foreground (nginx has `daemon off;` for that), or " <>
+        "have a script wait for what it has started"
     )
   end
 
@@ -697,6 +723,7 @@ defmodule MuonTrap.Daemon do
   # The daemon doesn't let its supervisor go on before everything that descends from the program is dead.
   @impl GenServer
   def terminate(_reason, %{waiting: %Task{} = task}), do: Task.shutdown(task, :brutal_kill)
+  def terminate(_reason, %{starting: server}) when server != nil, do: HelperPort.abandon_server(server)
   def terminate(_reason, %{port: nil}), do: :ok
 
   def terminate(_reason, state) do

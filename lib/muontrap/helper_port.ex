@@ -47,6 +47,8 @@ defmodule MuonTrap.HelperPort do
   @typedoc """
   What can happen
 
+    * `{:started, port}` or `{:failed, error}` - the first event when `start/2` has returned that the launch waits. None follows
+      the second one
     * `{:stdout, bytes}` and `{:stderr, bytes}` - output
     * `{:signalled, result}` - the answer to `signal/3`, in their order
     * `{:error, error}` - something went wrong, the program is being stopped, and its end will be told
@@ -54,7 +56,9 @@ defmodule MuonTrap.HelperPort do
     * `{:vanished, error}` - the helper, or the server, was killed. No event follows
   """
   @type event ::
-          {:stdout | :stderr, binary()}
+          {:started, t()}
+          | {:failed, Exception.t()}
+          | {:stdout | :stderr, binary()}
           | {:signalled, :ok | {:error, atom()}}
           | {:error, Error.t()}
           | {:exited, Protocol.ending()}
@@ -79,13 +83,25 @@ defmodule MuonTrap.HelperPort do
   The calling process becomes its owner: when that dies, the program is stopped. `place` is what a successor recognises it
   by, see `MuonTrap.Predecessor`; an owner with one has other things to wait for, and is served. What is returned beside the
   port is for `events/1`.
+
+  With a place and a lock that may be waited for without end, it returns when it has waited for long, and `await_start/1` asks for
+  the outcome.
   """
-  @spec start(map(), MuonTrap.Predecessor.place() | nil) :: {:ok, t(), next()} | {:error, Exception.t() | :timeout}
+  @spec start(map(), MuonTrap.Predecessor.place() | nil) ::
+          {:ok, t(), next()} | {:waiting, pid()} | {:error, Exception.t() | :timeout}
   def start(options, place \\ nil) do
     with {:ok, options} <- Cgroup.choose(options) do
       timeout = Map.get(options, :timeout, :infinity)
       way = if place, do: :served, else: way()
-      launch = %{port_options: CommandLine.port_options(options), timeout: timeout, place: place, way: way}
+      waits = if place && Map.get(options, :lock_timeout, :infinity) == :infinity, do: :impatient, else: :for_ever
+
+      launch = %{
+        port_options: CommandLine.port_options(options),
+        timeout: timeout,
+        place: place,
+        way: way,
+        owner_waits: waits
+      }
 
       options
       |> Map.to_list()
@@ -99,6 +115,12 @@ defmodule MuonTrap.HelperPort do
     {:message_queue_len, messages} = Process.info(self(), :message_queue_len)
     if messages > @crowd, do: :served, else: :direct
   end
+
+  @doc """
+  Ask a server for the outcome of a launch that waits, which comes as the first event of a response for `check_response/2`
+  """
+  @spec await_start(pid()) :: term()
+  def await_start(server), do: :gen_server.send_request(server, {:next, 0, :served})
 
   @doc """
   Everything that happens, as a stream of lists of events, and of atoms in between that mean nothing. It ends with the program.
@@ -278,7 +300,7 @@ defmodule MuonTrap.HelperPort do
   Whether no event comes after this one
   """
   @spec last?(event()) :: boolean()
-  def last?({kind, _what}), do: kind in [:exited, :vanished]
+  def last?({kind, _what}), do: kind in [:exited, :vanished, :failed]
 
   @doc """
   Send a signal. The answer is an event; none comes after the program's end.
@@ -301,6 +323,14 @@ defmodule MuonTrap.HelperPort do
   def abandon(%__MODULE__{server: server, port: port}) do
     connect(port, server)
     flush(port)
+    abandon_server(server)
+  end
+
+  @doc """
+  The same for a launch that waits
+  """
+  @spec abandon_server(pid()) :: :ok
+  def abandon_server(server) do
     monitor = Process.monitor(server)
     GenServer.cast(server, :abandon)
 

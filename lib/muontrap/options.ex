@@ -240,10 +240,10 @@ defmodule MuonTrap.Options do
       raise ArgumentError, "the option :lock_timeout for #{operation(context)} needs :lock, the file to lock"
     end
 
-    if logs_stderr?(options) && (options[:stderr_to_stdout] || options[:capture_stderr_only]) do
+    if is_list(options[:log_output]) && (options[:stderr_to_stdout] || options[:capture_stderr_only]) do
       raise ArgumentError,
-            "the option :log_output for #{operation(context)} has a level for stderr, so that :stderr_to_stdout and " <>
-              ":capture_stderr_only can't be given beside it"
+            "the option :log_output for #{operation(context)} has levels for the streams, so that :stderr_to_stdout and " <>
+              ":capture_stderr_only, which leave one of them, can't be given beside it"
     end
 
     if options[:cgroup_base] && options[:cgroup_path] do

@@ -93,7 +93,11 @@ defmodule MuonTrap.Predecessor do
     end
   end
 
-  defp exit_with_parent(place) do
+  @doc """
+  Exit when the parent has died
+  """
+  @spec exit_with_parent(place()) :: :ok
+  def exit_with_parent(place) do
     parent = parent(place)
 
     receive do
@@ -103,8 +107,12 @@ defmodule MuonTrap.Predecessor do
     end
   end
 
-  defp parent(%{ancestors: [{_name, parent} | _above]}), do: parent
-  defp parent(_place), do: nil
+  @doc """
+  The process that has started the daemon of that place
+  """
+  @spec parent(place()) :: pid() | nil
+  def parent(%{ancestors: [{_name, parent} | _above]}), do: parent
+  def parent(_place), do: nil
 
   defp predecessors(place) do
     # Those that may be waiting for us.

@@ -10,8 +10,11 @@ defmodule MuonTrap.StopSequence do
 
   @options [:stop_sequence, :stop_signal, :delay_to_sigkill]
   @delay_to_sigkill 500
-  # As many as the helper takes.
+  # As many as the helper takes, and in all so long as a supervisor waits for a child.
   @most 8
+  @longest 0x7FFFFFFF
+  # The helper refuses them too, also where they have other numbers.
+  @never [:sigkill, :sigstop, 9, 19]
   # Milliseconds for the kernel to end all that was sent SIGKILL, on a machine under load.
   @time_to_bury 5_000
 
@@ -31,17 +34,18 @@ defmodule MuonTrap.StopSequence do
   """
   @spec steps?(term()) :: boolean()
   def steps?(value) do
-    is_list(value) and not List.improper?(value) and length(value) in 1..@most and Enum.all?(value, &step?/1)
+    is_list(value) and not List.improper?(value) and length(value) in 1..@most and Enum.all?(value, &step?/1) and
+      duration(value) <= @longest
   end
 
-  defp step?({signal, ms}), do: stop_signal?(signal) and is_integer(ms) and ms in 0..0x7FFFFFFF
+  defp step?({signal, ms}), do: stop_signal?(signal) and is_integer(ms) and ms >= 0
   defp step?(_other), do: false
 
   @doc """
   Whether it is a signal that a program can be told to end by
   """
   @spec stop_signal?(term()) :: boolean()
-  def stop_signal?(signal), do: Signal.signal?(signal) and signal not in [:sigkill, :sigstop]
+  def stop_signal?(signal), do: Signal.signal?(signal) and signal not in @never
 
   @doc """
   How many milliseconds it may take to stop a program with these options, which have not been checked

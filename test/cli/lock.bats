@@ -102,7 +102,13 @@ says_that_it_waits() {
 @test "the lifeline's end ends the wait, and nothing was started" {
     hold
     lifeline
-    run -143 timeout 60 sh -c 'exec 8>&-; sleep 0.3 | "$MUONTRAP" --lock "$0" touch "$1"' "$lock" "$dir/started"
+    env "$mark" "$MUONTRAP" --lock "$lock" touch "$dir/started" <&7 8>&- 2>"$dir/second.said" &
+    waiting=$!
+    says_that_it_waits second
+    exec 8>&-
+    status=0
+    wait "$waiting" || status=$?
+    [ "$status" = 143 ]
     [ ! -e "$dir/started" ]
 }
 
@@ -112,6 +118,8 @@ says_that_it_waits() {
     says_that_it_waits second
     kill -KILL "$waiting"
     wait "$waiting" || :
+    # while the lock is held still: a waiter that was left would be seen
+    until [ "$(survivors | wc -l)" -le 3 ]; do sleep 0.05; done
     kill "$keeper"
     ends_with 143
     everything_is_gone

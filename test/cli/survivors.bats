@@ -322,7 +322,7 @@ stopped_by() {
 @test "children have what is left of the time once the program has ended in a stop" {
     linux_only
     stdin_that_contains
-    start -k 1000 sh -c '(trap "" TERM; echo ready; sleep 100; sleep 100) & trap "exit 9" TERM; wait' <&7
+    start -k 1000 sh -c 'trap "exit 9" TERM; (trap "" TERM; echo ready; sleep 100; sleep 100) & wait' <&7
     await ready
     begin=$(now_ms)
     kill -TERM "$keeper"
@@ -342,7 +342,7 @@ ends_soon_with() {
 
 @test "children that end in that time hold up nothing" {
     stdin_that_contains
-    start -k 60000 sh -c '(trap "sleep 0.2; exit" TERM; echo ready; while :; do sleep 0.01; done) & trap "exit 9" TERM; wait' <&7
+    start -k 60000 sh -c 'trap "exit 9" TERM; (trap "sleep 0.2; exit" TERM; echo ready; while :; do sleep 0.01; done) & wait' <&7
     await ready
     kill -TERM "$keeper"
     ends_soon_with 9

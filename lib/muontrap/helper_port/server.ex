@@ -29,6 +29,9 @@ defmodule MuonTrap.HelperPort.Server do
   # phase: :idle before the launch, :starting until the program runs, :running, and :ended once the last event is there.
   # owner: its pid; monitor: the reference of the monitor on it.
   # client: whom the next reply goes to: who asked for the launch while it is starting, then who asked for events.
+  # parent: the reference of the monitor on the owner's parent. While the owner waits for the launch it doesn't notice its death.
+  # owner_waits: how the owner waits for the launch: :for_ever, or :impatient until it is :told that this takes long. Then the
+  # launch's outcome is the first event.
   # way: which way the client wants the output to take after the reply. direct: whether the port is connected to the owner.
   # events: those that nobody has asked for yet, the last one first.
   # handle: what the owner knows the program by.
@@ -41,6 +44,8 @@ defmodule MuonTrap.HelperPort.Server do
             os_pid: nil,
             cgroup: nil,
             client: nil,
+            parent: nil,
+            owner_waits: :for_ever,
             way: :served,
             direct: false,
             handle: nil,
@@ -96,6 +101,8 @@ defmodule MuonTrap.HelperPort.Server do
   @impl GenServer
   def handle_call({:launch, launch}, from, %{phase: :idle} = state) do
     if launch.place, do: Predecessor.register(launch.place)
+    parent = launch.place && Predecessor.parent(launch.place)
+    state = %{state | parent: if(parent, do: Process.monitor(parent)), owner_waits: launch.owner_waits}
     # A successor of an owner that has died before it was registered here does not wait for us.
     if Process.alive?(state.owner), do: open(launch, from, state), else: {:stop, :normal, state}
   end
@@ -152,6 +159,12 @@ defmodule MuonTrap.HelperPort.Server do
   def handle_info({:EXIT, port, reason}, %{port: port} = state), do: handle_end_of_port(reason, state)
   def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{monitor: monitor} = state), do: abandon(state)
 
+  # The owner exits for that when it has got the outcome.
+  def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{parent: monitor, phase: :starting} = state) do
+    command(state, :stop)
+    {:noreply, state}
+  end
+
   def handle_info(:time_is_up, %{phase: phase} = state) when phase in [:starting, :running] do
     command(state, :stop)
     {:noreply, %{state | timed_out: true}}
@@ -173,20 +186,36 @@ defmodule MuonTrap.HelperPort.Server do
           cgroup: state.cgroup
         }
 
-        %{state | handle: handle} |> connect_owner() |> reply(&{:ok, handle, &1})
+        launched(%{state | handle: handle})
 
       {:waiting, words} ->
         Logger.warning(words)
-        {:noreply, state}
+        {:noreply, tell_waiting(state)}
 
       # The program never ran.
       {:error, error} ->
-        GenServer.reply(state.client, {:error, if(cancelled?(error) and state.timed_out, do: :timeout, else: error)})
-        {:stop, :normal, close(%{state | client: nil})}
+        not_launched(if(cancelled?(error) and state.timed_out, do: :timeout, else: error), state)
     end
   end
 
   defp handle_frame(frame, state), do: frame |> note(state) |> proceed()
+
+  defp launched(%{owner_waits: :told} = state), do: state |> add({:started, state.handle}) |> proceed()
+  defp launched(state), do: state |> connect_owner() |> reply(&{:ok, state.handle, &1})
+
+  defp not_launched(error, %{owner_waits: :told} = state), do: state |> close() |> add({:failed, error}) |> proceed()
+
+  defp not_launched(error, state) do
+    GenServer.reply(state.client, {:error, error})
+    {:stop, :normal, close(%{state | client: nil})}
+  end
+
+  defp tell_waiting(%{owner_waits: :impatient} = state) do
+    GenServer.reply(state.client, {:waiting, self()})
+    %{state | owner_waits: :told, client: nil}
+  end
+
+  defp tell_waiting(state), do: state
 
   # Takes in what the helper has told of a program that runs.
   defp note(frame, state) do
@@ -207,16 +236,17 @@ defmodule MuonTrap.HelperPort.Server do
 
   # Only what hasn't told the program's end comes here, for the port is closed when it has.
   defp handle_end_of_port(reason, %{phase: :starting} = state) do
-    error = if match?({:exit_status, _status}, reason), do: not_executed(elem(reason, 1)), else: vanished()
-    GenServer.reply(state.client, {:error, error})
-    {:stop, :normal, close(%{state | client: nil})}
+    not_launched(
+      if(match?({:exit_status, _status}, reason), do: not_executed(elem(reason, 1)), else: vanished(reason)),
+      state
+    )
   end
 
   # Both processes of the helper may have been killed, and then nobody else is left who could end what is in the cgroup. It
   # is done before the owner is told.
-  defp handle_end_of_port(_reason, state) do
+  defp handle_end_of_port(reason, state) do
     if state.cgroup, do: clean(state.cgroup)
-    state |> close() |> add({:vanished, vanished()}) |> proceed()
+    state |> close() |> add({:vanished, vanished(reason)}) |> proceed()
   end
 
   defp hand_over(%{client: nil} = state), do: {:noreply, state}
@@ -274,7 +304,7 @@ defmodule MuonTrap.HelperPort.Server do
 
   def terminate(_reason, state) do
     state |> stop_and_discard() |> await_end()
-    if state.client, do: GenServer.reply(state.client, stopped(state.phase))
+    if state.client, do: GenServer.reply(state.client, stopped(state))
   end
 
   defp await_end(%{port: port} = state) do
@@ -286,8 +316,8 @@ defmodule MuonTrap.HelperPort.Server do
     end
   end
 
-  defp stopped(:starting), do: {:error, stopped()}
-  defp stopped(_phase), do: {[{:vanished, stopped()}], {:shutdown, self()}}
+  defp stopped(%{phase: :starting, owner_waits: waits}) when waits != :told, do: {:error, stopped()}
+  defp stopped(_state), do: {[{:vanished, stopped()}], {:shutdown, self()}}
 
   @doc false
   @spec stopped() :: Error.t()
@@ -296,7 +326,8 @@ defmodule MuonTrap.HelperPort.Server do
       stage: :relay,
       reason: :vanished,
       message:
-        "the application :muontrap was stopped while the program ran, so that the program and its descendants were ended"
+        "the application :muontrap was stopped while the program ran or was being started, so that the program and its " <>
+          "descendants were ended"
     }
   end
 
@@ -356,13 +387,21 @@ defmodule MuonTrap.HelperPort.Server do
     %Error{stage: :setup, reason: reason, message: "cannot execute the helper #{MuonTrap.muontrap_path()}: #{why}"}
   end
 
-  defp vanished() do
+  # With that status the helper's outer process leaves when it has killed all that the inner one has left.
+  @relay_was_killed 125
+
+  defp vanished(reason) do
+    dead =
+      if reason == {:exit_status, @relay_was_killed},
+        do: "the program and its descendants have been killed",
+        else: "the program has been killed, and what is in its cgroup, but other descendants may live on"
+
     %Error{
       stage: :relay,
       reason: :vanished,
       message:
-        "the helper was killed before it could tell how the program ended; the program and its descendants have been " <>
-          "killed, and the last of their output may be missing (dmesg tells whether the kernel's OOM killer struck)"
+        "the helper was killed before it could tell how the program ended; #{dead}, and the last of their output may be " <>
+          "missing (dmesg tells whether the kernel's OOM killer struck)"
     }
   end
 

@@ -289,7 +289,10 @@ static void what_does_not_end_is_told_by_the_next_signal_in_its_time(void **stat
     client_follow(&client);
     assert_true(io_now_us() - start >= 600000);
     assert_true(client.exited && !client.forced);
-    assert_string_equal((char *)client.streams[0], ".\nint\nhup\nterm\n");
+    /* A shell that is slow to get its turn may find two signals at a time. */
+    assert_non_null(strstr((char *)client.streams[0], "int\n"));
+    assert_non_null(strstr((char *)client.streams[0], "hup\n"));
+    assert_int_equal(client.sizes[0], strlen(".\nint\nhup\nterm\n"));
     assert_left_with(4);
 }
 
@@ -314,8 +317,8 @@ static void what_is_left_behind_a_shell_is_told_by_the_next_signal_too(void **st
     (void)state;
     LINUX_ONLY();
     START(&client, "--stop-signal", "HUP:300", "--stop-signal", "TERM:60000", "--", "bash", "-c",
-          "(trap 'echo hup' HUP; trap 'echo term; exit 4' TERM; echo .; while :; do sleep 0.05; done) & "
-          "trap 'exit 3' HUP; wait");
+          "trap 'exit 3' HUP; (trap 'echo hup' HUP; trap 'echo term; exit 4' TERM; echo .; "
+          "while :; do sleep 0.05; done) & wait");
     client_await_bytes(&client, 2);
     client_stop(&client);
     client_follow(&client);
@@ -359,6 +362,9 @@ static void assert_heard(const char *receiver_and_name, size_t size, bool group,
     send_signal(receiver_and_name, size);
     assert_answered(0);
     client_await_bytes(&client, before + 8 + (group ? 6 : 0) + (tree ? 5 : 0));
+    send_signal("\0USR1", 5); /* whatever else has been sent arrives before this has been heard, too */
+    assert_answered(0);
+    client_await_bytes(&client, client.sizes[0] + 8);
     client_stop(&client);
     client_follow(&client);
     assert_non_null(strstr((char *)client.streams[0], "program"));

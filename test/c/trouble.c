@@ -20,12 +20,17 @@ static void say(const char *word)
         _exit(9);
 }
 
-static _Noreturn void stay(void)
+static _Noreturn void pause_on(void)
 {
     (void)alarm(120);
-    say(".");
     for (;;)
         (void)pause();
+}
+
+static _Noreturn void stay(void)
+{
+    say(".");
+    pause_on();
 }
 
 static void be_deaf(void)
@@ -186,6 +191,52 @@ static void polite(int number)
     stay();
 }
 
+static _Noreturn void on_term_in_time(int signal)
+{
+    (void)signal;
+    (void)usleep(300000);
+    say("b");
+    _exit(0);
+}
+
+/* So many children in sessions of their own, each of which takes its time to end when it is asked to. */
+static void crowd(int number)
+{
+    for (int i = 0; i < number; i++)
+        if (fork() == 0) {
+            (void)setsid();
+            (void)signal(SIGTERM, on_term_in_time);
+            stay();
+        }
+    pause_on();
+}
+
+/* A deaf child whose own child ends so many milliseconds after the program has, and leaves one that ends when it is asked
+ * to. */
+static void late_orphan(int number)
+{
+    int ends[2];
+    char byte;
+
+    if (pipe(ends) < 0)
+        _exit(9);
+    if (fork() != 0)
+        pause_on();
+    be_deaf();
+    (void)close(ends[1]);
+    if (fork() != 0)
+        pause_on();
+    if (fork() == 0) {
+        (void)setsid();
+        (void)signal(SIGTERM, on_term_in_time);
+        stay();
+    }
+    while (read(ends[0], &byte, 1) > 0)
+        continue;
+    (void)usleep((unsigned)number * 1000u);
+    _exit(0);
+}
+
 /* Byte i of a stream is such that no shift or swap goes unnoticed (support for it: pattern_at() in client.c). */
 static unsigned char pattern(uint32_t i)
 {
@@ -265,6 +316,8 @@ static const struct {
     {"descriptors", descriptors},
     {"flags", flags},
     {"polite", polite},
+    {"crowd", crowd},
+    {"late-orphan", late_orphan},
     {"spill", spill},
     {"spill-both", spill_both},
     {"spill-and-stay", spill_and_stay},

@@ -248,6 +248,33 @@ static void what_a_program_leaves_behind_that_ends_by_itself_is_killed_at_once(v
     assert_left_with(0);
 }
 
+/* They are no fork bomb, for they were there before. */
+static void a_thousand_that_are_left_have_their_time(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "-k", "60000", "--", trouble_path(), "crowd", "1050");
+    client_await_bytes(&client, 1050);
+    client_stop(&client);
+    client_follow(&client);
+    assert_int_equal(client.sizes[0], 2 * 1050);
+    assert_false(client.forced);
+    assert_left_with(128 + SIGTERM);
+}
+
+/* Whose parent, that isn't the program, has ended late in the stop. */
+static void who_is_orphaned_late_in_a_stop_is_told_in_time(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "-k", "5000", "--", trouble_path(), "late-orphan", "3300");
+    client_await_bytes(&client, 1);
+    client_stop(&client);
+    client_follow(&client);
+    assert_string_equal((char *)client.streams[0], ".b");
+    (void)client_leave(&client);
+}
+
 static void without_delay_it_is_killed_at_once(void **state)
 {
     (void)state;
@@ -412,6 +439,30 @@ static void many_signals_are_answered_each(void **state)
     while (client.answers < 3000)
         assert_true(client_step(&client));
     client_stop(&client);
+    client_follow(&client);
+    assert_true(client.exited);
+    (void)client_leave(&client);
+}
+
+/* An owner that reads none of the answers can't send more, but it can go. */
+static void an_owner_that_does_not_read_its_answers_can_close(void **state)
+{
+    uint8_t frame[] = {0, 0, 0, 5, 'k', 0, 'H', 'U', 'P'};
+
+    (void)state;
+    START(&client, "--", trouble_path(), "deaf");
+    client_await_bytes(&client, 1);
+    assert_true(fcntl(client.in, F_SETFL, O_NONBLOCK) == 0);
+    for (int full = 0; full < 100;) {
+        if (write(client.in, frame, sizeof frame) == (ssize_t)sizeof frame) {
+            full = 0;
+        } else {
+            full++;
+            (void)usleep(2000);
+        }
+    }
+    client_half_close(&client);
+    assert_true(dies_within(client.program, 30000));
     client_follow(&client);
     assert_true(client.exited);
     (void)client_leave(&client);
@@ -868,6 +919,8 @@ static int tests(void)
         TEST(a_session_behind_a_shell_is_told_to_end_once),
         TEST(what_is_deaf_behind_a_shell_is_killed_when_the_time_is_up_and_not_before),
         TEST(what_a_program_leaves_behind_that_ends_by_itself_is_killed_at_once),
+        TEST(a_thousand_that_are_left_have_their_time),
+        TEST(who_is_orphaned_late_in_a_stop_is_told_in_time),
         TEST(without_delay_it_is_killed_at_once),
         TEST(a_program_is_told_by_the_first_signal),
         TEST(what_does_not_end_is_told_by_the_next_signal_in_its_time),
@@ -876,6 +929,7 @@ static int tests(void)
         TEST(a_signal_goes_to_the_program_its_group_or_its_tree),
         TEST(a_signal_that_cannot_be_sent_is_answered_with_why),
         TEST(many_signals_are_answered_each),
+        TEST(an_owner_that_does_not_read_its_answers_can_close),
         TEST(asking_twice_changes_nothing),
         TEST(a_signal_to_the_helper_means_stop),
         TEST(the_end_of_standard_input_means_stop_and_everything_still_arrives),

@@ -54,6 +54,7 @@ struct launch {
     struct ending ending;
     struct options options;
     struct identity identity;
+    struct decoder decoder; /* of the frames that the owner sends */
     struct output output;
     struct cgroup cgroup_state;
     struct failure why;

@@ -63,7 +63,8 @@ defmodule MuonTrap do
     * `:lock` - a file, which is made if it isn't there, or a directory, to lock as by flock(2) for as long as the program or
       anything that descends from it lives. The start waits until the lock is free, and logs a warning when it has waited for a
       second. So a program never meets its predecessor, whichever VM had started that. The program inherits a descriptor of
-      the file. A relative path is relative to where the VM is
+      the file, and can read it, also as another user: name a file that is for the lock alone. Who removes it, or renames another
+      one to its name, lifts the protection. A relative path is relative to where the VM is
     * `:lock_timeout` - milliseconds that the start waits for the lock, before it fails with a `MuonTrap.Error` of the stage
       `:lock`. Defaults to `:infinity`
     * `:uid` - user to run the program as, by name or number. Its groups become that user's, if not said otherwise, and so do

@@ -79,7 +79,7 @@ static void read_frames(struct relay *relay, const uint8_t *bytes, size_t size)
     struct command command = {.kind = COMMAND_ACK};
 
     while (!relay->deaf && command.kind != COMMAND_NONE) {
-        protocol_decode(&relay->decoder, &bytes, &size, &command);
+        protocol_decode(&relay->launch->decoder, &bytes, &size, &command);
         obey(relay, &command);
     }
 }
@@ -89,9 +89,9 @@ static void owner_gone(struct relay *relay)
 {
     relay->control = -1;
     relay->launch->output.unacknowledged = true;
-    if (relay->decoder.have > 0 && !relay->deaf) {
+    if (relay->launch->decoder.have > 0 && !relay->deaf) {
         failed(&relay->fault, STAGE_PROTOCOL, EPROTO, "standard input ended within a frame, after %lu bytes of it",
-               (unsigned long)relay->decoder.have);
+               (unsigned long)relay->launch->decoder.have);
         relay->deaf = true;
         relay_post(relay, FAULT);
     }

@@ -71,11 +71,10 @@ struct relay {
     bool continued;            /* the relay has got a SIGCONT, and the keeper has not told yet that it has got one */
     bool key_missed;           /* a key was pressed before the relay was there to see it */
     int control;               /* standard input as frames or lifeline; -1 when it is neither or has ended */
-    struct decoder decoder;
-    bool deaf;          /* a malformed frame has come: what follows has no meaning */
-    bool signalled;     /* a signal has come that means stop, when all had been said */
-    int stopped_by_key; /* the signal of the terminal's key that the program is stopped for; 0: it isn't */
-    bool more_dead;     /* orphans are still to be reaped, though their signals have been taken */
+    bool deaf;                 /* a malformed frame has come: what follows has no meaning */
+    bool signalled;            /* a signal has come that means stop, when all had been said */
+    int stopped_by_key;        /* the signal of the terminal's key that the program is stopped for; 0: it isn't */
+    bool more_dead;            /* orphans are still to be reaped, though their signals have been taken */
     struct failure fault;
 };
 

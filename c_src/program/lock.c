@@ -112,7 +112,6 @@ struct wait {
     struct launch *launch;
     pid_t waiter;
     int waiter_end; /* the pipe that ends with it */
-    struct decoder decoder;
     uint64_t tell_at;
     uint64_t until; /* 0: for ever */
 };
@@ -214,7 +213,7 @@ static enum lock read_control(struct wait *wait, struct failure *why)
         size_t left = 1;
 
         at = &byte;
-        protocol_decode(&wait->decoder, &at, &left, &command);
+        protocol_decode(&wait->launch->decoder, &at, &left, &command);
         switch (command.kind) {
         case COMMAND_STOP:
             return cancelled(wait, why);

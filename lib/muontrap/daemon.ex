@@ -83,9 +83,10 @@ defmodule MuonTrap.Daemon do
   every GenServer, a caller that doesn't trap exits gets the exit signal with the same reason. Supervisors trap them.
 
   With `:wait_for`, `start_link/3` has returned before the program is looked for and started, and before a function for `:env`
-  is called; and with `:lock` it may have returned before the program is started. Then a missing program, a wrong environment and what the helper found are reasons that the daemon stops with, the
-  same as above, and until the program runs, `os_pid/1` is `:error`, `cgroup_path/1` is `nil`, and the statistics are
-  those of a program without a cgroup that has written nothing.
+  is called; and with `:lock` it may have returned before the program is started. Then a missing program, a wrong
+  environment and what the helper found are reasons that the daemon stops with, the same as above, and until the program
+  runs, `os_pid/1` is `:error`, `cgroup_path/1` is `nil`, and the statistics are those of a program without a cgroup that
+  has written nothing.
 
   ## Secrets in the environment
 
@@ -164,7 +165,8 @@ defmodule MuonTrap.Daemon do
   @doc """
   Start a daemon linked to the calling process
 
-  It returns when the program runs, or with `:wait_for` at once. The options, and what is returned when it doesn't, are in the module's documentation.
+  It returns when the program runs, or with `:wait_for` at once, or when a `:lock` has been waited for for a second. The options,
+  and what is returned when it doesn't, are in the module's documentation.
 
       iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"], name: MyDaemon)
       iex> is_integer(MuonTrap.Daemon.os_pid(MyDaemon))

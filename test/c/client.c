@@ -149,7 +149,7 @@ bool client_step(struct client *client)
     /* docs/protocol.md, "The order of things": started or error first, nothing after exited. */
     if (client->exited || (client->errored && client->program == 0))
         fail_msg("a frame '%c' came after the last one (%s)", frame.tag, client->error_words);
-    if (frame.tag != 'P' && frame.tag != '!' && client->program == 0)
+    if (!strchr("P!WK", frame.tag) && client->program == 0)
         fail_msg("a frame '%c' came before started", frame.tag);
     switch (frame.tag) {
     case 'P':
@@ -159,6 +159,9 @@ bool client_step(struct client *client)
     case 'O':
     case 'E':
         take_data(client, frame.tag == 'E', &frame);
+        break;
+    case 'W':
+        (void)snprintf(client->waits, sizeof client->waits, "%.*s", (int)frame.size, frame.payload);
         break;
     case 'K':
         client->answers++;

@@ -48,6 +48,8 @@ struct client {
     uint32_t stragglers;
     char names[256];
 
+    char waits[1100]; /* what it waits for */
+
     int answers;     /* to signals */
     uint32_t answer; /* the last one's errno */
 };

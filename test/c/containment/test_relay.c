@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -466,6 +467,82 @@ static void an_owner_that_does_not_read_its_answers_can_close(void **state)
     client_follow(&client);
     assert_true(client.exited);
     (void)client_leave(&client);
+}
+
+/* ---- A wait for a lock ---- */
+
+static int held; /* the lock, by the test itself */
+
+static void start_waiting(void)
+{
+    const char *lock = own_path("lock");
+
+    held = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(held >= 0);
+    assert_int_equal(flock(held, LOCK_EX), 0);
+    START(&client, "--lock", lock, "--", "sh", "-c", "echo hi; exec sleep 100");
+}
+
+static void stop_waiting(void)
+{
+    (void)close(held);
+    (void)client_leave(&client);
+}
+
+static void a_wait_is_told_after_a_while(void **state)
+{
+    (void)state;
+    start_waiting();
+    while (!client.waits[0])
+        assert_true(client_step(&client));
+    assert_non_null(strstr(client.waits, "'sh' waits for the lock '"));
+    (void)flock(held, LOCK_UN);
+    client_await_bytes(&client, 3);
+    client_stop(&client);
+    client_follow(&client);
+    assert_string_equal((char *)client.streams[0], "hi\n");
+    stop_waiting();
+}
+
+static void a_wait_ends_at_a_stop_with_an_error(void **state)
+{
+    (void)state;
+    start_waiting();
+    client_stop(&client);
+    client_follow(&client);
+    assert_true(client.errored);
+    assert_string_equal(client.error_name, "ecanceled");
+    stop_waiting();
+}
+
+static void in_a_wait_signals_are_answered_and_wrong_frames_refused(void **state)
+{
+    (void)state;
+    start_waiting();
+    SEND_SIGNAL("\0HUP");
+    assert_answered(ESRCH);
+    client_send(&client, "\0\0\0\1z", 5);
+    client_follow(&client);
+    assert_true(client.errored);
+    assert_int_equal(client.error_stage, 10);
+    assert_non_null(strstr(client.error_words, "0x7a"));
+    stop_waiting();
+}
+
+static void half_a_frame_does_not_hold_up_the_start_and_is_not_lost(void **state)
+{
+    (void)state;
+    start_waiting();
+    client.acknowledge = false; /* which would come in the middle of the frame */
+    client_send(&client, "\0\0", 2);
+    while (!client.waits[0]) /* so that it has been read */
+        assert_true(client_step(&client));
+    (void)flock(held, LOCK_UN);
+    client_await_bytes(&client, 3);
+    client_send(&client, "\0\1s", 3);
+    client_follow(&client);
+    assert_true(client.exited && client.stopped);
+    stop_waiting();
 }
 
 static void asking_twice_changes_nothing(void **state)
@@ -930,6 +1007,10 @@ static int tests(void)
         TEST(a_signal_that_cannot_be_sent_is_answered_with_why),
         TEST(many_signals_are_answered_each),
         TEST(an_owner_that_does_not_read_its_answers_can_close),
+        TEST(a_wait_is_told_after_a_while),
+        TEST(a_wait_ends_at_a_stop_with_an_error),
+        TEST(in_a_wait_signals_are_answered_and_wrong_frames_refused),
+        TEST(half_a_frame_does_not_hold_up_the_start_and_is_not_lost),
         TEST(asking_twice_changes_nothing),
         TEST(a_signal_to_the_helper_means_stop),
         TEST(the_end_of_standard_input_means_stop_and_everything_still_arrives),

@@ -204,6 +204,12 @@ defmodule MuonTrap.CmdTest do
     end
 
     @tag :root
+    test "can open its output by name, as another user too" do
+      script = ["-c", "echo out >/dev/stdout; echo err >/dev/stderr"]
+      assert MuonTrap.cmd("sh", script, uid: "nobody", stderr_to_stdout: true) == {"out\nerr\n", 0}
+    end
+
+    @tag :root
     test "is no way back to root" do
       {status, 0} = MuonTrap.cmd("cat", ["/proc/self/status"], uid: "nobody")
       assert status =~ ~r/^Uid:\s+65534\s+65534\s+65534\s+65534$/m

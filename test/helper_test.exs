@@ -38,7 +38,10 @@ defmodule MuonTrap.HelperTest do
   test "tells the signal that ended the program and how many were killed after it", %{env: env} do
     {frames, client} = start([], Programs.sh("sleep 1000 & sleep 1000 & kill -SEGV $$"), env) |> Frames.all()
     assert {"X", <<1, 11::32, _core, 0, 0, 0, _usage::192, stragglers::32, names::binary>>} = List.last(frames)
-    assert {stragglers, names} == if(OS.linux_helper?(), do: {2, "sleep\nsleep\n"}, else: {stragglers, ""})
+    assert stragglers == if(OS.linux_helper?(), do: 2, else: stragglers)
+    # Either may not have become the sleep yet.
+    assert names =~ ~r/\A((sh|sleep)\n)*\z/
+    assert length(String.split(names, "\n", trim: true)) == if(OS.linux_helper?(), do: 2, else: 0)
     Frames.close(client)
   end
 

@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the scripts have that run in the virtual machine (BASH_ENV). All is as slow there as the emulated processor, and
+# what takes no more than seconds elsewhere is given minutes: the limits are bounds on hanging.
+export MUONTRAP=/opt/muontrap/lib/muontrap/priv/muontrap
+export ERL_LIBS=/opt/muontrap/lib
+
+# `await COMMAND...` repeats it until it succeeds; serve's limit ends the script when it never does.
+await() { until "$@" >/dev/null 2>&1; do sleep 0.2; done; }
+
+# `unit NAME LINE...` makes a service's unit file of lines of its section [Service].
+unit() {
+    local name=$1
+    shift
+    printf '[Service]\n' >"/run/systemd/system/$name.service"
+    printf '%s\n' "$@" >>"/run/systemd/system/$name.service"
+    systemctl daemon-reload
+}
+
+property() { systemctl show --property="$2" --value "$1"; } # UNIT PROPERTY
+
+# What the unit has written to the journal.
+log_of() {
+    journalctl --sync
+    journalctl --quiet --no-pager --output cat --unit "$1"
+}
+
+logged() { log_of "$1" | grep -q -- "$2"; } # UNIT PATTERN

@@ -20,6 +20,10 @@ unit() {
 }
 
 property() { systemctl show --property="$2" --value "$1"; } # UNIT PROPERTY
+has() { [ "$(property "$1" "$2")" = "$3" ]; }               # UNIT PROPERTY VALUE
+
+# Processes by their whole command lines (a regular expression).
+processes() { pgrep --full --exact -- "$1"; }
 
 # What the unit has written to the journal.
 log_of() {

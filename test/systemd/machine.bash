@@ -9,7 +9,8 @@ bats_require_minimum_version 1.5.0
 
 # Before all tests. What takes the processor time is made outside.
 start_machine() {
-    local files=$BATS_SUITE_TMPDIR/files limit=120
+    # An Erlang VM takes seconds here to start, and half the time when it has few threads and none waits busily.
+    local files=$BATS_SUITE_TMPDIR/files limit=300 spare="+S 1:1 +SDcpu 1:1 +SDio 1 +A 1 +sbwt none +sbwtdcpu none +sbwtdio none"
 
     export machine=$BATS_SUITE_TMPDIR/machine
     mkdir "$machine" "$files"
@@ -22,7 +23,8 @@ start_machine() {
     mkfifo "$machine/scripts" "$machine/output"
     # Both ends of each, so that no opening waits for the other.
     "$BATS_TEST_DIRNAME/../vm/run" --systemd --files "$files" --input "$machine/scripts" --env "LIMIT=$limit" \
-        --setup 'ln -s /run/muontrap-vm/files /opt/muontrap' \
+        --setup 'ln -s /run/muontrap-vm/files /opt/muontrap
+            systemctl set-environment LANG=C.UTF-8 ERL_LIBS=/opt/muontrap/lib "ERL_AFLAGS='"$spare"'"' \
         bash /opt/muontrap/serve </dev/null 1<>"$machine/output" 2>"$machine/errors" 3>&- &
     echo $! >"$machine/pid"
     exec 5<>"$machine/output"

@@ -1,20 +1,29 @@
 # SPDX-FileCopyrightText: The MuonTrap contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# A service as an application has it: `elixir service.exs BYTES SCRIPT` keeps a shell running in a cgroup of its own, below
-# the one that :auto finds, with that memory limit. It is told when that has been started, and all is logged.
+# `elixir service.exs BYTES SCRIPT`: an application as a release has it, which keeps a shell running that script in a
+# cgroup below the one that :auto finds. BYTES are the memory limit; with 0 there is none. What is logged, the program's
+# output too, goes to standard output, and "up:" with the path of the cgroup when the program has been started.
 
-[bytes, script] = System.argv()
+defmodule Service do
+  use Application
 
-daemon =
-  {MuonTrap.Daemon,
-   [
-     "sh",
-     ["-c", script],
-     [cgroup_base: :auto, cgroup: %{memory_max: String.to_integer(bytes)}, log_output: :info, name: :daemon]
-   ]}
+  @impl Application
+  def start(_type, [bytes, script]) do
+    limit = if bytes == "0", do: %{}, else: %{memory_max: String.to_integer(bytes)}
+    options = [cgroup_base: :auto, cgroup: limit, log_output: :info, name: :daemon]
+    daemon = {MuonTrap.Daemon, ["sh", ["-c", script], options]}
 
-{:ok, _pid} = Application.ensure_all_started(:muontrap)
-{:ok, _pid} = Supervisor.start_link([daemon], strategy: :one_for_one)
-IO.puts("up: " <> MuonTrap.Daemon.cgroup_path(:daemon))
-Process.sleep(:infinity)
+    with {:ok, pid} <- Supervisor.start_link([daemon], strategy: :one_for_one) do
+      IO.puts("up: " <> MuonTrap.Daemon.cgroup_path(:daemon))
+      {:ok, pid}
+    end
+  end
+end
+
+:ok = :application.load({:application, :service, mod: {Service, System.argv()}, applications: [:logger, :muontrap]})
+
+case Application.ensure_all_started(:service) do
+  {:ok, _started} -> Process.sleep(:infinity)
+  {:error, reason} -> raise "the application has not started: " <> inspect(reason)
+end

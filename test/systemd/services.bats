@@ -1,0 +1,71 @@
+#!/usr/bin/env bats
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# An application as a systemd service with Delegate=yes and `cgroup_base: :auto` (service.exs), of root's, of another
+# user's and of one that systemd makes up. The three start together, because an Erlang VM takes seconds here.
+
+load machine
+
+setup_file() {
+    setup
+    in_machine '
+        useradd --system --create-home worker
+        service() { # NUMBER LINE...
+            unit "app$1" Delegate=yes KillMode=mixed Restart=always RestartSec=0 "${@:2}" \
+                "ExecStart=elixir /opt/muontrap/service.exs 30000000 \"setsid sleep 100$1 & exec sleep 200$1\""
+        }
+        service 1 Environment=HOME=/root
+        service 2 User=worker
+        service 3 DynamicUser=yes
+        systemctl start app1 app2 app3'
+}
+
+# The program and what it has left in a session of its own are there, once each, in a cgroup with the limit.
+there='
+    there() { # NUMBER
+        [ "$(processes "sleep [12]00$1" | wc --lines)" = 2 ] &&
+            [ "$(cat /sys/fs/cgroup/system.slice/app$1.service/muontrap/*/memory.max)" = 29999104 ] &&
+            [ "$(cat /sys/fs/cgroup/system.slice/app$1.service/muontrap/*/cgroup.procs | wc --lines)" = 2 ]
+    }'
+
+@test "Delegate=yes and :auto give a program its limit, as root, as User= and with DynamicUser=" {
+    in_machine "$there"'
+        for number in 1 2 3; do
+            await there $number
+            await logged app$number "up: system.slice/app$number.service/muontrap/"
+        done
+        for number in 1 2 3; do
+            [ "$(stat --format %u /sys/fs/cgroup/system.slice/app$number.service/muontrap)" = \
+                "$(stat --format %u /proc/$(property app$number MainPID))" ]
+            # Who DynamicUser= makes up has no name without NSS's module of systemd's.
+            stat --format %U /proc/$(property app$number MainPID)
+        done
+        cat /sys/fs/cgroup/system.slice/app3.service/cgroup.subtree_control'
+    [ "$output" = $'root\nworker\nUNKNOWN\nmemory' ]
+}
+
+@test "when the Erlang VM is killed, nothing is left beside the one that systemd starts in its place" {
+    in_machine "$there"'
+        for number in 1 2 3; do systemctl kill --kill-whom=main --signal KILL app$number; done
+        for number in 1 2 3; do
+            await has app$number NRestarts 1
+            await there $number
+        done'
+}
+
+@test "systemctl restart and stop leave nothing, and log no error" {
+    in_machine "$there"'
+        before=$(property app2 MainPID)
+        systemctl restart app2
+        await there 2
+        [ "$(property app2 MainPID)" != "$before" ]
+        systemctl stop app1 app2 app3
+        ! processes "sleep [12]00[123]"
+        for number in 1 2 3; do
+            [ ! -e /sys/fs/cgroup/system.slice/app$number.service ]
+            property app$number Result
+            log_of app$number | grep -e "\[error\]" -e "\[warning\]" || true
+        done'
+    [ "$output" = $'success\nsuccess\nsuccess' ]
+}

@@ -10,13 +10,16 @@ export ERL_LIBS=/opt/muontrap/lib
 # `await COMMAND...` repeats it until it succeeds; serve's limit ends the script when it never does.
 await() { until "$@" >/dev/null 2>&1; do sleep 0.2; done; }
 
-# `unit NAME LINE...` makes a service's unit file of lines of its section [Service].
+# `unit NAME LINE...` makes a service's unit file of lines of its section [Service]. Of a new name, because systemd reads
+# that without a daemon-reload, which takes seconds here.
 unit() {
-    local name=$1
+    local file=/run/systemd/system/$1.service
     shift
-    printf '[Service]\n' >"/run/systemd/system/$name.service"
-    printf '%s\n' "$@" >>"/run/systemd/system/$name.service"
-    systemctl daemon-reload
+    [ ! -e "$file" ] || {
+        echo "there is a $file already" >&2
+        return 1
+    }
+    printf '%s\n' '[Service]' "$@" >"$file"
 }
 
 property() { systemctl show --property="$2" --value "$1"; } # UNIT PROPERTY

@@ -51,7 +51,8 @@ ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(COLD) $(LDFLAGS)
 
 # Modules are named with their folders. Of some there are alternatives, of which the platform or C library has one.
 USERS := program/users_$(if $(STATIC),files,nss)
-CGROUPS := $(addprefix cgroup/,cgroup cgroup_files cgroup_make cgroup_tree check claim controllers)
+CGROUPS := $(addprefix cgroup/,cgroup cgroup_files cgroup_make cgroup_tree check claim controllers \
+    delegation v1_users)
 CHOSEN := base/$(PLATFORM) $(USERS) $(if $(filter linux,$(PLATFORM)),$(CGROUPS),cgroup/no_cgroup)
 ALTERNATIVES := base/linux base/portable program/users_files program/users_nss $(CGROUPS) cgroup/no_cgroup
 ALL_MODULES := $(patsubst c_src/%.c,%,$(wildcard c_src/*.c c_src/*/*.c))

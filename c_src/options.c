@@ -30,7 +30,8 @@ const char options_usage[] =
     "      --gid GROUP            run PROGRAM with that group, by name or number; never 0\n"
     "      --groups LIST          run PROGRAM with these supplementary groups, separated by commas\n"
     "  -g, --group PATH           run PROGRAM in that cgroup (v2), which is made, and removed at the end, unless it\n"
-    "                             is there. -p and --path are the same\n"
+    "                             is there. -p and --path are the same. auto: a new one in the cgroup of muontrap\n"
+    "                             itself, if that was delegated; what was in there moves to muontrap.vm in it\n"
     "  -c, --controller NAME      enable that controller for the cgroup; may be given again\n"
     "  -s, --set KEY=VALUE        write VALUE to the cgroup's file KEY, as memory.max=256M; may be given again, and\n"
     "                             enables the controller. Names of v1 are translated\n"
@@ -189,6 +190,7 @@ static bool set_group(const struct argument *arg)
 {
     /* An empty path is refused with the others that are none. */
     arg->options->group = arg->value;
+    arg->options->auto_group = strcmp(arg->value, "auto") == 0;
     return true;
 }
 
@@ -364,6 +366,9 @@ static bool settle(struct options *options, struct failure *why)
 
     if (lost)
         return failed(why, STAGE_OPTIONS, EINVAL, "--%s needs a cgroup: say which with --group PATH", lost);
+    if (options->clean && options->auto_group)
+        return failed(why, STAGE_OPTIONS, EINVAL,
+                      "--clean takes the path of the cgroup that a killed muontrap has left, not auto");
     if (!settle_stdio(options, why))
         return false;
     return options->check || options->clean || settle_program(options, why);

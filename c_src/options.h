@@ -39,7 +39,8 @@ struct options {
     const char *groups; /* comma-separated; "" for none */
     const char *arg0;
     const char *cd;
-    const char *group; /* the cgroup's path */
+    const char *group; /* the cgroup's path; NULL without one */
+    bool auto_group;   /* which is "auto", and stands for one below this process's own */
     unsigned controller_count;
     const char *controllers[CONTROLLER_MOST];
     unsigned set_count;

@@ -68,8 +68,9 @@ defmodule MuonTrap do
 
     * `:cgroup_base` - the cgroup below which a new one is made for the program, and removed at the end. It is made too if
       it doesn't exist. `:auto` finds one: that which `config :muontrap, cgroup_base: "mycgroup"` names, else one below the
-      VM's own cgroup, if that was delegated to it (systemd's `Delegate=yes`). The VM, with all other processes in its
-      cgroup, moves to `muontrap.vm` in it first, because cgroups that have processes can't limit those below
+      VM's own cgroup, if that was delegated to it (systemd's `Delegate=yes`, a container's root). The VM, with all other
+      processes in its cgroup, moves to `muontrap.vm` in it first, because cgroups that have processes can't limit those
+      below
     * `:cgroup_path` - the cgroup to use, instead. If it exists it must hold no process, keeps the settings that it has,
       and is left in place. Everything in it is killed when the program ends
     * `:cgroup` - a map of settings such as `%{memory_max: 268_435_456, cpu_max: {50_000, 100_000}}`. The keys are listed
@@ -133,8 +134,8 @@ defmodule MuonTrap do
   Say whether a program could be run with these cgroup options, and if it couldn't, what would have to be done
 
   The options are `:cgroup_base`, `:cgroup_path`, `:cgroup`, `:cgroup_controllers` and `:cgroup_sets` as for `cmd/3`.
-  Without any, it says what this machine has. No program is run and no cgroup made; only with `cgroup_base: :auto` the VM
-  moves to where it would move for a program.
+  Without any, it says what this machine has, below the VM's own cgroup where that was delegated to it. No program is run, no
+  process moved and no cgroup left.
 
   It returns `{:ok, points}` when a program could be started so, and `{:error, points}` when it couldn't. The commands
   of the points that are missing mend them:

@@ -520,16 +520,43 @@ defmodule MuonTrap.CgroupTest do
           IO.puts("daemon " <> MuonTrap.Daemon.cgroup_path(daemon))
           GenServer.stop(daemon)
           IO.puts("vm " <> hd(Regex.run(~r/^0::.*/m, File.read!("/proc/self/cgroup"))))
+          # What the VM starts its programs by.
+          [child] = String.split(File.read!("/proc/self/task/" <> System.pid() <> "/children"))
+          IO.puts("starter " <> String.trim(File.read!("/proc/" <> child <> "/comm")))
+          IO.puts("starter's " <> hd(Regex.run(~r/^0::.*/m, File.read!("/proc/" <> child <> "/cgroup"))))
           """,
           cgroup_base: base
         )
 
       assert [own] = Regex.run(~r"^vm 0::/(#{base}/[0-9a-f]{12})/muontrap\.vm$"m, text, capture: :all_but_first)
+      assert text =~ "starter erl_child_setup\nstarter's 0::/#{own}/muontrap.vm\n"
       programs = Regex.scan(~r"^program 0::/(.*)$"m, text, capture: :all_but_first)
       assert length(programs) == 20
       for [path] <- programs, do: assert(path =~ ~r"\A#{own}/muontrap/[0-9a-f]{12}\z")
       assert text =~ ~r"^daemon #{own}/muontrap/[0-9a-f]{12}$"m
       assert Cgroups.children(base) == []
+    end
+  end
+
+  describe "MuonTrap.check/1 with cgroup_base: :auto, and without any option," do
+    @describetag :cgroup_core
+
+    test "says where programs would run, and moves nothing", %{base: base} do
+      text =
+        in_delegated_vm(
+          ~S"""
+          for opts <- [[], [cgroup_base: :auto]] do
+            {:ok, points} = MuonTrap.check(opts)
+            for point <- points, do: IO.puts("point " <> point.text)
+          end
+          IO.puts("vm " <> hd(Regex.run(~r/^0::.*/m, File.read!("/proc/self/cgroup"))))
+          """,
+          cgroup_base: base
+        )
+
+      assert [own] = Regex.run(~r"^vm 0::/(#{base}/[0-9a-f]{12})$"m, text, capture: :all_but_first)
+      started = ~r"^point a process was started in #{Cgroups.directory(own)}/muontrap/check$"m
+      assert [_one, _other] = Regex.scan(started, text)
     end
   end
 
@@ -588,6 +615,25 @@ defmodule MuonTrap.CgroupTest do
         end)
 
       assert log =~ "OOM killer"
+    end
+
+    test "of memory that a cgroup above has are told when they end a program", %{base: base} do
+      {program, args} = hog(128)
+      limited = "#{base}/limited"
+      Cgroups.make!(limited)
+      # Which enables the controller on the way.
+      assert {"", 0} = MuonTrap.cmd("true", [], cgroup_base: limited, cgroup_controllers: ["memory"])
+      Cgroups.write!(limited, "memory.max", "#{64 * 1_048_576}")
+      Cgroups.write!(limited, "memory.swap.max", "0")
+
+      log =
+        capture_log(fn ->
+          {:ok, daemon} = Daemon.start_link(program, args, cgroup_base: limited, cgroup_controllers: ["memory"])
+          assert_receive {:EXIT, ^daemon, :oom_killed}, 120_000
+        end)
+
+      assert log =~ "struck in the cgroup #{limited}/"
+      assert log =~ "or a cgroup above (memory_max or MemoryMax= of /#{limited}: 67108864 bytes)"
     end
 
     test "of memory don't end one that takes half as much", %{base: base} do

@@ -15,6 +15,7 @@
 #include "cgroup/cgroup_make.h"
 #include "cgroup/cgroup_tree.h"
 #include "cgroup/controllers.h"
+#include "cgroup/delegation.h"
 
 static bool setting_failed(const struct cgroup *cgroup, const struct setting *setting, int error, struct failure *why)
 {
@@ -129,6 +130,20 @@ bool cgroup_enter(const struct cgroup *cgroup)
     return cgroup_write(cgroup->directory, "cgroup.procs", "0");
 }
 
+/* cgroup-v2.rst, "Delegation Containment". */
+static bool not_permitted(const struct cgroup *cgroup, int error, struct failure *why)
+{
+    char move[128];
+
+    delegation_move_command(move, sizeof move, "$C", cgroup->starter);
+    return failed(why, STAGE_CGROUP, error,
+                  "cannot start a process in the cgroup %s/%s: %s (an ordinary user may do so only when he may write "
+                  "the cgroup.procs of the one that both lie in: have what starts muontrap moved into a cgroup of the "
+                  "same delegated tree: sudo sh -c 'C=%s/%.*s/callers; mkdir -p $C && %s')",
+                  cgroup->mount, cgroup->path, strerror(error), cgroup->mount, (int)strcspn(cgroup->path, "/"),
+                  cgroup->path, move);
+}
+
 bool cgroup_explain(const struct cgroup *cgroup, int error, struct failure *why)
 {
     const char *remedy = "";
@@ -136,11 +151,7 @@ bool cgroup_explain(const struct cgroup *cgroup, int error, struct failure *why)
     switch (error) {
     case EACCES:
     case EPERM:
-        remedy =
-            " (an ordinary user may start a process in another cgroup only when he may write the cgroup.procs of the "
-            "one that both lie in: have root move the shell or the VM that starts muontrap into a cgroup of the same "
-            "delegated tree)";
-        break;
+        return not_permitted(cgroup, error, why);
     case EBUSY:
     case EOPNOTSUPP:
         remedy =

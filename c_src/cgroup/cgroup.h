@@ -19,11 +19,13 @@
 
 struct cgroup {
     char mount[CGROUP_MOUNT_MOST];
-    const char *path; /* relative to the mount */
-    int root;         /* the mount's directory */
-    int directory;    /* the cgroup's own, locked */
-    int events;       /* its cgroup.events, whose changes poll(2) tells with POLLPRI */
-    bool made;        /* by this helper, which removes it in the end */
+    const char *path;                     /* relative to the mount */
+    char auto_path[CGROUP_PATH_MOST + 1]; /* which is this with --group auto */
+    pid_t starter;                        /* whatever has started muontrap */
+    int root;                             /* the mount's directory */
+    int directory;                        /* the cgroup's own, locked */
+    int events;                           /* its cgroup.events, whose changes poll(2) tells with POLLPRI */
+    bool made;                            /* by this helper, which removes it in the end */
     bool
         was_empty; /* it was there before, with no directory below: those that are there in the end are the program's */
     unsigned held_count; /* directories above it that helpers have made, locked so that none is removed meanwhile */

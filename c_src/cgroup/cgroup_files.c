@@ -79,6 +79,46 @@ bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST])
     return mount[0] != '\0';
 }
 
+/* A mount, and the cgroup that is mounted there. */
+struct mounted {
+    const char *mount;
+    char cgroup[CGROUP_PATH_MOST + 2];
+};
+
+/* Of several mounts on the same place it is the last that is seen. */
+static bool keep_mounted(const char *line, void *context)
+{
+    struct mounted *mounted = context;
+    char point[CGROUP_MOUNT_MOST];
+
+    if (cgroup_mount_of(line, point) && strcmp(point, mounted->mount) == 0 &&
+        !cgroup_mounted_of(line, mounted->cgroup, sizeof mounted->cgroup))
+        mounted->cgroup[0] = '\0';
+    return true;
+}
+
+bool cgroup_find_own(const char *mount, char own[CGROUP_PATH_MOST + 1])
+{
+    struct mounted mounted = {.mount = mount};
+    char cgroup[CGROUP_PATH_MOST + 2];
+    char text[4096];
+    const char *below = NULL;
+
+    if (cgroup_mounts(keep_mounted, &mounted) && mounted.cgroup[0] == '/' &&
+        cgroup_read(AT_FDCWD, "/proc/self/cgroup", text, sizeof text) && cgroup_own_of(text, cgroup, sizeof cgroup))
+        below = cgroup_path_below(mounted.cgroup, cgroup);
+    errno = ENOENT;
+    if (below)
+        memmove(own, below, strlen(below) + 1);
+    return below != NULL;
+}
+
+/* cgroup-v2.rst, "Core Interface Files": cgroup.events exists on non-root cgroups. */
+bool cgroup_is_whole_tree(int root)
+{
+    return faccessat(root, "cgroup.events", F_OK, 0) < 0 && errno == ENOENT;
+}
+
 int cgroup_directory(int at, const char *name)
 {
     return openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

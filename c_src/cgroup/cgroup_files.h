@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "cgroup/cgroup_path.h"
 #include "cgroup/cgroup_text.h"
 
 struct platform_listing;
@@ -22,6 +23,14 @@ bool cgroup_mounts(bool (*visit)(const char *line, void *context), void *context
 /* Finds where a cgroup2 file system is mounted, and prefers a mount that can be written. False, with ENODEV, when there
  * is none. */
 bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST]);
+
+/* Finds this process's own cgroup, relative to that mount: "" for the one that is mounted there. False, with ENOENT,
+ * when it is not below. */
+bool cgroup_find_own(const char *mount, char own[CGROUP_PATH_MOST + 1]);
+
+/* Whether that directory is the root of the whole tree, and not of a cgroup namespace or of a part that is mounted. It
+ * may hold processes beside the cgroups below it. */
+bool cgroup_is_whole_tree(int root);
 
 /* Opens a directory, closed on exec. -1 when it can't be opened. */
 int cgroup_directory(int at, const char *name);

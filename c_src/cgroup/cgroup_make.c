@@ -15,6 +15,7 @@
 #include "cgroup/cgroup_path.h"
 #include "cgroup/cgroup_tree.h"
 #include "cgroup/claim.h"
+#include "cgroup/delegation.h"
 
 #define STALE_MOST_US 10000000u /* for killing what dead helpers have left */
 #define ATTEMPTS_MOST 1000      /* at making a directory that others remove */
@@ -36,8 +37,8 @@ static bool directory_failed(const char *action, const struct cgroup *cgroup, si
         break;
     case EROFS:
         remedy =
-            " (the cgroup file system is mounted read-only, as in many containers: mount -o remount,rw it, or run the "
-            "container with a writable one)";
+            " (the cgroup file system is mounted read-only, as in many containers: mount -o remount,rw it, or have the "
+            "container made with a writable one: " DELEGATION_UNMASK ")";
         break;
     case EAGAIN:
         remedy = " (cgroup.max.descendants or cgroup.max.depth of a cgroup above limits how many there may be)";
@@ -297,13 +298,23 @@ bool cgroup_make(struct cgroup *cgroup, struct controllers *controllers, struct 
                   cgroup->mount, cgroup->path);
 }
 
+static bool choose_path(struct cgroup *cgroup, struct failure *why)
+{
+    static struct delegation delegation;
+
+    cgroup->path = cgroup->auto_path;
+    return delegation_find(&delegation, cgroup->mount, cgroup->root, why) && delegation_settle(&delegation, why) &&
+           delegation_name(&delegation, NULL, cgroup->auto_path, why);
+}
+
 bool cgroup_open_mount(struct cgroup *cgroup, const struct options *options, struct failure *why)
 {
     cgroup->path = options->group;
+    cgroup->starter = getppid();
     cgroup->root = cgroup->directory = cgroup->events = -1;
     cgroup->without = options->without;
     cgroup->deadline = io_now_us() + STALE_MOST_US;
-    if (!cgroup_path_check(options->group, why))
+    if (!options->auto_group && !cgroup_path_check(options->group, why))
         return false;
     if (!cgroup_mount_find(cgroup->mount))
         return failed(why, STAGE_CGROUP, ENODEV,
@@ -313,7 +324,7 @@ bool cgroup_open_mount(struct cgroup *cgroup, const struct options *options, str
     if (cgroup->root < 0)
         return failed(why, STAGE_CGROUP, errno, "cannot open %s, where cgroup2 is mounted: %s", cgroup->mount,
                       strerror(errno));
-    return true;
+    return !options->auto_group || choose_path(cgroup, why);
 }
 
 /* ---- Its end ---- */

@@ -52,3 +52,50 @@ void cgroup_path_next(const char **path, char part[CGROUP_PART_SIZE])
     format(part, CGROUP_PART_SIZE, "%.*s", (int)size, *path);
     *path += size + ((*path)[size] == '/');
 }
+
+const char *cgroup_path_below(const char *root, const char *cgroup)
+{
+    size_t size = strlen(root);
+
+    if (size > 0 && root[size - 1] == '/')
+        size--; /* the root of the whole tree */
+    if (strncmp(cgroup, root, size) != 0)
+        return NULL;
+    /* cgroup_namespaces(7): what is outside of the namespace's root begins with "..". */
+    if (strncmp(cgroup + size, "/..", 3) == 0 && (cgroup[size + 3] == '/' || cgroup[size + 3] == '\0'))
+        return NULL;
+    if (cgroup[size] == '\0')
+        return cgroup + size;
+    return cgroup[size] == '/' ? cgroup + size + 1 : NULL;
+}
+
+static bool ends_with(const char *part, size_t size, const char *suffix)
+{
+    size_t length = strlen(suffix);
+
+    return size > length && memcmp(part + size - length, suffix, length) == 0;
+}
+
+/* systemd.unit(5), and its CGROUP_DELEGATION: the cgroups of services and scopes have their units' names, and no other
+ * unit can be delegated. A user's own systemd is the unit user@UID.service, and manages what is below. */
+bool cgroup_path_unit(const char *path, struct cgroup_unit *unit)
+{
+    static const char manager[] = "user@";
+    const char *above = NULL;
+
+    unit->end = 0;
+    unit->manager = NULL;
+    for (const char *part = path; *part != '\0'; part += *part == '/') {
+        size_t size = strcspn(part, "/");
+
+        if (ends_with(part, size, ".service") || ends_with(part, size, ".scope")) {
+            unit->manager = above;
+            unit->name = (size_t)(part - path);
+            unit->end = unit->name + size;
+            if (strncmp(part, manager, sizeof manager - 1) == 0)
+                above = part + sizeof manager - 1;
+        }
+        part += size;
+    }
+    return unit->end > 0;
+}

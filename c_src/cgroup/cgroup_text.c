@@ -29,24 +29,56 @@ static char next_unescaped(const char **at)
     return (char)((digits[0] - '0') * 64 + (digits[1] - '0') * 8 + (digits[2] - '0'));
 }
 
-/* proc(5), /proc/pid/mountinfo: the fifth field is the mount point. */
-static bool mount_point(const char *line, char mount[CGROUP_MOUNT_MOST])
+static bool unescaped_field(const char *line, unsigned number, char *text, size_t most)
 {
-    const char *at = field(line, 4);
+    const char *at = field(line, number);
     size_t size = 0;
 
     if (!at)
         return false;
-    while (*at != ' ' && *at != '\0' && size < CGROUP_MOUNT_MOST - 1)
-        mount[size++] = next_unescaped(&at);
-    mount[size] = '\0';
+    while (*at != ' ' && *at != '\0' && size < most - 1)
+        text[size++] = next_unescaped(&at);
+    text[size] = '\0';
     return *at == ' ';
+}
+
+/* proc(5), /proc/pid/mountinfo: the fifth field is the mount point. */
+static bool mount_point(const char *line, char mount[CGROUP_MOUNT_MOST])
+{
+    return unescaped_field(line, 4, mount, CGROUP_MOUNT_MOST);
 }
 
 /* The type of the file system stands behind a lone hyphen. */
 bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST])
 {
     return strstr(line, " - cgroup2 ") && mount_point(line, mount);
+}
+
+/* The field before the mount point is the directory of the file system that is the root of the mount. */
+bool cgroup_mounted_of(const char *line, char *cgroup, size_t size)
+{
+    return unescaped_field(line, 3, cgroup, size);
+}
+
+/* cgroups(7), /proc/pid/cgroup: the line of version 2 has the number 0 and no controller. */
+bool cgroup_own_of(const char *text, char *cgroup, size_t size)
+{
+    static const char start[] = "0::";
+    size_t length;
+
+    while (strncmp(text, start, sizeof start - 1) != 0) {
+        text = strchr(text, '\n');
+        if (!text)
+            return false;
+        text++;
+    }
+    text += sizeof start - 1;
+    length = strcspn(text, "\n");
+    if (length >= size || text[length] == '\0')
+        return false; /* the end of the line is missing where the text was cut off */
+    memcpy(cgroup, text, length);
+    cgroup[length] = '\0';
+    return true;
 }
 
 /* Behind the type stand the source and the options, of which each controller is one. */

@@ -17,6 +17,14 @@
  * then. */
 bool cgroup_mount_of(const char *line, char mount[CGROUP_MOUNT_MOST]);
 
+/* Which cgroup is mounted there, which such a line tells: "/" but where only a part of the tree is seen. False when it
+ * is too long. */
+bool cgroup_mounted_of(const char *line, char *cgroup, size_t size);
+
+/* Finds a process's own cgroup of version 2 in the text of its /proc/pid/cgroup. False when it has none, or when it is
+ * too long. */
+bool cgroup_own_of(const char *text, char *cgroup, size_t size);
+
 /* Whether the line stands for a cgroup v1 hierarchy with that controller. `mount` becomes its mount point then. */
 bool cgroup_v1_mount_of(const char *line, const char *controller, char mount[CGROUP_MOUNT_MOST]);
 

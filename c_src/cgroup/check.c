@@ -16,13 +16,19 @@
 #include "base/io.h"
 #include "cgroup/cgroup.h"
 #include "cgroup/controllers.h"
+#include "cgroup/delegation.h"
+#include "cgroup/v1_users.h"
 
 struct check {
     const char *path;
+    char chosen[CGROUP_PATH_MOST + 1];
     char mount[CGROUP_MOUNT_MOST];
-    char own[1024];    /* this process's own cgroup, relative to the mount; "" for the root cgroup */
-    char offered[256]; /* the controllers that the root cgroup has */
-    const char *sudo;  /* what a command that only root may run begins with: "sudo ", or "" for root */
+    char own[CGROUP_PATH_MOST + 1]; /* this process's own cgroup, relative to the mount; "" for the one mounted there */
+    char offered[256];              /* the controllers that the root cgroup has */
+    int root;                       /* the mount's directory */
+    bool to_settle;                 /* --group auto would move the processes of `delegation` first */
+    struct delegation delegation;
+    const char *sudo; /* what a command that only root may run begins with: "sudo ", or "" for root */
     struct controllers controllers;
 };
 
@@ -77,6 +83,26 @@ static bool has_v1_mount(void)
     return cgroup_mounts(is_v1, &found) && found;
 }
 
+/* mount(8) is refused to the root of a container, which lacks CAP_SYS_ADMIN or may not change what was mounted for it
+ * (mount_namespaces(7), "Restrictions on mount namespaces"). */
+static void print_read_only(const struct check *check)
+{
+    int root = cgroup_directory(AT_FDCWD, check->mount);
+
+    if (root >= 0 && delegation_in_container(root)) {
+        print_line(
+            MISSING,
+            "cgroup2 is mounted on %s, but read-only, as containers have it: who starts the container can have it "
+            "writable for root, and then muontrap, or the VM, has to be root in it",
+            check->mount);
+        print_line(COMMAND, DELEGATION_UNMASK);
+    } else {
+        print_line(MISSING, "cgroup2 is mounted on %s, but read-only", check->mount);
+        print_line(COMMAND, "%smount -o remount,rw %s", check->sudo, check->mount);
+    }
+    io_close(&root);
+}
+
 static bool check_mount(struct check *check)
 {
     struct statvfs found;
@@ -92,40 +118,76 @@ static bool check_mount(struct check *check)
         return false;
     }
     if (statvfs(check->mount, &found) == 0 && (found.f_flag & ST_RDONLY) != 0) {
-        print_line(MISSING, "cgroup2 is mounted on %s, but read-only", check->mount);
-        print_line(COMMAND, "%smount -o remount,rw %s", check->sudo, check->mount);
+        print_read_only(check);
         return false;
     }
     print_line(OK, "cgroup2 is mounted on %s", check->mount);
     return true;
 }
 
-/* Reads this process's own cgroup: the line "0::/path" (cgroups(7), /proc/pid/cgroup). */
-static void read_own_cgroup(struct check *check)
+/* Which cgroup is to be examined: none when --group auto finds none. */
+static bool choose_path(struct check *check, const struct options *options)
 {
-    char text[2048];
-    const char *at = text;
-    size_t size;
+    struct failure why;
 
-    if (!cgroup_read(AT_FDCWD, "/proc/self/cgroup", text, sizeof text))
-        return;
-    while (at && strncmp(at, "0::/", 4) != 0) {
-        at = strchr(at, '\n');
-        at = at ? at + 1 : NULL;
+    if (!cgroup_find_own(check->mount, check->own))
+        check->own[0] = '\0';
+    check->path = options->group ? options->group : CHECK_PATH;
+    if (options->group && !options->auto_group)
+        return true;
+    if (delegation_find(&check->delegation, check->mount, check->root, &why) &&
+        delegation_name(&check->delegation, "check", check->chosen, &why)) {
+        check->path = check->chosen;
+        check->to_settle = !check->delegation.settled;
+        print_line(OK, "--group auto makes programs' cgroups in %s/%.*s%s", check->mount,
+                   (int)(strrchr(check->path, '/') - check->path), check->path,
+                   check->to_settle ? ", and first moves the processes of the cgroup above to " DELEGATION_LEAF " there"
+                                    : "");
+        return true;
     }
-    if (!at)
-        return;
-    size = strcspn(at + 4, "\n");
-    format(check->own, sizeof check->own, "%.*s", (int)size, at + 4);
+    if (!options->auto_group)
+        return true;
+    check->path = NULL;
+    print_line(MISSING, "%s", why.words);
+    return false;
 }
 
 /* ---- What the kernel offers at the root ---- */
 
-static bool check_kernel(struct check *check, int root)
+/* Who else has it, and what that means: kernel/cgroup/cgroup-v1.c, cgroup_kill_sb(), lets go of the controllers of a
+ * hierarchy only when no cgroup is left in it. */
+static void print_v1(const struct check *check, const char *name, const char *mount)
+{
+    static struct v1_users users;
+    char users_words[700];
+
+    v1_users_find(&users, mount);
+    if (users.inhabited > 0)
+        format(users_words, sizeof users_words,
+               "%u cgroups there hold processes: %s%s; they would lose their limits, and v2 gets the controller only "
+               "when these cgroups have been removed",
+               users.inhabited, users.names, users.inhabited > users.named ? " and others" : "");
+    else if (users.cgroups > 0)
+        format(users_words, sizeof users_words,
+               "%u cgroups there hold no process, but v2 gets the controller only when they have been removed",
+               users.cgroups);
+    else
+        format(users_words, sizeof users_words, "no cgroup is there but the root");
+    print_line(MISSING,
+               "the controller %s is in use by cgroup v1, mounted on %s. Do without the limits that it makes, or boot "
+               "with systemd.unified_cgroup_hierarchy=1 on the kernel's command line, with which all controllers are "
+               "v2's. As the last resort unmount it, which takes it from all who use it: %s",
+               name, mount, users_words);
+    /* The kernel gives it to v2 a moment after the v1 hierarchy has lost its last user. */
+    if (users.cgroups == 0)
+        print_line(COMMAND, "%sumount %s && sleep 1", check->sudo, mount);
+}
+
+static bool check_kernel(struct check *check)
 {
     bool all = true;
 
-    (void)cgroup_read(root, "cgroup.controllers", check->offered, sizeof check->offered);
+    (void)cgroup_read(check->root, "cgroup.controllers", check->offered, sizeof check->offered);
     check->offered[strcspn(check->offered, "\n")] = '\0';
     print_line(OK, "controllers: %s",
                check->offered[0] ? check->offered : "none, so programs can be contained, but not limited");
@@ -137,12 +199,7 @@ static bool check_kernel(struct check *check, int root)
             continue;
         all = false;
         if (cgroup_mounts(is_v1_with_controller, &v1) && v1.found) {
-            print_line(
-                MISSING,
-                "the controller %s is in use by cgroup v1; unmounted there, it is v2's when nothing else uses it",
-                name);
-            /* The kernel gives it to v2 a moment after the v1 hierarchy has lost its last user. */
-            print_line(COMMAND, "%sumount %s && sleep 1", check->sudo, v1.mount);
+            print_v1(check, name, v1.mount);
         } else {
             print_line(
                 MISSING,
@@ -162,7 +219,7 @@ static bool may_write(int directory, const char *name)
 }
 
 /* How many bytes of the path are there already. */
-static size_t existing_part(const struct check *check, int root)
+static size_t existing_part(const struct check *check)
 {
     char part[1024 + 1];
     size_t reached = 0;
@@ -171,7 +228,7 @@ static size_t existing_part(const struct check *check, int root)
         int fd;
 
         format(part, sizeof part, "%.*s", (int)end, check->path);
-        fd = cgroup_directory(root, part);
+        fd = cgroup_directory(check->root, part);
         if (fd < 0)
             return reached;
         (void)close(fd);
@@ -212,7 +269,7 @@ static void print_delegation(const struct check *check)
             check->mount, (int)first, check->path, check->mount, (int)first, check->path);
 }
 
-static bool check_directory(const struct check *check, int root, size_t reached)
+static bool check_directory(const struct check *check, size_t reached)
 {
     char place[1024 + 1];
 
@@ -221,13 +278,46 @@ static bool check_directory(const struct check *check, int root, size_t reached)
         print_line(OK, "%s/%s is there", check->mount, check->path);
         return true;
     }
-    if (may_write(root, reached > 0 ? place : ".")) {
+    if (may_write(check->root, reached > 0 ? place : ".")) {
         print_line(OK, "cgroups may be made in %s%s%s", check->mount, reached > 0 ? "/" : "", place);
         return true;
     }
     print_line(MISSING, "cgroups may not be made in %s%s%s", check->mount, reached > 0 ? "/" : "", place);
     print_delegation(check);
     return false;
+}
+
+/* Whether that is the cgroup whose processes --group auto moves away. */
+static bool is_to_be_settled(const struct check *check, size_t level)
+{
+    const char *path = check->delegation.path;
+
+    return check->to_settle && strlen(path) == level && strncmp(path, check->path, level) == 0;
+}
+
+/* The processes of a unit of systemd's are not for others to move, unless the unit is delegated. */
+static void print_inhabited(const struct check *check, const char *name, size_t level)
+{
+    const char *slash = level > 0 ? "/" : "";
+    char place[CGROUP_PATH_MOST + 1];
+    struct failure why;
+
+    format(place, sizeof place, "%.*s", (int)level, check->path);
+    if (!delegation_permits(check->root, place, &why)) {
+        print_line(
+            MISSING,
+            "the controller %s can't be enabled below %s%s%s while processes are in that cgroup itself, and these "
+            "are not to be moved: %s. Name a cgroup that is not below it, or set Delegate=yes there and use "
+            "--group auto (in Elixir cgroup_base: :auto)",
+            name, check->mount, slash, place, why.words);
+        return;
+    }
+    print_line(MISSING, "the controller %s can't be enabled below %s%s%s while processes are in that cgroup itself",
+               name, check->mount, slash, place);
+    print_line(COMMAND,
+               "%ssh -c 'cd %s%s%s && mkdir -p inhabitants && while read p; do echo $p >inhabitants/cgroup.procs; done "
+               "<cgroup.procs'",
+               check->sudo, check->mount, slash, place);
 }
 
 /* Whether, in one directory above the cgroup, each controller is enabled for what is below it, or may be enabled. */
@@ -240,21 +330,14 @@ static bool check_level(const struct check *check, int directory, size_t level)
 
     if (!cgroup_read(directory, "cgroup.subtree_control", enabled, sizeof enabled))
         enabled[0] = '\0';
-    inhabited = controllers_inhabited(directory);
+    inhabited = controllers_inhabited(directory) && !is_to_be_settled(check, level);
     for (unsigned i = 0; i < check->controllers.count; i++) {
         const char *name = check->controllers.list[i].name;
 
         if (cgroup_has_word(enabled, name))
             continue;
         if (inhabited) {
-            print_line(MISSING,
-                       "the controller %s can't be enabled below %s%s%.*s while processes are in that cgroup itself",
-                       name, check->mount, slash, (int)level, check->path);
-            print_line(
-                COMMAND,
-                "%ssh -c 'cd %s%s%.*s && mkdir -p inhabitants && while read p; do echo $p >inhabitants/cgroup.procs; "
-                "done <cgroup.procs'",
-                check->sudo, check->mount, slash, (int)level, check->path);
+            print_inhabited(check, name, level);
             return false;
         }
         if (may_write(directory, "cgroup.subtree_control"))
@@ -269,19 +352,19 @@ static bool check_level(const struct check *check, int directory, size_t level)
 }
 
 /* The same for all directories above the cgroup that are there, from the root down. */
-static bool check_levels(const struct check *check, int root, size_t reached)
+static bool check_levels(const struct check *check, size_t reached)
 {
     const char *last = strrchr(check->path, '/');
     size_t above = last ? (size_t)(last - check->path) : 0;
     char place[1024 + 1];
-    bool fine = check_level(check, root, 0);
+    bool fine = check_level(check, check->root, 0);
 
     for (size_t end = strcspn(check->path, "/"); end <= reached && end <= above && check->path[end] != '\0';
          end += 1 + strcspn(check->path + end + 1, "/")) {
         int fd;
 
         format(place, sizeof place, "%.*s", (int)end, check->path);
-        fd = cgroup_directory(root, place);
+        fd = cgroup_directory(check->root, place);
         if (fd >= 0 && !check_level(check, fd, end))
             fine = false;
         io_close(&fd);
@@ -295,10 +378,12 @@ static bool check_levels(const struct check *check, int root, size_t reached)
 
 /* cgroup-v2.rst, "Delegation Containment": an ordinary user may move a process from one cgroup into another only when
  * the user may also write the cgroup.procs of the nearest cgroup that both lie in. */
-static bool check_migration(const struct check *check, int root)
+static bool check_migration(const struct check *check)
 {
     size_t common = 0;
     char place[1024 + 16];
+    char callers[CGROUP_MOUNT_MOST + CGROUP_PART_SIZE];
+    char move[1200];
 
     for (size_t i = 0;; i++) {
         bool own_ends = check->own[i] == '\0' || check->own[i] == '/';
@@ -310,7 +395,7 @@ static bool check_migration(const struct check *check, int root)
             break;
     }
     format(place, sizeof place, "%.*s%scgroup.procs", (int)common, check->path, common > 0 ? "/" : "");
-    if (may_write(root, place)) {
+    if (may_write(check->root, place)) {
         print_line(OK, "processes may be moved from %s/%s to %s/%s", check->mount, check->own, check->mount,
                    check->path);
         return true;
@@ -326,9 +411,9 @@ static bool check_migration(const struct check *check, int root)
                "a process of %s/%s may not be moved to %s/%s, because %s/%s can't be written: what starts muontrap "
                "has to be in a cgroup beside it",
                check->mount, check->own, check->mount, check->path, check->mount, place);
-    print_line(COMMAND, "sudo sh -c 'mkdir -p %s/%.*s/callers && echo %ld >%s/%.*s/callers/cgroup.procs'", check->mount,
-               (int)strcspn(check->path, "/"), check->path, (long)getppid(), check->mount,
-               (int)strcspn(check->path, "/"), check->path);
+    format(callers, sizeof callers, "%s/%.*s/callers", check->mount, (int)strcspn(check->path, "/"), check->path);
+    delegation_move_command(move, sizeof move, callers, getppid());
+    print_line(COMMAND, "sudo sh -c 'mkdir -p %s && %s'", callers, move);
     return false;
 }
 
@@ -371,33 +456,42 @@ static bool check_launch(const struct check *check, const struct options *option
     return false;
 }
 
+/* What --group auto would move is not moved for a check, so that controllers can't be enabled yet. */
+static void launch_as_checked(const struct check *check, struct options *options)
+{
+    options->group = check->path;
+    options->auto_group = false;
+    if (check->to_settle)
+        options->controller_count = options->set_count = 0;
+}
+
 int check_run(struct options *options)
 {
     static struct check check;
     static struct settings settings;
     struct failure why;
-    size_t reached;
     bool fine;
-    int root;
 
-    if (!options->group)
-        options->group = CHECK_PATH;
-    check.path = options->group;
     check.sudo = geteuid() == 0 ? "" : "sudo ";
-    if (!cgroup_path_check(check.path, &why) || !legacy_translate(&settings, options->sets, options->set_count, &why) ||
+    if ((options->group && !options->auto_group && !cgroup_path_check(options->group, &why)) ||
+        !legacy_translate(&settings, options->sets, options->set_count, &why) ||
         !controllers_gather(&check.controllers, options, &settings, &why)) {
         print_line(MISSING, "%s", why.words);
         return 1;
     }
     if (!check_mount(&check))
         return 1;
-    read_own_cgroup(&check);
-    root = cgroup_directory(AT_FDCWD, check.mount);
-    reached = existing_part(&check, root);
-    fine = check_kernel(&check, root);
-    fine = check_directory(&check, root, reached) && fine;
-    fine = check_levels(&check, root, reached) && fine;
-    fine = check_migration(&check, root) && fine;
-    io_close(&root);
+    check.root = cgroup_directory(AT_FDCWD, check.mount);
+    fine = choose_path(&check, options);
+    fine = check_kernel(&check) && fine;
+    if (check.path) {
+        size_t reached = existing_part(&check);
+
+        fine = check_directory(&check, reached) && fine;
+        fine = check_levels(&check, reached) && fine;
+        fine = check_migration(&check) && fine;
+    }
+    io_close(&check.root);
+    launch_as_checked(&check, options);
     return fine && check_launch(&check, options) ? 0 : 1;
 }

@@ -9,7 +9,7 @@
 
 #include "options.h"
 
-/* The cgroup that --check examines without --group. */
+/* The cgroup that --check examines without --group, where that is not given by what --group auto would use. */
 #define CHECK_PATH "muontrap/check"
 
 /* Each line begins with "ok: " or "missing: ", and each command with four spaces. Returns the exit status: 0 when a

@@ -8,7 +8,7 @@ defmodule MuonTrap.Cgroup do
   #
   # Paths are relative to the mount of the cgroup2 file system, as the helper's are.
 
-  alias MuonTrap.Cgroup.{Delegation, Mount}
+  alias MuonTrap.Cgroup.Mount
   alias MuonTrap.Error
 
   @doc """
@@ -29,17 +29,42 @@ defmodule MuonTrap.Cgroup do
   @doc """
   Turn the option `:cgroup_base`, if it is there, into a `:cgroup_path` that nobody else has
 
-  With `:auto` the VM may move to another cgroup first, see `MuonTrap.Cgroup.Delegation`.
+  `:auto` stands for the base that the application's environment names, else it becomes the path `:auto`: the helper finds
+  one then, which it tells when the program has started.
   """
   @spec choose(map()) :: {:ok, map()} | {:error, Error.t()}
   def choose(%{cgroup_base: :auto} = options) do
-    with {:ok, base} <- Delegation.base(), do: choose(%{options | cgroup_base: base})
+    case Application.get_env(:muontrap, :cgroup_base) do
+      nil -> {:ok, put_path(options, :auto)}
+      named -> with :ok <- check_named(named), do: choose(%{options | cgroup_base: named})
+    end
   end
 
-  def choose(%{cgroup_base: base} = options),
-    do: {:ok, options |> Map.delete(:cgroup_base) |> Map.put(:cgroup_path, "#{base}/#{fresh_name()}")}
-
+  def choose(%{cgroup_base: base} = options), do: {:ok, put_path(options, "#{base}/#{fresh_name()}")}
   def choose(options), do: {:ok, options}
+
+  defp put_path(options, path), do: options |> Map.delete(:cgroup_base) |> Map.put(:cgroup_path, path)
+
+  defp check_named(path) do
+    if path?(path) do
+      :ok
+    else
+      {:error,
+       %Error{
+         stage: :cgroup,
+         reason: :einval,
+         message:
+           "config :muontrap, cgroup_base: #{inspect(path)} names no cgroup: it must be a path below the mount of cgroup2, " <>
+             ~s(such as "mycgroup", without leading slash, empty parts, "." and "..")
+       }}
+    end
+  end
+
+  @doc """
+  The chosen path as the helper's arguments
+  """
+  @spec arguments(String.t() | :auto) :: [String.t()]
+  def arguments(path), do: ["--group", to_string(path)]
 
   # Neither of the process's random numbers, which its user may have seeded, nor of the application :crypto, which a
   # release need not have. The rest is for a system without /dev/urandom.
@@ -71,6 +96,23 @@ defmodule MuonTrap.Cgroup do
          {:ok, file} <- file(directory, name),
          {:ok, _stat} <- File.stat(file),
          do: File.write(file, value)
+  end
+
+  @doc """
+  The cgroups above that have a limit of memory, the nearest first, each with what is in its file memory.max
+
+  `""` stands for the one that is mounted, where that has a limit, too: in a container.
+  """
+  @spec memory_limits_above(String.t()) :: [{String.t(), String.t()}]
+  def memory_limits_above(path) do
+    parts = String.split(path, "/")
+
+    for count <- (length(parts) - 1)..0//-1,
+        above = parts |> Enum.take(count) |> Enum.join("/"),
+        {:ok, limit} <- [read(above, "memory.max")],
+        limit != "max" do
+      {above, limit}
+    end
   end
 
   @doc """

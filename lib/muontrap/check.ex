@@ -20,7 +20,7 @@ defmodule MuonTrap.Check do
   end
 
   defp arguments(options) do
-    group = for {:cgroup_path, path} <- options, argument <- ["--group", path], do: argument
+    group = for {:cgroup_path, path} <- options, argument <- Cgroup.arguments(path), do: argument
     ["--check" | group] ++ Enum.flat_map(controllers(options), &["--controller", &1])
   end
 

@@ -5,6 +5,7 @@ defmodule MuonTrap.CommandLine do
   @moduledoc false
   # What the helper is started with: validated options as its command line and as the options of its port. Pure.
 
+  alias MuonTrap.Cgroup
   alias MuonTrap.Cgroup.Settings
 
   @doc """
@@ -40,7 +41,7 @@ defmodule MuonTrap.CommandLine do
   defp argument({:uid, user}), do: ["--uid", "#{user}"]
   defp argument({:gid, group}), do: ["--gid", "#{group}"]
   defp argument({:groups, groups}), do: ["--groups", Enum.map_join(groups, ",", &to_string/1)]
-  defp argument({:cgroup_path, path}), do: ["--group", path]
+  defp argument({:cgroup_path, path}), do: Cgroup.arguments(path)
   defp argument({:cgroup_controllers, names}), do: Enum.flat_map(names, &["--controller", &1])
   defp argument({:cgroup, settings}), do: settings |> Settings.render() |> Enum.flat_map(&setting/1)
 

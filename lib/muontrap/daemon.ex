@@ -532,9 +532,21 @@ defmodule MuonTrap.Daemon do
   # Whatever reason is made of it, and even if the program has coped with the loss of a child.
   defp log_oom(ending, state) do
     Logger.error(
-      "#{state.program}: the kernel's OOM killer struck in the cgroup #{state.cgroup}, because the memory that it may use " <>
-        "(memory_max) or that the machine has was used up; the process #{describe(ending)}"
+      "#{state.program}: the kernel's OOM killer struck in the cgroup #{state.cgroup}, because the memory was used up that " <>
+        "its own memory_max allows, or a cgroup above (#{limits_above(state.cgroup)}), or all that the machine has; the " <>
+        "process #{describe(ending)}"
     )
+  end
+
+  # systemd.resource-control(5): MemoryMax= of a service, scope or slice is the memory.max of its cgroup.
+  defp limits_above(cgroup) do
+    case Cgroup.memory_limits_above(cgroup) do
+      [] ->
+        "no memory_max or MemoryMax= is to be seen there"
+
+      limits ->
+        Enum.map_join(limits, ", ", fn {path, limit} -> "memory_max or MemoryMax= of /#{path}: #{limit} bytes" end)
+    end
   end
 
   # Who gives no time wants force.

@@ -287,6 +287,10 @@ defmodule MuonTrap.Options do
   defp check(:cgroup, value), do: Settings.check(value)
   defp check(:cgroup_base, :auto), do: :ok
 
+  # The helper would take it for what cgroup_base: :auto is.
+  defp check(:cgroup_path, "auto"),
+    do: expect(false, ~s(another path than "auto", a word of its own on the helper's command line))
+
   defp check(name, value) when name in [:cgroup_base, :cgroup_path] do
     expect(
       Cgroup.path?(value),

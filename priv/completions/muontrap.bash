@@ -129,7 +129,11 @@ _muontrap()
             _muontrap_reply -W 'cpu cpuset io memory pids'
             return
             ;;
-        --arg0 | -g | -p | --group | --path | -s | --set)
+        -g | -p | --group | --path)
+            _muontrap_reply -W 'auto'
+            return
+            ;;
+        --arg0 | -s | --set)
             return
             ;;
     esac

@@ -351,6 +351,20 @@ static void a_cgroup_has_a_path_controllers_and_settings(void **state)
     REFUSES(EINVAL, "--set needs a cgroup", "-s", "memory.max=1M", "true");
 }
 
+static void the_cgroup_auto_is_none_of_that_name(void **state)
+{
+    (void)state;
+    assert_true(TAKES("-g", "a", "-g", "auto", "-s", "memory.max=1M", "true"));
+    assert_true(options.auto_group);
+    assert_true(TAKES("-g", "auto", "-g", "a", "true"));
+    assert_false(options.auto_group);
+    assert_true(TAKES("--group=auto/a", "true"));
+    assert_false(options.auto_group);
+    assert_true(TAKES("--check", "--group", "auto"));
+    assert_true(options.auto_group);
+    REFUSES(EINVAL, "--clean takes the path", "--clean", "-g", "auto");
+}
+
 static void what_looks_or_cleans_needs_no_program(void **state)
 {
     (void)state;
@@ -433,6 +447,7 @@ static int tests(void)
         TEST(variables_are_kept_in_order),
         TEST(more_variables_than_there_is_room_for_are_refused),
         TEST(a_cgroup_has_a_path_controllers_and_settings),
+        TEST(the_cgroup_auto_is_none_of_that_name),
         TEST(what_looks_or_cleans_needs_no_program),
         TEST(kernels_without_something_can_be_played),
         TEST(more_controllers_than_there_is_room_for_are_refused),

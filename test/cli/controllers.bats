@@ -258,3 +258,56 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     run -125 as_user 65534 "$MUONTRAP" -g "$own/given" -s memory.max=9M -- echo ran
     output_has "cannot set $top/given/memory.max to '9M'" "Permission denied" "chown"
 }
+
+# ---- --group auto ----
+
+# What the program says of its cgroup, and of the limit that it was given with auto.
+limited_by_auto=("$MUONTRAP" -g auto -s pids.max=7 -- sh -c '
+    cgroup=$(sed -n s/^0:://p /proc/self/cgroup) && echo "$cgroup" && cat "$0$cgroup/pids.max"')
+
+@test "auto limits a program though the caller was in the delegated cgroup itself" {
+    mkdir "$top/delegated"
+    # shellcheck disable=SC2016 # expands in the other shell
+    run -0 sh -c 'echo $$ >"$0/cgroup.procs" && "$@"; exit $?' "$top/delegated" "${limited_by_auto[@]}" "$mount"
+    [[ ${lines[0]} == /"$own"/delegated/muontrap/* ]]
+    [ "${lines[1]}" = 7 ]
+}
+
+# Whoever has started a container is in another cgroup.
+@test "auto limits a program of a container's first process" {
+    administrator
+    mkdir "$top/container"
+    # shellcheck disable=SC2016 # expands in the other shell
+    run -0 unshare --pid --fork --mount-proc --kill-child sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' \
+        "$top/container" unshare --cgroup --mount sh -c '
+        umount -l "$0" && mount -t cgroup2 cgroup2 "$0" && exec "$@"' "$mount" "${limited_by_auto[@]}" "$mount"
+    [[ ${lines[0]} == /muontrap/* ]]
+    [ "${lines[1]}" = 7 ]
+}
+
+@test "--check -g auto says which controllers auto can have, and which it can't, and moves nobody" {
+    mkdir "$top/delegated"
+    # shellcheck disable=SC2016 # expands in the other shell
+    checked=(sh -c 'echo $$ >"$0/cgroup.procs" && "$@"; status=$?; cat /proc/self/cgroup; exit $status' "$top/delegated"
+        "$MUONTRAP" --check -g auto)
+    run -0 "${checked[@]}" -c pids -s memory.max=1M
+    output_has "ok: the controllers are enabled on the way to $top/delegated/muontrap/check, or may be" \
+        "ok: a process was started in $top/delegated/muontrap/check" "0::/$own/delegated"
+    [[ $output != *missing* ]]
+    run -1 "${checked[@]}" -c nosuch
+    output_has "missing: the kernel doesn't offer the controller nosuch" "0::/$own/delegated"
+}
+
+@test "--check doesn't advise to move what is in a unit that systemd has not delegated" {
+    administrator
+    mkdir -p "$top/my.service"
+    # shellcheck disable=SC2016 # expands in the other shell
+    within=(unshare --mount sh -c 'mount -t tmpfs run /run; mkdir -p /run/systemd/system; echo $$ >"$0/cgroup.procs"
+        exec "$@"' "$top/my.service")
+    run -1 "${within[@]}" "$MUONTRAP" --check -g "$own/my.service/x" -c pids
+    output_has "missing: the controller pids can't be enabled below $top/my.service while processes are in that cgroup" \
+        "are not to be moved: systemd manages what is in the unit my.service, and has not delegated it"
+    [[ $output != *inhabitants* ]]
+    run -0 "${within[@]}" "$MUONTRAP" --check -c pids
+    [ "${lines[-1]}" = "ok: a process was started in $mount/muontrap/check" ]
+}

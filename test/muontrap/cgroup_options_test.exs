@@ -7,8 +7,6 @@ defmodule MuonTrap.CgroupOptionsTest do
 
   alias MuonTrap.{Cgroup, Daemon, Error, Options}
 
-  doctest MuonTrap.Cgroup.Delegation
-
   @bad_paths [
     "",
     "/",
@@ -49,6 +47,7 @@ defmodule MuonTrap.CgroupOptionsTest do
     end
 
     assert refused(cgroup_path: :auto) =~ ":cgroup_path"
+    assert refused(cgroup_path: "auto") =~ ~s(another path than "auto")
   end
 
   test "values of the wrong type are refused by name" do
@@ -159,6 +158,11 @@ defmodule MuonTrap.CgroupOptionsTest do
       assert name =~ ~r/\A[0-9a-f]{12}\z/
     end
 
+    test "is for the helper to find, when that names none" do
+      assert {:ok, %{cgroup_path: :auto} = options} = Cgroup.choose(%{cgroup_base: :auto, cmd: "true", args: []})
+      assert ["--port", "--group", "auto" | _rest] = MuonTrap.CommandLine.port_options(options)[:args]
+    end
+
     test "says so when that names no cgroup" do
       for wrong <- ["../x", "", :auto, 5] do
         Application.put_env(:muontrap, :cgroup_base, wrong)
@@ -170,15 +174,6 @@ defmodule MuonTrap.CgroupOptionsTest do
         assert text == error.message
       end
     end
-  end
-
-  test "a systemd unit is told by the cgroup's path" do
-    unit = &MuonTrap.Cgroup.Delegation.unit/1
-    assert unit.("system.slice/my.service") == {:system, "my.service"}
-    assert unit.("user.slice/user-1000.slice/session-3.scope") == {:system, "session-3.scope"}
-    assert unit.("user.slice/user-1000.slice/user@1000.service/app.slice/run-u7.scope") == {:user, "run-u7.scope"}
-    assert unit.("system.slice/my.service/muontrap/3f0c5a9be1d7") == {:system, "my.service"}
-    assert unit.("mycgroup") == nil
   end
 
   test "files of a cgroup have names that stay in its directory" do

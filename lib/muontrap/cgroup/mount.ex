@@ -7,9 +7,9 @@ defmodule MuonTrap.Cgroup.Mount do
   # /sys/fs/cgroup, and /sys/fs/cgroup/unified where the first version is mounted beside it.
 
   @typedoc """
-  The directory, and which cgroup it is: `"/"` unless only a part of the tree is mounted there
+  The directory
   """
-  @type t :: %{point: String.t(), root: String.t()}
+  @type t :: %{point: String.t()}
 
   @doc """
   The first such mount that can be written, or else the first, which is the helper's too
@@ -44,8 +44,8 @@ defmodule MuonTrap.Cgroup.Mount do
   defp mount(line) do
     with [left, right] <- String.split(line, " - ", parts: 2),
          ["cgroup2", _source, theirs | _rest] <- String.split(right, " "),
-         [_id, _parent, _device, root, point, options | _rest] <- String.split(left, " ") do
-      %{point: unescape(point), root: unescape(root), writable: Enum.all?([options, theirs], &writable?/1)}
+         [_id, _parent, _device, _root, point, options | _rest] <- String.split(left, " ") do
+      %{point: unescape(point), writable: Enum.all?([options, theirs], &writable?/1)}
     else
       _another -> nil
     end
@@ -55,22 +55,4 @@ defmodule MuonTrap.Cgroup.Mount do
 
   defp unescape(name),
     do: Regex.replace(~r/\\([0-3][0-7]{2})/, name, fn _all, octal -> <<String.to_integer(octal, 8)>> end)
-
-  @doc """
-  The path below the mount of a cgroup that is told as in /proc/self/cgroup, `""` for what is mounted itself
-
-  `:error` when it is not below.
-  """
-  @spec relative(t(), String.t()) :: {:ok, String.t()} | :error
-  def relative(%{root: root}, "/" <> _rest = cgroup) do
-    root = String.trim_trailing(root, "/")
-
-    cond do
-      # A cgroup namespace tells so of what is outside of it (cgroup_namespaces(7)).
-      String.starts_with?(cgroup, "/..") -> :error
-      cgroup in [root, root <> "/"] -> {:ok, ""}
-      String.starts_with?(cgroup, root <> "/") -> {:ok, String.replace_prefix(cgroup, root <> "/", "")}
-      true -> :error
-    end
-  end
 end

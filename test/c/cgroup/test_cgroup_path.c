@@ -95,12 +95,75 @@ static void a_path_is_taken_apart_from_the_front(void **state)
     assert_string_equal(rest, "");
 }
 
+static void a_path_is_relative_to_what_is_mounted(void **state)
+{
+    (void)state;
+    assert_string_equal(cgroup_path_below("/", "/"), "");
+    assert_string_equal(cgroup_path_below("/", "/user.slice/a b.scope"), "user.slice/a b.scope");
+    assert_string_equal(cgroup_path_below("/", "/..name/x"), "..name/x");
+    assert_string_equal(cgroup_path_below("/docker/42", "/docker/42"), "");
+    assert_string_equal(cgroup_path_below("/docker/42", "/docker/42/x/y"), "x/y");
+    assert_null(cgroup_path_below("/docker/42", "/docker/421"));
+    assert_null(cgroup_path_below("/docker/42", "/"));
+    assert_null(cgroup_path_below("/", "no path"));
+    assert_string_equal(cgroup_path_below("", ""), "");
+}
+
+/* cgroup_namespaces(7). */
+static void what_is_outside_of_the_namespace_is_not_below(void **state)
+{
+    (void)state;
+    assert_null(cgroup_path_below("/", "/.."));
+    assert_null(cgroup_path_below("/", "/../x"));
+    assert_null(cgroup_path_below("/../x", "/"));
+}
+
+static void assert_unit(const char *path, const char *name, const char *cgroup, const char *manager)
+{
+    struct cgroup_unit unit;
+
+    if (!cgroup_path_unit(path, &unit))
+        fail_msg("no unit was seen in %s", path);
+    assert_int_equal(unit.end, strlen(cgroup));
+    assert_memory_equal(path, cgroup, unit.end);
+    assert_memory_equal(path + unit.name, name, strlen(name));
+    assert_int_equal(unit.end - unit.name, strlen(name));
+    if (manager)
+        assert_memory_equal(unit.manager, manager, strlen(manager));
+    else
+        assert_null(unit.manager);
+}
+
+static void the_innermost_unit_counts_and_who_manages_it(void **state)
+{
+    struct cgroup_unit unit;
+
+    (void)state;
+    assert_unit("my.service", "my.service", "my.service", NULL);
+    assert_unit("system.slice/my.service/muontrap/3f0c5a9be1d7", "my.service", "system.slice/my.service", NULL);
+    assert_unit("user.slice/user-1000.slice/session-3.scope", "session-3.scope",
+                "user.slice/user-1000.slice/session-3.scope", NULL);
+    assert_unit("user.slice/user-7.slice/user@7.service/app.slice/run-u7.scope/x", "run-u7.scope",
+                "user.slice/user-7.slice/user@7.service/app.slice/run-u7.scope", "7.service/");
+    assert_unit("user@7.service/init.scope", "init.scope", "user@7.service/init.scope", "7.service/");
+    assert_unit("user@7.service/app.slice", "user@7.service", "user@7.service", NULL);
+    assert_false(cgroup_path_unit("", &unit));
+    assert_false(cgroup_path_unit("mycgroup/test", &unit));
+    assert_false(cgroup_path_unit("user.slice/.service/.scope", &unit));
+    assert_false(cgroup_path_unit("a.services/scope", &unit));
+}
+
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        TEST(names_between_slashes_are_a_path),     TEST(a_path_that_could_leave_the_mount_is_refused),
-        TEST(what_is_too_long_is_refused),          TEST(too_many_parts_are_refused),
+        TEST(names_between_slashes_are_a_path),
+        TEST(a_path_that_could_leave_the_mount_is_refused),
+        TEST(what_is_too_long_is_refused),
+        TEST(too_many_parts_are_refused),
         TEST(a_path_is_taken_apart_from_the_front),
+        TEST(a_path_is_relative_to_what_is_mounted),
+        TEST(what_is_outside_of_the_namespace_is_not_below),
+        TEST(the_innermost_unit_counts_and_who_manages_it),
     };
 
     return cmocka_run_group_tests(all, NULL, NULL);

@@ -218,6 +218,36 @@ static void a_word_is_found_only_where_it_stands_alone(void **state)
     assert_false(cgroup_has_word("xcpu cpux\n", "cpu"));
 }
 
+static void which_cgroup_is_mounted_is_the_fourth_field(void **state)
+{
+    char cgroup[16];
+
+    (void)state;
+    assert_true(cgroup_mounted_of("41 31 0:38 / /a rw - cgroup2 none rw", cgroup, sizeof cgroup));
+    assert_string_equal(cgroup, "/");
+    assert_true(cgroup_mounted_of("41 31 0:38 /docker/4\\0402 /a rw - cgroup2 none rw", cgroup, sizeof cgroup));
+    assert_string_equal(cgroup, "/docker/4 2");
+    assert_false(cgroup_mounted_of("41 31 0:38 /docker/0123456789 /a rw - cgroup2 none rw", cgroup, sizeof cgroup));
+    assert_false(cgroup_mounted_of("41 31 0:38", cgroup, sizeof cgroup));
+}
+
+static void a_process_s_own_cgroup_is_that_of_the_number_0(void **state)
+{
+    char cgroup[8];
+
+    (void)state;
+    assert_true(cgroup_own_of("0::/\n", cgroup, sizeof cgroup));
+    assert_string_equal(cgroup, "/");
+    assert_true(cgroup_own_of("12:pids:/x\n1:name=systemd:/y\n0::/a b\n", cgroup, sizeof cgroup));
+    assert_string_equal(cgroup, "/a b");
+    assert_true(cgroup_own_of("0::/123456\n", cgroup, sizeof cgroup));
+    assert_string_equal(cgroup, "/123456");
+    assert_false(cgroup_own_of("0::/1234567\n", cgroup, sizeof cgroup));
+    assert_false(cgroup_own_of("0::/cut", cgroup, sizeof cgroup));
+    assert_false(cgroup_own_of("10::/x\n1:memory:/x\n", cgroup, sizeof cgroup));
+    assert_false(cgroup_own_of("", cgroup, sizeof cgroup));
+}
+
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
@@ -229,6 +259,7 @@ static int tests(void)
         TEST(other_mounts_are_no_hierarchy_of_v1),         TEST(a_number_is_found_by_its_key),
         TEST(a_key_is_not_found_within_a_longer_one),      TEST(a_file_s_only_number_needs_no_key),
         TEST(text_that_is_no_number_is_not_found),         TEST(a_word_is_found_only_where_it_stands_alone),
+        TEST(which_cgroup_is_mounted_is_the_fourth_field), TEST(a_process_s_own_cgroup_is_that_of_the_number_0),
     };
 
     return cmocka_run_group_tests(all, NULL, NULL);

@@ -27,26 +27,26 @@ defmodule MuonTrap.Cgroup.MountTest do
   defp find(mountinfo, hidden \\ []), do: Mount.choose(mountinfo, &(&1 not in hidden))
 
   test "is found wherever it is" do
-    assert find(@pure) == {:ok, %{point: "/sys/fs/cgroup", root: "/"}}
-    assert find(@hybrid) == {:ok, %{point: "/sys/fs/cgroup/unified", root: "/"}}
+    assert find(@pure) == {:ok, %{point: "/sys/fs/cgroup"}}
+    assert find(@hybrid) == {:ok, %{point: "/sys/fs/cgroup/unified"}}
   end
 
   test "is the first of several, as the helper has it" do
-    assert find(@hybrid <> @pure) == {:ok, %{point: "/sys/fs/cgroup/unified", root: "/"}}
+    assert find(@hybrid <> @pure) == {:ok, %{point: "/sys/fs/cgroup/unified"}}
   end
 
   test "is the first of several that can be written, as the helper has it" do
     read_only = "40 22 0:25 / /mnt/a ro,relatime - cgroup2 cgroup2 rw\n41 22 0:25 / /mnt/b rw - cgroup2 cgroup2 ro\n"
-    assert find(read_only <> @pure) == {:ok, %{point: "/sys/fs/cgroup", root: "/"}}
-    assert find(read_only) == {:ok, %{point: "/mnt/a", root: "/"}}
+    assert find(read_only <> @pure) == {:ok, %{point: "/sys/fs/cgroup"}}
+    assert find(read_only) == {:ok, %{point: "/mnt/a"}}
   end
 
   test "is none that another hides" do
-    assert find(@hybrid <> @pure, ["/sys/fs/cgroup/unified"]) == {:ok, %{point: "/sys/fs/cgroup", root: "/"}}
+    assert find(@hybrid <> @pure, ["/sys/fs/cgroup/unified"]) == {:ok, %{point: "/sys/fs/cgroup"}}
     assert find(@pure, ["/sys/fs/cgroup"]) == {:error, :enodev}
 
     on_top = "41 29 0:25 /part /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n"
-    assert find(@pure <> on_top) == {:ok, %{point: "/sys/fs/cgroup", root: "/part"}}
+    assert find(@pure <> on_top) == {:ok, %{point: "/sys/fs/cgroup"}}
   end
 
   test "is not there where only the first version is mounted, or nothing, or something of that name" do
@@ -58,19 +58,6 @@ defmodule MuonTrap.Cgroup.MountTest do
 
   test "may have blanks and backslashes in its name, and be a part of the tree" do
     line = ~S(29 22 0:25 /docker/4\0402 /mnt/a\040b\011c\134d\012 rw - cgroup2 none rw)
-    assert find(line) == {:ok, %{point: "/mnt/a b\tc\\d\n", root: "/docker/4 2"}}
-  end
-
-  test "gives the path of a cgroup below it" do
-    all = %{point: "/sys/fs/cgroup", root: "/"}
-    assert Mount.relative(all, "/") == {:ok, ""}
-    assert Mount.relative(all, "/user.slice/a b.scope") == {:ok, "user.slice/a b.scope"}
-    assert Mount.relative(all, "/../x") == :error
-
-    part = %{point: "/sys/fs/cgroup", root: "/docker/42"}
-    assert Mount.relative(part, "/docker/42") == {:ok, ""}
-    assert Mount.relative(part, "/docker/42/x/y") == {:ok, "x/y"}
-    assert Mount.relative(part, "/docker/421") == :error
-    assert Mount.relative(part, "/") == :error
+    assert find(line) == {:ok, %{point: "/mnt/a b\tc\\d\n"}}
   end
 end

@@ -4,8 +4,7 @@
 #
 # What the scripts have that run in the virtual machine (BASH_ENV). All is as slow there as the emulated processor, and
 # what takes no more than seconds elsewhere is given minutes: the limits are bounds on hanging.
-export MUONTRAP=/opt/muontrap/lib/muontrap/priv/muontrap
-export ERL_LIBS=/opt/muontrap/lib
+export MUONTRAP=/opt/muontrap/bin/muontrap
 
 # `await COMMAND...` repeats it until it succeeds; serve's limit ends the script when it never does.
 await() { until "$@" >/dev/null 2>&1; do sleep 0.2; done; }

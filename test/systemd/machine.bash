@@ -9,27 +9,42 @@ bats_require_minimum_version 1.5.0
 
 # Before all tests. What takes the processor time is made outside.
 start_machine() {
-    # An Erlang VM takes seconds here to start, and half the time when it has few threads and none waits busily.
-    local files=$BATS_SUITE_TMPDIR/files limit=300 spare="+S 1:1 +SDcpu 1:1 +SDio 1 +A 1 +sbwt none +sbwtdcpu none +sbwtdio none"
+    local files=$BATS_SUITE_TMPDIR/files limit=300
 
     export machine=$BATS_SUITE_TMPDIR/machine
     mkdir "$machine" "$files"
-    mkdir -p "$files/lib/muontrap/priv"
+    mkdir -p "$files"/{bin,lib/muontrap/priv,lib/service/ebin}
     cp -R "${LIBRARY:?}/ebin" "$files/lib/muontrap/"
     cp "$LIBRARY/priv/muontrap" "$files/lib/muontrap/priv/"
-    install -m 644 "$BATS_TEST_DIRNAME"/*.{bash,exs} "$files/"
-    install "$BATS_TEST_DIRNAME"/serve "$files/"
+    ln -s ../lib/muontrap/priv/muontrap "$files/bin/muontrap"
+    make_service "$files"
+    install -m 644 "$BATS_TEST_DIRNAME/guest.bash" "$files/"
+    install "$BATS_TEST_DIRNAME/serve" "$files/"
     chmod -R go+rX "$files"
     mkfifo "$machine/scripts" "$machine/output"
     # Both ends of each, so that no opening waits for the other.
     "$BATS_TEST_DIRNAME/../vm/run" --systemd --files "$files" --input "$machine/scripts" --env "LIMIT=$limit" \
-        --setup 'ln -s /run/muontrap-vm/files /opt/muontrap
-            systemctl set-environment LANG=C.UTF-8 ERL_LIBS=/opt/muontrap/lib "ERL_AFLAGS='"$spare"'"' \
+        --setup 'ln -s /run/muontrap-vm/files /opt/muontrap' \
         bash /opt/muontrap/serve </dev/null 1<>"$machine/output" 2>"$machine/errors" 3>&- &
     echo $! >"$machine/pid"
     exec 5<>"$machine/output"
     next_line
     [ "$line" = ready ]
+}
+
+# The program `service` of service.ex. Without Elixir's command line, which loads the compiler, with few threads, and none
+# of them waiting busily, an Erlang VM starts in half the time here.
+make_service() { # FILES
+    elixirc -pa "$LIBRARY/ebin" --ignore-module-conflict -o "$1/lib/service/ebin" "$BATS_TEST_DIRNAME/service.ex"
+    echo '{application, service, [{mod, {'\''Elixir.Service'\'', []}}, {applications, [logger, muontrap]}]}.' \
+        >"$1/lib/service/ebin/service.app"
+    cat >"$1/bin/service" <<'END'
+#!/bin/sh
+export ERL_LIBS=/opt/muontrap/lib:/usr/lib/elixir/lib HOME="${HOME:-/}"
+exec erl +S 1:1 +SDcpu 1:1 +SDio 1 +A 1 +sbwt none +sbwtdcpu none +sbwtdio none -noinput \
+    -eval '{ok, _} = application:ensure_all_started(service, permanent).' -extra "$@"
+END
+    chmod 755 "$1/bin/service"
 }
 
 end_machine() {

@@ -43,6 +43,19 @@ as_ordinary='ordinary() { su --login ordinary --command "export MUONTRAP=$MUONTR
     output_lacks muontrap.vm started
 }
 
+@test "the commands that an ordinary user in a login is told give the shell a cgroup for --group auto" {
+    in_machine "$as_ordinary"'
+        cat >/srv/mend <<\END
+            "$MUONTRAP" -g auto -s memory.max=20M -- true 2>/tmp/refused
+            commands=$(sed -n "s/.*move there what starts muontrap: //p" /tmp/refused)
+            eval "${commands//NAME/mine}"
+            "$MUONTRAP" -g auto -s memory.max=20M -- cat /proc/self/cgroup
+            cat /proc/self/cgroup
+END
+        ordinary ". /srv/mend"'
+    [[ $output == *$'\n'0::/mine/muontrap/*$'\n'0::/mine/muontrap.vm ]]
+}
+
 @test "root by sudo in a user's login moves neither sudo nor the shell" {
     in_machine "$as_ordinary"'ordinary "sudo $MUONTRAP -g auto -s memory.max=20M -- echo started; echo left \$?
         cat /proc/self/cgroup"'

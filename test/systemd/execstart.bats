@@ -16,7 +16,7 @@ load machine
     [ "$output" = $'failed\n143' ]
 }
 
-@test "with SuccessExitStatus=143 systemctl stop leaves it inactive, and nothing of what the program left in sessions of its own" {
+@test "with SuccessExitStatus=143 systemctl stop leaves it inactive, and nothing of what the program left" {
     in_machine 'unit clean SuccessExitStatus=143 "ExecStart=$MUONTRAP -- sh -c \"setsid sleep 1235 & exec sleep 1234\""
         systemctl start clean
         await processes "sleep 1235"

@@ -9,8 +9,8 @@ export MUONTRAP=/opt/muontrap/bin/muontrap
 # `await COMMAND...` repeats it until it succeeds; serve's limit ends the script when it never does.
 await() { until "$@" >/dev/null 2>&1; do sleep 0.2; done; }
 
-# `unit NAME LINE...` makes a service's unit file of lines of its section [Service]. Of a new name, because systemd reads
-# that without a daemon-reload, which takes seconds here.
+# `unit NAME LINE...` makes a service's unit file of lines of its section [Service]. The name has to be new, for systemd
+# reads such a file without a daemon-reload, which takes seconds here.
 unit() {
     local file=/run/systemd/system/$1.service
     shift

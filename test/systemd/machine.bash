@@ -32,8 +32,8 @@ start_machine() {
     [ "$line" = ready ]
 }
 
-# The program `service` of service.ex. Without Elixir's command line, which loads the compiler, with few threads, and none
-# of them waiting busily, an Erlang VM starts in half the time here.
+# The program `service` of service.ex. Without Elixir's command line, which loads the compiler, with few threads, and
+# none of them waiting busily, an Erlang VM starts in half the time here.
 make_service() { # FILES
     elixirc -pa "$LIBRARY/ebin" --ignore-module-conflict -o "$1/lib/service/ebin" "$BATS_TEST_DIRNAME/service.ex"
     echo '{application, service, [{mod, {'\''Elixir.Service'\'', []}}, {applications, [logger, muontrap]}]}.' \
@@ -51,7 +51,7 @@ end_machine() {
     local pid
 
     pid=$(cat "$machine/pid")
-    kill -TERM "$pid" && wait "$pid" || true
+    if kill -TERM "$pid"; then wait "$pid" || true; fi
 }
 
 # The next line that comes from the machine, in $line; fails with what is told of it when it has died.

@@ -7,11 +7,12 @@
 load machine
 
 # tail(1) keeps what is to be the last line.
-hog='head --bytes 100M /dev/zero | tail'
+hog='head --bytes 300M /dev/zero | tail'
 
 @test "with Delegate=yes a service goes on when a program has used up its own limit" {
     in_machine 'unit lenient Delegate=yes \
-            "ExecStart=sh -c \"$MUONTRAP -g auto -s memory.max=20M -- sh -c \\\"'"$hog"'\\\"; echo left \$\$?; exec sleep 1000\""
+            "ExecStart=sh -c \"$MUONTRAP -g auto -s memory.max=20M -- sh -c \\\"'"$hog"'\\\"; \
+                echo left \$\$?; exec sleep 1000\""
         systemctl start lenient
         await logged lenient "left 137"
         property lenient OOMPolicy
@@ -33,9 +34,9 @@ hog='head --bytes 100M /dev/zero | tail'
 }
 
 # The kernel counts it for the program only where the controller is enabled, as it is for a limit, however high.
-@test "a daemon whose program has used up the unit's MemoryMax= names that limit, and the service goes on with a new one" {
+@test "a daemon whose program has used up the unit's MemoryMax= names that limit, and the service goes on" {
     in_machine 'unit crowded Delegate=yes KillMode=mixed MemoryMax=120M MemorySwapMax=0 \
-            "ExecStart=/opt/muontrap/bin/service 500000000 \"mkdir /run/struck || exec sleep 1002; head --bytes 300M /dev/zero | tail\""
+            "ExecStart=/opt/muontrap/bin/service 500000000 \"mkdir /run/struck || exec sleep 1002; '"$hog"'\""
         systemctl start crowded
         await logged crowded "OOM killer struck"
         await processes "sleep 1002"

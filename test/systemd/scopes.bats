@@ -22,8 +22,8 @@ as_ordinary='ordinary() { su --login ordinary --command "export MUONTRAP=$MUONTR
 @test "a user's delegated scope has the limits that --group auto sets in it, and nothing is left" {
     in_machine "$as_ordinary"'
         ordinary "$scope limited $MUONTRAP -g auto -s memory.max=20M -s pids.max=9 -- \
-            sh -c \"setsid sleep 1300 & cat /proc/self/cgroup; cd /sys/fs/cgroup/\\\$(cut -d : -f 3 /proc/self/cgroup) &&
-                cat memory.max pids.max; '"head --bytes 100M /dev/zero | tail"'\"" || echo "left $?"
+            sh -c \"setsid sleep 1300 & cat /proc/self/cgroup; cd /sys/fs/cgroup &&
+                cd .\\\$(cut -d : -f 3 /proc/self/cgroup) && cat memory.max pids.max; '"head --bytes 100M /dev/zero | tail"'\"" || echo "left $?"
         ! processes "sleep 1300"'
     [[ $output == 0::/user.slice/*/limited.scope/muontrap/*$'\n'20971520$'\n'9$'\n'* ]]
     [[ $output == *"left 137" ]]

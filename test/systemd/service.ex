@@ -3,7 +3,7 @@
 #
 # `service BYTES SCRIPT` (a program that machine.bash makes): an application as a release has it, which keeps a shell
 # running that script in a cgroup below the one that :auto finds. BYTES are the memory limit. What is logged, the
-# program's output too, goes to standard output, and "up:" with the path of the cgroup when the program has been started.
+# program's output too, goes to standard output, and "up:" with the path of the cgroup when the program was started.
 
 defmodule Service do
   use Application

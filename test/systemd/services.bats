@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # An application as a systemd service with Delegate=yes and `cgroup_base: :auto` (service.ex), of root's, of another
-# user's and of one that systemd makes up. The three start together, because an Erlang VM takes seconds here.
+# user's and of one that systemd makes up, each with another KillMode=. The three start together, because an Erlang VM
+# takes seconds here.
 
 load machine
 
@@ -12,12 +13,12 @@ setup_file() {
     in_machine '
         useradd --system --create-home worker
         service() { # NUMBER LINE...
-            unit "app$1" Delegate=yes KillMode=mixed Restart=always RestartSec=0 "${@:2}" \
+            unit "app$1" Delegate=yes Restart=always RestartSec=0 "${@:2}" \
                 "ExecStart=/opt/muontrap/bin/service 30000000 \"setsid sleep 100$1 & exec sleep 200$1\""
         }
-        service 1
+        service 1 KillMode=mixed
         service 2 User=worker
-        service 3 DynamicUser=yes
+        service 3 DynamicUser=yes KillMode=process
         systemctl start app1 app2 app3'
 }
 
@@ -45,27 +46,46 @@ there='
     [ "$output" = $'root\nworker\nUNKNOWN\nmemory' ]
 }
 
-@test "when the Erlang VM is killed, nothing is left beside the one that systemd starts in its place" {
-    in_machine "$there"'
-        for number in 1 3; do systemctl kill --kill-whom=main --signal KILL app$number; done
-        for number in 1 3; do
-            await has app$number NRestarts 1
-            await there $number
-        done'
-}
-
-@test "systemctl restart and stop leave nothing, and log no error" {
+@test "when the Erlang VM is killed or restarted, nothing is left beside the one that systemd starts in its place" {
     in_machine "$there"'
         before=$(property app2 MainPID)
+        systemctl kill --kill-whom=main --signal KILL app1
         systemctl restart app2
+        await has app1 NRestarts 1
+        await there 1
         await there 2
-        [ "$(property app2 MainPID)" != "$before" ]
-        systemctl stop app1 app2 app3
-        ! processes "sleep [12]00[123]"
-        for number in 1 2 3; do
-            [ ! -e /sys/fs/cgroup/system.slice/app$number.service ]
-            property app$number Result
-            log_of app$number | grep -e "\[error\]" -e "\[warning\]" || true
-        done'
-    [ "$output" = $'success\nsuccess\nsuccess' ]
+        ! has app2 MainPID "$before"'
+}
+
+# How a stop leaves the unit, and what was logged of the program from then on.
+stop='
+    stop() { # NUMBER
+        local before
+
+        before=$(log_of app$1 | wc --lines)
+        systemctl stop app$1
+        property app$1 Result
+        log_of app$1 | tail --lines +$((before + 1)) | grep -e "\[error\]" -e "\[warning\]" || true
+    }
+    '
+
+@test "systemctl stop with KillMode=mixed leaves nothing, and logs no error" {
+    in_machine "$stop"'stop 1
+        ! processes "sleep [12]001"
+        [ ! -e /sys/fs/cgroup/system.slice/app1.service ]'
+    [ "$output" = success ]
+}
+
+@test "systemctl stop with the default, KillMode=control-group, leaves nothing, and logs the program as failed" {
+    in_machine "$stop"'stop 2
+        ! processes "sleep [12]002"
+        [ ! -e /sys/fs/cgroup/system.slice/app2.service ]'
+    output_has success "sh: the process was ended by signal 15"
+}
+
+@test "systemctl stop with KillMode=process ends the program all the same, and logs no error" {
+    in_machine "$stop"'stop 3
+        await test ! -e /sys/fs/cgroup/system.slice/app3.service/muontrap
+        ! processes "sleep [12]003"'
+    [ "$output" = success ]
 }

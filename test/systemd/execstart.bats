@@ -1,0 +1,75 @@
+#!/usr/bin/env bats
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+#
+# The command line as what a service executes, without Erlang.
+
+load machine
+
+@test "systemctl stop leaves a service failed whose SuccessExitStatus= lacks 143, as the program's status" {
+    in_machine 'unit stopped "ExecStart=$MUONTRAP -- sleep 1234"
+        systemctl start stopped
+        await processes "sleep 1234"
+        systemctl stop stopped
+        property stopped ActiveState; property stopped ExecMainStatus
+        ! processes "sleep 1234"'
+    [ "$output" = $'failed\n143' ]
+}
+
+@test "with SuccessExitStatus=143 systemctl stop leaves it inactive, and nothing of what the program left" {
+    in_machine 'unit clean SuccessExitStatus=143 "ExecStart=$MUONTRAP -- sh -c \"setsid sleep 1235 & exec sleep 1234\""
+        systemctl start clean
+        await processes "sleep 1235"
+        await processes "sleep 1234"
+        systemctl stop clean
+        property clean ActiveState; property clean Result
+        ! processes "sleep 123[45]"'
+    [ "$output" = $'inactive\nsuccess' ]
+}
+
+@test "the program's own failure is the service's" {
+    in_machine 'unit failing SuccessExitStatus=143 "ExecStart=$MUONTRAP -- sh -c \"exit 3\""
+        systemctl start failing
+        await has failing ActiveState failed
+        property failing ExecMainStatus'
+    [ "$output" = 3 ]
+}
+
+@test "a program that tells systemd that it is ready is heard with NotifyAccess=all, and not without" {
+    in_machine 'unit ready Type=notify NotifyAccess=all SuccessExitStatus=143 \
+            "ExecStart=$MUONTRAP -- sh -c \"systemd-notify --ready --status=served; exec sleep 1234\""
+        systemctl start ready
+        property ready ActiveState; property ready StatusText
+        systemctl stop ready
+        property ready ActiveState
+        unit unheard Type=notify TimeoutStartSec=infinity SuccessExitStatus=143 \
+            "ExecStart=$MUONTRAP -- sh -c \"systemd-notify --ready --status=served; exec sleep 1234\""
+        systemctl start --no-block unheard
+        await logged unheard "reception only permitted for main PID"
+        property unheard ActiveState
+        systemctl stop unheard'
+    [ "$output" = $'active\nserved\ninactive\nactivating' ]
+}
+
+@test "with KillMode=process the program's descendants die all the same, and with them what left its session" {
+    in_machine 'unit process KillMode=process SuccessExitStatus=143 \
+            "ExecStart=$MUONTRAP -- sh -c \"setsid sleep 1235 & exec sleep 1234\""
+        systemctl start process
+        await processes "sleep 1235"
+        await processes "sleep 1234"
+        systemctl stop process
+        ! processes "sleep 123[45]"
+        [ ! -e /sys/fs/cgroup/system.slice/process.service ]
+        property process ActiveState'
+    [ "$output" = inactive ]
+}
+
+@test "KillMode=process and a keeper that is killed by SIGKILL: the program dies by the relay" {
+    in_machine 'unit bereft KillMode=process "ExecStart=$MUONTRAP -- sh -c \"setsid sleep 1235 & exec sleep 1234\""
+        systemctl start bereft
+        await processes "sleep 1235"
+        await processes "sleep 1234"
+        systemctl kill --kill-whom=main --signal KILL bereft
+        nothing() { ! processes "sleep 123[45]"; }
+        await nothing'
+}

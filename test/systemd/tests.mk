@@ -1,0 +1,17 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: CC0-1.0
+#
+#   make test-systemd   what MuonTrap promises under systemd and in containers, in a virtual machine that has both
+#   make test-systemd SYSTEMD='test/systemd/podman.bats --filter read-only'   a part of it
+
+SYSTEMD ?= test/systemd
+
+.PHONY: test-systemd
+# Kernel and image first, for their downloads are no part of any test's time; what runs in the machine is built outside,
+# where it takes no time. All limits are bounds on hanging, also where emulation shares the processors with others.
+test-systemd:
+	test/vm/make-boot
+	test/vm/make-image
+	MIX_ENV=test $(MIX) compile --warnings-as-errors
+	LIBRARY='$(CURDIR)/_build/test/lib/muontrap' BATS_TEST_TIMEOUT=600 \
+	    env --default-signal bats --formatter '$(CURDIR)/test/cli/formatter' $(SYSTEMD)

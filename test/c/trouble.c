@@ -211,8 +211,8 @@ static void crowd(int number)
     pause_on();
 }
 
-/* A deaf child whose own child ends so many milliseconds after the program has, and leaves one that ends when it is asked
- * to. */
+/* A deaf child whose own child ends so many milliseconds after the program has, and leaves one that ends when it is
+ * asked to. */
 static void late_orphan(int number)
 {
     int ends[2];

@@ -30,8 +30,9 @@ struct identity {
 };
 
 /* Looks up --uid, --gid and --groups. Without --gid a user gets its primary group, and without --groups its
- * supplementary groups, so that no group of root's is left to it. HOME, USER, LOGNAME and SHELL become the user's in the
- * options, unless these set or keep them. Fails where the program could be started as that user but not be killed. */
+ * supplementary groups, so that no group of root's is left to it. HOME, USER, LOGNAME and SHELL become the user's in
+ * the options, unless these set or keep them. Fails where the program could be started as that user but not be
+ * killed. */
 bool identity_resolve(struct identity *identity, struct options *options, struct failure *why);
 
 /* In the child: sets groups, gid and uid, in that order, drops the capabilities and checks the result. On failure

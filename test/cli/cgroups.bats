@@ -59,10 +59,14 @@ bomb='
     $SIG{$_} = "IGNORE" for qw(TERM HUP INT QUIT CHLD);
     pipe(my $places, my $free); fcntl $places, F_SETFL, O_NONBLOCK;
     syswrite $free, "." x 300;
-    $| = 1; print "ready\n";
+    pipe(my $first, my $once); fcntl $first, F_SETFL, O_NONBLOCK; syswrite $once, ".";
     if (fork) { sleep 5; exit }
     while (time < $end) {
-        if (!sysread $places, my $place, 1) { syswrite $free, "."; POSIX::_exit(0) }
+        if (!sysread $places, my $place, 1) {
+            syswrite STDOUT, "ready\n" if sysread $first, my $full, 1;
+            syswrite $free, ".";
+            POSIX::_exit(0);
+        }
         defined fork or syswrite $free, ".";
     }'
 

@@ -37,14 +37,6 @@ static void stdio_close(struct stdio *stdio)
     io_close(&stdio->null);
 }
 
-/* A pipe is its maker's, and so a program that runs as another user could not open /dev/stdout. Where that is not
- * permitted, it can write to its descriptors all the same. */
-RARE static void give_to_user(int fd, const struct identity *identity)
-{
-    if (identity->change_uid && fchown(fd, identity->uid, (gid_t)-1) < 0)
-        return;
-}
-
 static bool relayed(const struct identity *identity, int *program_end, int *our_end, struct failure *why)
 {
     int ends[2];
@@ -52,7 +44,10 @@ static bool relayed(const struct identity *identity, int *program_end, int *our_
     if (!io_pipe(ends))
         return failed(why, STAGE_SETUP, errno, "cannot make a pipe for the program's output: %s (raise ulimit -n)",
                       strerror(errno));
-    give_to_user(ends[1], identity);
+    /* A pipe is its maker's, and so a program that runs as another user could not open /dev/stdout. Should that not be
+     * permitted, it can write to its descriptors all the same. */
+    if (identity->change_uid && fchown(ends[1], identity->uid, (gid_t)-1) < 0)
+        errno = 0;
     *program_end = ends[1];
     *our_end = ends[0];
     /* Only our end: the flag belongs to the open file description, and each end of a pipe has its own. */

@@ -266,6 +266,24 @@ defmodule MuonTrap.ControlTest do
       refute File.exists?(Path.join(dir, "started"))
     end
 
+    test "is waited for although the starter is gone, from whom the daemon was unlinked", context do
+      %{env: env, mark: mark, tmp_dir: dir} = context
+      lock = Path.join(dir, "lock")
+      holder = start("echo ready; exec sleep 1000", env: env, lock: lock)
+      opts = [lock: lock, lock_timeout: 600_000, env: env, wait_for: fn -> :ok end, logger_fun: to_me()]
+
+      {starter, monitor} =
+        spawn_monitor(fn ->
+          {:ok, daemon} = Daemon.start_link("echo", ["late"], opts)
+          Process.unlink(daemon)
+        end)
+
+      assert_receive {:DOWN, ^monitor, :process, ^starter, :normal}, 30_000
+      OS.eventually(fn -> length(OS.helpers(mark)) > 2 end)
+      GenServer.stop(holder)
+      assert_receive {:line, "late"}, 30_000
+    end
+
     test "that could not be had in time is the reason that a daemon stops with", %{env: env, tmp_dir: dir} do
       lock = Path.join(dir, "lock")
       holder = start("echo ready; exec sleep 1000", env: env, lock: lock)

@@ -180,8 +180,12 @@ defmodule MuonTrap.Predecessor do
 
   defp linked?(_remote, _parent), do: false
 
-  # One look at both, because the signal might become a message between two.
-  defp exit_signal?(process, parent) do
+  @doc """
+  Whether a process that traps exits has got its dead parent's exit signal, or is to get it
+  """
+  @spec exit_signal?(pid(), pid()) :: boolean()
+  def exit_signal?(process, parent) do
+    # One look at both, because the signal might become a message between two.
     case Process.info(process, [:links, :messages]) do
       nil -> true
       [links: links, messages: messages] -> parent in links or Enum.any?(messages, &match?({:EXIT, ^parent, _why}, &1))

@@ -159,9 +159,9 @@ defmodule MuonTrap.HelperPort.Server do
   def handle_info({:EXIT, port, reason}, %{port: port} = state), do: handle_end_of_port(reason, state)
   def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{monitor: monitor} = state), do: abandon(state)
 
-  # The owner exits for that when it has got the outcome.
-  def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{parent: monitor, phase: :starting} = state) do
-    command(state, :stop)
+  # An owner that is linked to its parent still exits for that when it has got the outcome.
+  def handle_info({:DOWN, monitor, :process, parent, _reason}, %{parent: monitor, phase: :starting} = state) do
+    if Predecessor.exit_signal?(state.owner, parent), do: command(state, :stop)
     {:noreply, state}
   end
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -109,6 +110,8 @@ int main(int argc, char *argv[])
     struct tether tether;
     int status;
 
+    platform_default_signal(
+        SIGCHLD); /* an ignored one would make the kernel reap children behind our back (waitpid(2)) */
     if (!own_descriptors(&why) || !options_parse(&launch.options, argc, argv, &why))
         return fail(&launch, &why);
     if (options->help)

@@ -140,8 +140,6 @@ void signals_block(struct signals_kept *kept, bool keep_ignored)
                            was.sa_handler == SIG_IGN;
     }
     platform_block_signals();
-    /* An ignored SIGCHLD would make the kernel reap children behind our back (waitpid(2)). */
-    set_disposition(SIGCHLD, SIG_DFL);
     for (size_t i = 0; i < COUNT(job_signals); i++)
         set_disposition(job_signals[i], SIG_IGN);
 }

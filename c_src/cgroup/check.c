@@ -425,7 +425,7 @@ static bool check_migration(const struct check *check)
 /* Starts a process in the cgroup. Returns 0, or the errno when that failed, or -1 when the process was killed. */
 static int start_process(const struct cgroup *cgroup, bool inside)
 {
-    int status;
+    int status = -1;
     pid_t pid = cgroup_fork(cgroup, &inside);
 
     if (pid == 0)

@@ -57,26 +57,24 @@ static bool is_marked(int directory)
     return false;
 }
 
-/* In the child. systemctl finds a user's manager by XDG_RUNTIME_DIR (pam_systemd(8)), which sudo and su take away. */
+/* In the child. systemctl finds a user's manager by XDG_RUNTIME_DIR (pam_systemd(8)), which sudo and su take away. It
+ * is not looked for in PATH, which may be meant for the program: we may be root, and the program be another user. It gets
+ * a process group of its own, so that what it has started ends with it. */
 static void execute_systemctl(char *unit, bool of_user, int output)
 {
     char *argv[] = {"systemctl", "show", "--property=Delegate", "--value", "--", unit, NULL, NULL};
-    char *environment[] = {NULL, NULL, NULL};
-    const char *path = getenv("PATH");
-    char path_variable[4096];
     char runtime[64];
+    char *environment[] = {"PATH=/usr/bin:/bin", runtime, NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     if (of_user)
         memmove(&argv[2], (char *[]){"--user", "--property=Delegate", "--value", "--", unit}, 5 * sizeof argv[0]);
     format(runtime, sizeof runtime, "XDG_RUNTIME_DIR=/run/user/%lu", (unsigned long)geteuid());
-    format(path_variable, sizeof path_variable, "PATH=%s", path ? path : "/bin:/usr/bin");
-    environment[0] = path_variable;
-    environment[1] = runtime;
-    environ = environment;
     if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDERR_FILENO) >= 0 &&
-        dup2(output, STDOUT_FILENO) >= 0)
-        (void)execvp(argv[0], argv);
+        dup2(output, STDOUT_FILENO) >= 0 && setpgid(0, 0) == 0) {
+        (void)execve("/usr/bin/systemctl", argv, environment);
+        (void)execve("/bin/systemctl", argv, environment);
+    }
     _exit(127);
 }
 
@@ -101,28 +99,27 @@ static void read_answer(int fd, char *text, size_t size)
     text[have] = '\0';
 }
 
-/* Asks the manager whether it has delegated the unit. */
-static bool is_delegated_by_manager(char *unit, bool of_user)
+/* Asks the manager whether it has delegated the unit: "yes\n", "no\n", or nothing when it gives no answer. */
+static void ask_manager(char *unit, bool of_user, char answer[16])
 {
-    char answer[16];
     int ends[2];
     pid_t pid;
 
+    answer[0] = '\0';
     if (!io_pipe(ends))
-        return false;
+        return;
     pid = fork();
     if (pid == 0)
         execute_systemctl(unit, of_user, ends[1]);
     io_close(&ends[1]);
-    answer[0] = '\0';
     if (pid > 0) {
-        read_answer(ends[0], answer, sizeof answer);
-        (void)kill(pid, SIGKILL); /* it has ended, or said all, or takes too long */
+        read_answer(ends[0], answer, 16);
+        (void)kill(-pid, SIGKILL); /* it has ended, or said all, or takes too long */
+        (void)kill(pid, SIGKILL);  /* which has no group of its own yet */
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             continue;
     }
     io_close(&ends[0]);
-    return strcmp(answer, "yes\n") == 0;
 }
 
 /* A directory of the user's own is a delegated one where the system's manager made it. A user's manager owns all below
@@ -147,6 +144,7 @@ bool delegation_permits(int root, const char *path, struct failure *why)
 {
     char cgroup[CGROUP_PATH_MOST + 1];
     struct cgroup_unit unit;
+    char answer[16] = "no\n"; /* nobody else is asked about another one's unit */
     bool permits;
     int directory;
 
@@ -157,14 +155,14 @@ bool delegation_permits(int root, const char *path, struct failure *why)
     permits = directory >= 0 && (is_marked(directory) || (!unit.manager && is_own(directory)));
     io_close(&directory);
     if (!permits && (!unit.manager || is_of_user(unit.manager, geteuid())))
-        permits = is_delegated_by_manager(cgroup + unit.name, unit.manager != NULL);
-    if (permits)
+        ask_manager(cgroup + unit.name, unit.manager != NULL, answer);
+    if (permits || strcmp(answer, "yes\n") == 0)
         return true;
-    return failed(
-        why, STAGE_CGROUP, EPERM,
-        "systemd manages what is in the unit %s, and has not delegated it%s (systemctl%s show -p Delegate %s)",
-        cgroup + unit.name, unit.manager && geteuid() == 0 ? " to root" : "", unit.manager ? " --user" : "",
-        cgroup + unit.name);
+    return failed(why, STAGE_CGROUP, EPERM,
+                  "systemd manages what is in the unit %s, and %s%s (systemctl%s show -p Delegate %s)",
+                  cgroup + unit.name,
+                  answer[0] ? "has not delegated it" : "systemctl doesn't say that it has delegated it",
+                  unit.manager && geteuid() == 0 ? " to root" : "", unit.manager ? " --user" : "", cgroup + unit.name);
 }
 
 /* ---- Where it is ---- */

@@ -159,10 +159,10 @@ static bool start_waiter(struct wait *wait, struct failure *why)
     return true;
 }
 
-/* Its status as of waitpid(2). */
+/* Its status as of waitpid(2); that of one that was killed when it can't be known. */
 static int end_waiter(struct wait *wait)
 {
-    int status = 0;
+    int status = SIGKILL;
 
     (void)kill(wait->waiter, SIGKILL); /* which one that has left doesn't notice */
     while (waitpid(wait->waiter, &status, 0) < 0 && errno == EINTR)
@@ -321,6 +321,8 @@ enum lock lock_take(struct launch *launch, struct failure *why)
     struct wait wait = {.launch = launch, .tell_at = io_now_us() + LONG_US};
     enum lock result;
 
+    if (launch->lifeline_ended)
+        return cancelled(&wait, why);
     if (launch->options.lock_timeout != LOCK_FOREVER)
         wait.until = io_now_us() + (uint64_t)launch->options.lock_timeout * 1000u + 1;
     while ((result = take(&wait, why)) == LOCK_TAKEN && !is_same_file(launch->lock, launch->options.lock))

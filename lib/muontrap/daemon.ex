@@ -424,18 +424,21 @@ defmodule MuonTrap.Daemon do
   end
 
   defp prepare(options, place) do
-    case launch(options, place) do
+    # The time that start_link/3 may take is the caller's to bound.
+    waits = if Map.get(options, :lock_timeout, :infinity) == :infinity, do: :impatient, else: :for_ever
+
+    case launch(options, place, waits) do
       {:ok, state} -> {:ok, state}
       {:error, error} -> {:stop, error}
     end
   end
 
-  defp launch(options, place) do
+  defp launch(options, place, waits) do
     options = Options.complete(options, :daemon)
     Predecessor.await(place)
     Process.flag(:trap_exit, true)
 
-    result = HelperPort.start(options, place)
+    result = HelperPort.start(options, place, waits)
     Predecessor.unregister(place)
 
     case result do
@@ -576,7 +579,7 @@ defmodule MuonTrap.Daemon do
 
   @impl GenServer
   def handle_continue(:launch, %{launch: {options, place}} = state) do
-    case launch(options, place) do
+    case launch(options, place, :impatient) do
       {:ok, state} -> {:noreply, state}
       {:error, error} -> {:stop, error, state}
     end

@@ -84,16 +84,14 @@ defmodule MuonTrap.HelperPort do
   by, see `MuonTrap.Predecessor`; an owner with one has other things to wait for, and is served. What is returned beside the
   port is for `events/1`.
 
-  With a place and a lock that may be waited for without end, it returns when it has waited for long, and `await_start/1` asks for
-  the outcome.
+  Who is `:impatient` doesn't wait for a launch that waits for long. `await_start/1` asks for the outcome then.
   """
-  @spec start(map(), MuonTrap.Predecessor.place() | nil) ::
+  @spec start(map(), MuonTrap.Predecessor.place() | nil, :for_ever | :impatient) ::
           {:ok, t(), next()} | {:waiting, pid()} | {:error, Exception.t() | :timeout}
-  def start(options, place \\ nil) do
+  def start(options, place \\ nil, waits \\ :for_ever) do
     with {:ok, options} <- Cgroup.choose(options) do
       timeout = Map.get(options, :timeout, :infinity)
       way = if place, do: :served, else: way()
-      waits = if place && Map.get(options, :lock_timeout, :infinity) == :infinity, do: :impatient, else: :for_ever
 
       launch = %{
         port_options: CommandLine.port_options(options),

@@ -67,10 +67,8 @@ defmodule MuonTrap.StopSequence do
   What a program that had to be killed has not done, such as `"within 500 ms of SIGTERM; see :delay_to_sigkill"`
   """
   @spec describe(t()) :: {String.t(), String.t()}
-  def describe([{signal, ms}]), do: {"within #{ms} ms of #{Signal.name(signal)}", "see :delay_to_sigkill"}
-
   def describe(steps) do
-    {"within " <> Enum.map_join(steps, " and ", fn {signal, ms} -> "#{ms} ms of #{Signal.name(signal)}" end),
-     "see :stop_sequence"}
+    remedy = if match?([_one], steps), do: "see :delay_to_sigkill", else: "see :stop_sequence"
+    {"within " <> Enum.map_join(steps, " and ", fn {signal, ms} -> "#{ms} ms of #{Signal.name(signal)}" end), remedy}
   end
 end

@@ -18,13 +18,14 @@ within() {
 # was asked.
 within_unit() {
     mkdir -p "$dir/bin"
+    chmod 755 "$dir/bin"
     printf '#!/bin/sh\necho "$XDG_RUNTIME_DIR $*" >>"%s/asked"\n%s\n' "$dir" "${systemctl:-echo no}" >"$dir/bin/systemctl"
     chmod 755 "$dir/bin/systemctl"
     touch "$dir/asked"
     chmod 666 "$dir/asked"
     # shellcheck disable=SC2016 # expands in the other shell
-    within "$1" unshare --mount sh -c 'mount -t tmpfs run /run && mkdir -p /run/systemd/system && exec "$@"' sh \
-        env PATH="$dir/bin:$PATH" "${@:2}"
+    within "$1" unshare --mount sh -c 'mount -t overlay -o "lowerdir=$0:/usr/bin" systemctl /usr/bin &&
+        mount -t tmpfs run /run && mkdir -p /run/systemd/system && exec "$@"' "$dir/bin" "${@:2}"
 }
 
 # As within a container: the cgroup of that name is mounted as the root, with these mount options.
@@ -35,6 +36,17 @@ within_container() {
 }
 
 give_to() { chown "$1" "$top/$2" "$top/$2"/cgroup.{procs,threads,subtree_control}; }
+
+# A systemctl of the program's, where root asks on behalf of another user.
+@test "systemctl is not looked for in PATH" {
+    root_only
+    mkdir -p "$dir/evil"
+    printf '#!/bin/sh\ntouch "%s/evil/done"\necho yes\n' "$dir" >"$dir/evil/systemctl"
+    chmod 755 "$dir/evil/systemctl"
+    systemctl='echo no' run -125 within_unit one.service env PATH="$dir/evil:$PATH" "$MUONTRAP" -g auto -- echo no
+    output_has "has not delegated it"
+    [ ! -e "$dir/evil/done" ]
+}
 
 show_cgroup=(sed -n 's/^0:://p' /proc/self/cgroup)
 
@@ -208,9 +220,14 @@ show_cgroup=(sed -n 's/^0:://p' /proc/self/cgroup)
 @test "a systemctl that fails, lies or is not there delegates nothing" {
     root_only
     # shellcheck disable=SC2016,SC2089,SC2090 # they are scripts
-    for systemctl in 'exit 1' 'echo yes indeed' 'echo' 'kill -KILL $$' 'rm "$0"; exec "$0"'; do
+    for systemctl in 'echo yes indeed' 'echo' 'echo no'; do
         run -125 within_unit my.scope "$MUONTRAP" -g auto -- echo ran
-        output_has "has not delegated it"
+        output_has "and has not delegated it"
+    done
+    # shellcheck disable=SC2016,SC2089,SC2090 # they are scripts
+    for systemctl in 'exit 1' 'kill -KILL $$' 'exec /no/such/program'; do
+        run -125 within_unit my.scope "$MUONTRAP" -g auto -- echo ran
+        output_has "and systemctl doesn't say that it has delegated it"
     done
 }
 

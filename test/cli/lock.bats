@@ -112,6 +112,26 @@ says_that_it_waits() {
     [ ! -e "$dir/started" ]
 }
 
+@test "a lifeline that has ended from the start waits for nothing" {
+    hold
+    run -143 muontrap --stdin lifeline --lock "$lock" touch "$dir/started" </dev/null
+    [ ! -e "$dir/started" ]
+}
+
+@test "a waiter that was killed is followed by another, also where SIGCHLD is ignored" {
+    linux_only
+    hold
+    env --ignore-signal=CHLD "$mark" "$MUONTRAP" --lock "$lock" touch "$dir/started" </dev/null 2>"$dir/second.said" &
+    waiting=$!
+    says_that_it_waits second
+    kill -KILL "$(tr -d ' ' <"/proc/$waiting/task/$waiting/children")"
+    until [ -n "$(tr -d ' ' <"/proc/$waiting/task/$waiting/children")" ]; do sleep 0.02; done
+    [ ! -e "$dir/started" ]
+    kill "$keeper"
+    wait "$waiting"
+    [ -e "$dir/started" ]
+}
+
 @test "kill -9 of one that waits leaves nothing" {
     hold
     wait_for_lock second touch "$dir/started"

@@ -45,6 +45,7 @@ defmodule MuonTrap.Servers.NginxTest do
         root html;
         location = /greeting { return 200 "#{greeting}"; }
         location = /long { limit_rate #{@rate}; }
+        location = /endless { alias html/long; limit_rate 1000; }
       }
     }
     """)
@@ -67,12 +68,12 @@ defmodule MuonTrap.Servers.NginxTest do
 
   defp await(context), do: OS.eventually(fn -> get(context, "page") == {"page", 0} end, 60_000)
 
-  # A client that has begun to get what takes some seconds. It comes back with all of it, or less.
-  defp long_request(context) do
+  # A client that has begun to get what takes some seconds, or minutes. It comes back with all of it, or less.
+  defp long_request(context, page \\ "long") do
     test = self()
     mine = make_ref()
     sink = %MuonTrap.Test.Sink{with: fn _data -> send(test, {:got, mine}) end}
-    url = "http://localhost/long"
+    url = "http://localhost/#{page}"
     args = ["--silent", "--no-buffer", "--unix-socket", socket(context.directory), url]
     request = Task.async(fn -> MuonTrap.cmd("curl", args, into: sink, env: context.env) end)
     assert_receive {:got, ^mine}, 60_000
@@ -104,7 +105,7 @@ defmodule MuonTrap.Servers.NginxTest do
     opts = Keyword.drop(opts, [:stop_signal, :delay_to_sigkill]) ++ [stop_sequence: [sigquit: 100, sigterm: 60_000]]
     supervisor = supervise!([{Daemon, [program, args, opts]}])
     await(context)
-    request = long_request(context)
+    request = long_request(context, "endless")
     refute capture_log(fn -> Supervisor.stop(supervisor) end) =~ context.nginx
     assert {%{bytes: bytes}, 18} = Task.await(request, 60_000)
     assert bytes < @size

@@ -135,12 +135,4 @@ defmodule MuonTrap.Test.ServerCase do
       _between -> nil
     end
   end
-
-  @doc "A TCP port of the loopback address that is free now"
-  def free_port() do
-    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    {:ok, port} = :inet.port(socket)
-    :ok = :gen_tcp.close(socket)
-    port
-  end
 end

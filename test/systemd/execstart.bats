@@ -12,7 +12,7 @@ load machine
         await processes "sleep 1234"
         systemctl stop stopped
         property stopped ActiveState; property stopped ExecMainStatus
-        ! processes "sleep 1234"'
+        none "sleep 1234"'
     [ "$output" = $'failed\n143' ]
 }
 
@@ -23,7 +23,7 @@ load machine
         await processes "sleep 1234"
         systemctl stop clean
         property clean ActiveState; property clean Result
-        ! processes "sleep 123[45]"'
+        none "sleep 123[45]"'
     [ "$output" = $'inactive\nsuccess' ]
 }
 
@@ -58,7 +58,7 @@ load machine
         await processes "sleep 1235"
         await processes "sleep 1234"
         systemctl stop process
-        ! processes "sleep 123[45]"
+        none "sleep 123[45]"
         [ ! -e /sys/fs/cgroup/system.slice/process.service ]
         property process ActiveState'
     [ "$output" = inactive ]
@@ -70,6 +70,6 @@ load machine
         await processes "sleep 1235"
         await processes "sleep 1234"
         systemctl kill --kill-whom=main --signal KILL bereft
-        nothing() { ! processes "sleep 123[45]"; }
+        nothing() { none "sleep 123[45]"; }
         await nothing'
 }

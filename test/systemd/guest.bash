@@ -27,6 +27,9 @@ has() { [ "$(property "$1" "$2")" = "$3" ]; }               # UNIT PROPERTY VALU
 # Processes by their whole command lines (a regular expression).
 processes() { pgrep --full --exact -- "$1"; }
 
+# Fails in the middle of a script, too, where bash lets pass what is behind a "!".
+none() { if processes "$1"; then return 1; fi; }
+
 # What the unit has written to the journal.
 log_of() {
     journalctl --sync

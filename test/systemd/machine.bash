@@ -56,13 +56,18 @@ end_machine() {
 
 # The next line that comes from the machine, in $line; fails with what is told of it when it has died.
 next_line() {
-    until IFS= read -r -t 1 -u 5 line; do
+    local part
+
+    line=
+    until IFS= read -r -t 1 -u 5 part; do
+        line+=$part # half a line, as far as it has come
         if ! kill -0 "$(cat "$machine/pid")" 2>/dev/null; then
             echo "the virtual machine has ended:" >&2
             cat "$machine/errors" >&2
             return 1
         fi
     done
+    line+=$part
 }
 
 # Before each test.

@@ -28,7 +28,7 @@ hog='head --bytes 300M /dev/zero | tail'
         systemctl start strict
         await has strict ActiveState failed
         property strict Result
-        ! processes "sleep 1001"
+        none "sleep 1001"
         [ ! -e /sys/fs/cgroup/system.slice/strict.service ]'
     [ "$output" = oom-kill ]
 }

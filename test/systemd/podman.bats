@@ -37,7 +37,7 @@ container='container() { podman run --rm --network none --rootfs "$@"; }
         await processes "sleep 1402"
         podman stop --time 60 stopped >/dev/null
         podman inspect --format "{{.State.ExitCode}}" stopped
-        ! processes "sleep 140[12]"
+        none "sleep 140[12]"
         podman rm stopped >/dev/null'
     [ "$output" = 143 ]
 }

@@ -24,7 +24,7 @@ as_ordinary='ordinary() { su --login ordinary --command "export MUONTRAP=$MUONTR
         ordinary "$scope limited $MUONTRAP -g auto -s memory.max=20M -s pids.max=9 -- \
             sh -c \"setsid sleep 1300 & cat /proc/self/cgroup; cd /sys/fs/cgroup &&
                 cd .\\\$(cut -d : -f 3 /proc/self/cgroup) && cat memory.max pids.max; '"head --bytes 100M /dev/zero | tail"'\"" || echo "left $?"
-        ! processes "sleep 1300"'
+        none "sleep 1300"'
     [[ $output == 0::/user.slice/*/limited.scope/muontrap/*$'\n'20971520$'\n'9$'\n'* ]]
     [[ $output == *"left 137" ]]
 }

@@ -71,14 +71,14 @@ stop='
 
 @test "systemctl stop with KillMode=mixed leaves nothing, and logs no error" {
     in_machine "$stop"'stop 1
-        ! processes "sleep [12]001"
+        none "sleep [12]001"
         [ ! -e /sys/fs/cgroup/system.slice/app1.service ]'
     [ "$output" = success ]
 }
 
 @test "systemctl stop with the default, KillMode=control-group, leaves nothing, and logs the program as failed" {
     in_machine "$stop"'stop 2
-        ! processes "sleep [12]002"
+        none "sleep [12]002"
         [ ! -e /sys/fs/cgroup/system.slice/app2.service ]'
     output_has success "sh: the process was ended by signal 15"
 }
@@ -86,6 +86,6 @@ stop='
 @test "systemctl stop with KillMode=process ends the program all the same, and logs no error" {
     in_machine "$stop"'stop 3
         await test ! -e /sys/fs/cgroup/system.slice/app3.service/muontrap
-        ! processes "sleep [12]003"'
+        none "sleep [12]003"'
     [ "$output" = success ]
 }

@@ -149,7 +149,7 @@ defmodule MuonTrap.ControlTest do
     test "goes on with the next signal of :stop_sequence", %{env: env} do
       script = "trap 'echo int' INT; trap 'echo term; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
       daemon = start(script, env: env, stop_sequence: [sigint: 300, sigterm: 60_000])
-      assert capture_log(fn -> GenServer.stop(daemon) end) == ""
+      refute capture_log(fn -> GenServer.stop(daemon) end) =~ "ms of SIGINT"
       assert_received {:line, "int"}
       assert_received {:line, "term"}
     end
@@ -373,16 +373,22 @@ defmodule MuonTrap.ControlTest do
       assert log =~ "run it in the foreground"
     end
 
-    test "and one that has left nothing isn't, nor one that was stopped", %{env: env} do
+    # The log has what others' daemons do, too, so this program has a name of its own.
+    test "and one that has left nothing isn't, nor one that was stopped", %{env: env, tmp_dir: dir} do
+      quiet = Path.join(dir, "quiet-server")
+      File.ln_s!(System.find_executable("sh"), quiet)
+
       log =
         capture_log(fn ->
-          {:ok, daemon} = Daemon.start_link("sh", ["-c", "sleep 0 & wait; exit 0"], env: env)
+          {:ok, daemon} = Daemon.start_link(quiet, ["-c", "sleep 0 & wait; exit 0"], env: env)
           assert_receive {:EXIT, ^daemon, :normal}, 30_000
-          daemon = start("trap 'exit 0' TERM; sleep 1000 & echo ready; wait", env: env)
+          script = "trap 'exit 0' TERM; sleep 1000 & echo ready; wait"
+          {:ok, daemon} = Daemon.start_link(quiet, ["-c", script], env: env, logger_fun: to_me())
+          assert_receive {:line, "ready"}, 30_000
           GenServer.stop(daemon)
         end)
 
-      refute log =~ "foreground"
+      refute log =~ "quiet-server"
     end
   end
 
@@ -392,7 +398,7 @@ defmodule MuonTrap.ControlTest do
         {:ok, daemon} =
           Daemon.start_link(
             "sh",
-            ["-c", "printf 'out\\nhalf'; printf 'err\\nbroken' >&2"],
+            ["-c", "printf 'to-out\\nhalf'; printf 'to-err\\nbroken' >&2"],
             [log_output: levels] ++ opts
           )
 
@@ -403,17 +409,17 @@ defmodule MuonTrap.ControlTest do
     test "tells them apart" do
       log = log_of(stdout: :info, stderr: :error)
 
-      for {level, line} <- [info: "out", info: "half", error: "err", error: "broken"],
+      for {level, line} <- [info: "to-out", info: "half", error: "to-err", error: "broken"],
           do: assert(log =~ ~r/\[#{level}\] .*: #{line}\n/)
     end
 
     test "is for those alone that are named" do
       log = log_of(stderr: :warn)
-      assert log =~ ~r/\[warning\] .*: err\n/
-      refute log =~ "out"
+      assert log =~ ~r/\[warning\] .*: to-err\n/
+      refute log =~ "to-out"
       log = log_of(stdout: :info)
-      assert log =~ ~r/\[info\] .*: out\n/
-      refute log =~ "err"
+      assert log =~ ~r/\[info\] .*: to-out\n/
+      refute log =~ "to-err"
     end
 
     test "excludes what makes one of them" do

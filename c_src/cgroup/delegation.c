@@ -58,13 +58,12 @@ static bool is_marked(int directory)
 }
 
 /* In the child. systemctl finds a user's manager by XDG_RUNTIME_DIR (pam_systemd(8)), which sudo and su take away. It
- * is not looked for in PATH, which may be meant for the program: we may be root, and the program be another user. It gets
- * a process group of its own, so that what it has started ends with it. */
+ * is not looked for in PATH, which may be meant for the program: we may be root, and the program be another user. It
+ * gets a process group of its own, so that what it has started ends with it. */
 static void execute_systemctl(char *unit, bool of_user, int output)
 {
     char *argv[] = {"systemctl", "show", "--property=Delegate", "--value", "--", unit, NULL, NULL};
     char runtime[64];
-    char *environment[] = {"PATH=/usr/bin:/bin", runtime, NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     if (of_user)
@@ -72,6 +71,8 @@ static void execute_systemctl(char *unit, bool of_user, int output)
     format(runtime, sizeof runtime, "XDG_RUNTIME_DIR=/run/user/%lu", (unsigned long)geteuid());
     if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDERR_FILENO) >= 0 &&
         dup2(output, STDOUT_FILENO) >= 0 && setpgid(0, 0) == 0) {
+        char *environment[] = {"PATH=/usr/bin:/bin", runtime, NULL};
+
         (void)execve("/usr/bin/systemctl", argv, environment);
         (void)execve("/bin/systemctl", argv, environment);
     }

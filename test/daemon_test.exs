@@ -645,7 +645,7 @@ defmodule MuonTrap.DaemonTest do
       log = log_of_stop("(trap '' TERM; echo ready; exec sleep 1000); true", env: env, delay_to_sigkill: 100)
 
       assert log =~
-               "was ended by signal 15, but 1 descendant (sleep) did not end within 100 ms of SIGTERM, and had to be killed"
+               "was ended by signal 15, but 1 descendant did not end within 100 ms of SIGTERM, and had to be killed; see :delay_to_sigkill (sleep)"
     end
 
     @tag :linux

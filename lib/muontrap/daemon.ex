@@ -686,7 +686,7 @@ defmodule MuonTrap.Daemon do
   defp log_force(%{forced: true} = ending, state) do
     if StopSequence.duration(state.stop) > 0 do
       {time, remedy} = StopSequence.describe(state.stop)
-      Logger.warning("#{state.program}: #{forced(ending, time)}; #{remedy}")
+      Logger.warning("#{state.program}: #{forced(ending, time)}; #{remedy}#{named(ending)}")
     end
   end
 
@@ -695,7 +695,7 @@ defmodule MuonTrap.Daemon do
   # Its supervisor takes that for a normal end.
   defp log_daemonised(%{status: 0, stragglers: count, stopped: false} = ending, state) when count > 0 do
     Logger.warning(
-      "#{state.program}: the process exited with status 0 and left #{descendants(ending)}, which had to be killed: a program " <>
+      "#{state.program}: the process exited with status 0 and left #{descendants(ending)}#{named(ending)}, which had to be killed: a program " <>
         "that goes on in the background can't be supervised; run it in the foreground (nginx has `daemon off;` for that), or " <>
         "have a script wait for what it has started"
     )
@@ -711,16 +711,17 @@ defmodule MuonTrap.Daemon do
   defp forced(ending, time),
     do: "the process #{describe(ending)}, but #{descendants(ending)} did not end #{time}, and had to be killed"
 
-  # Of many the helper tells the names of the first.
-  defp descendants(%{stragglers: count, names: names}) do
-    named = names |> Enum.frequencies() |> Enum.sort() |> Enum.map_join(", ", &named/1)
-    others = if names != [] and length(names) < count, do: ", …", else: ""
-    noun = if count == 1, do: "descendant", else: "descendants"
-    if names == [], do: "#{count} #{noun}", else: "#{count} #{noun} (#{named}#{others})"
-  end
+  defp descendants(%{stragglers: 1}), do: "1 descendant"
+  defp descendants(%{stragglers: count}), do: "#{count} descendants"
 
-  defp named({name, 1}), do: name
-  defp named({name, count}), do: "#{count} #{name}"
+  # Of many the helper tells the names of the first.
+  defp named(%{names: []}), do: ""
+
+  defp named(%{stragglers: count, names: names}) do
+    counts = names |> Enum.frequencies() |> Enum.sort()
+    named = Enum.map_join(counts, ", ", fn {name, count} -> if count == 1, do: name, else: "#{count} #{name}" end)
+    " (#{named}#{if length(names) < count, do: ", …"})"
+  end
 
   defp describe(%{signal: nil, status: status}), do: "exited with status #{status}"
   defp describe(%{signal: signal}), do: "was ended by signal #{signal}"

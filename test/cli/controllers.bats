@@ -318,7 +318,7 @@ limited_by_auto=("$MUONTRAP" -g auto -s pids.max=7 -- sh -c '
         exec "$@"' "$top/my.service")
     run -1 "${within[@]}" "$MUONTRAP" --check -g "$own/my.service/x" -c pids
     output_has "missing: the controller pids can't be enabled below $top/my.service while processes are in that cgroup" \
-        "are not to be moved: systemd manages what is in the unit my.service, and has not delegated it"
+        "are not to be moved: systemd manages what is in the unit my.service, and systemctl doesn't say that it has delegated it"
     [[ $output != *inhabitants* ]]
     run -0 "${within[@]}" "$MUONTRAP" --check -c pids
     [ "${lines[-1]}" = "ok: a process was started in $mount/muontrap/check" ]

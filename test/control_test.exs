@@ -218,6 +218,8 @@ defmodule MuonTrap.ControlTest do
       assert log =~ "echo' waits for the lock '#{lock}', which is held by "
     end
 
+    # A portable helper can't know that nobody is left who holds it, and so lets go of it when it leaves, a moment later.
+    @tag :linux
     test "is free when cmd/3 has returned, or a daemon has ended", %{env: env, tmp_dir: dir} do
       lock = Path.join(dir, "lock")
       for _round <- 1..100, do: assert(MuonTrap.cmd("true", [], lock: lock, lock_timeout: 0) == {"", 0})

@@ -14,10 +14,7 @@ defmodule MuonTrap.ControlTest do
   doctest MuonTrap.Signal
 
   setup do
-    Process.flag(:trap_exit, true)
-    mark = OS.mark()
-    on_exit(fn -> for pid <- OS.alive(mark) ++ OS.helpers(mark), do: OS.kill(pid, "KILL") end)
-    %{mark: mark, env: OS.marked(mark)}
+    Programs.marked()
   end
 
   @moduletag :tmp_dir
@@ -25,13 +22,8 @@ defmodule MuonTrap.ControlTest do
   # Says which signals it has got, and doesn't end for any of these.
   @listener "for s in HUP USR1 USR2 INT; do trap \"echo $s\" $s; done; echo ready; while :; do sleep 0.05; done"
 
-  defp to_me() do
-    test = self()
-    &send(test, {:line, &1})
-  end
-
   defp start(script, opts) do
-    {:ok, daemon} = Daemon.start_link("sh", ["-c", script], [logger_fun: to_me()] ++ opts)
+    {:ok, daemon} = Daemon.start_link("sh", ["-c", script], [logger_fun: Programs.lines_to_me()] ++ opts)
     assert_receive {:line, "ready"}, 30_000
     daemon
   end
@@ -208,7 +200,9 @@ defmodule MuonTrap.ControlTest do
       log =
         capture_log(fn ->
           # It returns when it has said that it waits.
-          {:ok, second} = Daemon.start_link("echo", ["second"], lock: lock, env: env, logger_fun: to_me())
+          {:ok, second} =
+            Daemon.start_link("echo", ["second"], lock: lock, env: env, logger_fun: Programs.lines_to_me())
+
           refute_received {:line, "second"}
           GenServer.stop(first)
           assert_receive {:line, "second"}, 30_000
@@ -245,7 +239,7 @@ defmodule MuonTrap.ControlTest do
         Supervisor.stop(supervisor)
         OS.eventually(fn -> length(OS.helpers(mark)) == 2 end)
 
-        {:ok, next} = Daemon.start_link("echo", ["next"], lock: lock, env: env, logger_fun: to_me())
+        {:ok, next} = Daemon.start_link("echo", ["next"], lock: lock, env: env, logger_fun: Programs.lines_to_me())
         GenServer.stop(holder)
         assert_receive {:line, "next"}, 30_000
         assert_receive {:EXIT, ^next, :normal}, 30_000
@@ -272,7 +266,7 @@ defmodule MuonTrap.ControlTest do
       %{env: env, mark: mark, tmp_dir: dir} = context
       lock = Path.join(dir, "lock")
       holder = start("echo ready; exec sleep 1000", env: env, lock: lock)
-      opts = [lock: lock, lock_timeout: 600_000, env: env, wait_for: fn -> :ok end, logger_fun: to_me()]
+      opts = [lock: lock, lock_timeout: 600_000, env: env, wait_for: fn -> :ok end, logger_fun: Programs.lines_to_me()]
 
       {starter, monitor} =
         spawn_monitor(fn ->
@@ -385,7 +379,7 @@ defmodule MuonTrap.ControlTest do
           {:ok, daemon} = Daemon.start_link(quiet, ["-c", "sleep 0 & wait; exit 0"], env: env)
           assert_receive {:EXIT, ^daemon, :normal}, 30_000
           script = "trap 'exit 0' TERM; sleep 1000 & echo ready; wait"
-          {:ok, daemon} = Daemon.start_link(quiet, ["-c", script], env: env, logger_fun: to_me())
+          {:ok, daemon} = Daemon.start_link(quiet, ["-c", script], env: env, logger_fun: Programs.lines_to_me())
           assert_receive {:line, "ready"}, 30_000
           GenServer.stop(daemon)
         end)
@@ -439,7 +433,7 @@ defmodule MuonTrap.ControlTest do
     end
 
     test "doesn't count, nor does its stream, when there is a function for the lines" do
-      opts = [log_output: [stderr: :error], logger_fun: to_me()]
+      opts = [log_output: [stderr: :error], logger_fun: Programs.lines_to_me()]
       {:ok, daemon} = Daemon.start_link("sh", ["-c", "echo out; echo '(a line of a test)' >&2"], opts)
       assert_receive {:EXIT, ^daemon, :normal}, 30_000
       assert_received {:line, "out"}

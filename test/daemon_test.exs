@@ -12,17 +12,11 @@ defmodule MuonTrap.DaemonTest do
   doctest MuonTrap.Daemon
 
   setup do
-    Process.flag(:trap_exit, true)
-    mark = OS.mark()
-    on_exit(fn -> for pid <- OS.alive(mark) ++ OS.helpers(mark), do: OS.kill(pid, "KILL") end)
-    %{mark: mark, env: OS.marked(mark)}
+    Programs.marked()
   end
 
   # Options that send each line to the test.
-  defp lines_to_me(opts \\ []) do
-    test = self()
-    [logger_fun: &send(test, {:line, &1})] ++ opts
-  end
+  defp lines_to_me(opts \\ []), do: [logger_fun: Programs.lines_to_me()] ++ opts
 
   defp start({program, args}, opts) do
     {:ok, daemon} = Daemon.start_link(program, args, lines_to_me(opts))

@@ -102,7 +102,6 @@ defmodule MuonTrap.HelperPort do
       }
 
       options
-      |> Map.to_list()
       |> StopSequence.time_to_stop()
       |> Server.start()
       |> GenServer.call({:launch, launch}, :infinity)

@@ -48,13 +48,14 @@ defmodule MuonTrap.StopSequence do
   def stop_signal?(signal), do: Signal.signal?(signal) and signal not in @never
 
   @doc """
-  How many milliseconds it may take to stop a program with these options, which have not been checked
+  How many milliseconds it may take to stop a program with these options: a map of checked ones, or what has not been checked
   """
   @spec time_to_stop(term()) :: pos_integer()
-  def time_to_stop(options) do
-    options = if Keyword.keyword?(options), do: options |> Keyword.take(@options) |> Map.new(), else: %{}
-    steps = new(options)
-    if steps?(steps), do: duration(steps) + @time_to_bury, else: time_to_stop([])
+  def time_to_stop(options) when is_map(options), do: duration(new(options)) + @time_to_bury
+
+  def time_to_stop(unchecked) do
+    options = if Keyword.keyword?(unchecked), do: unchecked |> Keyword.take(@options) |> Map.new(), else: %{}
+    time_to_stop(if steps?(new(options)), do: options, else: %{})
   end
 
   @doc """

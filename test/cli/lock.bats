@@ -32,6 +32,14 @@ says_that_it_waits() {
     done
 }
 
+# The one that waited, before it could touch the file.
+has_been_stopped() {
+    status=0
+    wait "$waiting" || status=$?
+    [ "$status" = 143 ]
+    [ ! -e "$dir/started" ]
+}
+
 @test "without another one it starts at once, and the file stays" {
     run -0 muontrap --lock "$lock" echo hi
     output_is hi
@@ -93,10 +101,7 @@ says_that_it_waits() {
     wait_for_lock second touch "$dir/started"
     says_that_it_waits second
     kill "$waiting"
-    status=0
-    wait "$waiting" || status=$?
-    [ "$status" = 143 ]
-    [ ! -e "$dir/started" ]
+    has_been_stopped
 }
 
 @test "the lifeline's end ends the wait, and nothing was started" {
@@ -106,10 +111,7 @@ says_that_it_waits() {
     waiting=$!
     says_that_it_waits second
     exec 8>&-
-    status=0
-    wait "$waiting" || status=$?
-    [ "$status" = 143 ]
-    [ ! -e "$dir/started" ]
+    has_been_stopped
 }
 
 @test "a lifeline that has ended from the start waits for nothing" {

@@ -6,6 +6,22 @@ defmodule MuonTrap.Test.Programs do
   # Programs that misbehave, each as {program, args}. They tell on stdout when they have done what they are named for, so
   # that a test waits for that, and end by themselves after a while in case that nothing else ends them.
 
+  alias MuonTrap.Test.OS
+
+  @doc "For ExUnit's setup: traps exits, and gives a mark and the environment with it, whose programs the test's end kills"
+  def marked() do
+    Process.flag(:trap_exit, true)
+    mark = OS.mark()
+    ExUnit.Callbacks.on_exit(fn -> for pid <- OS.alive(mark) ++ OS.helpers(mark), do: OS.kill(pid, "KILL") end)
+    %{mark: mark, env: OS.marked(mark)}
+  end
+
+  @doc "A :logger_fun that sends each line to the calling process"
+  def lines_to_me() do
+    test = self()
+    &send(test, {:line, &1})
+  end
+
   @doc "Writes a line and stays"
   def sleeper(), do: perl(~S[$| = 1; print "ready\n"; sleep 1000])
 

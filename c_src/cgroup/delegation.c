@@ -280,16 +280,15 @@ static void move_all(int directory, struct moving *moving)
 
 bool delegation_settle(const struct delegation *delegation, struct failure *why)
 {
-    struct moving moving = {.refused = 0};
-    int directory = delegation->settled ? -1 : cgroup_directory(delegation->root, directory_name(delegation->path));
+    struct moving moving = {.leaf = -1};
     char own[CGROUP_PATH_MOST + 1];
+    int directory;
 
     if (delegation->settled)
         return true;
+    directory = cgroup_directory(delegation->root, directory_name(delegation->path));
     if (directory >= 0 && (mkdirat(directory, DELEGATION_LEAF, 0755) == 0 || errno == EEXIST))
         moving.leaf = cgroup_directory(directory, DELEGATION_LEAF);
-    else
-        moving.leaf = -1;
     if (moving.leaf < 0)
         moving.error = errno;
     else

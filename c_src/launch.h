@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * All that belongs to one launch of one program: what was asked for, the program, what descends from it, its output and
- * its end. It starts as all zero, and nothing of it is kept anywhere else, so that a second launch would begin with a
- * fresh one.
+ * its end. It starts as all zero, and nothing of it is kept anywhere else, so that the next launch of the same helper
+ * begins with a fresh one.
  */
 #ifndef MUONTRAP_LAUNCH_H
 #define MUONTRAP_LAUNCH_H
@@ -21,6 +21,8 @@
 #include "port/protocol.h"
 #include "program/child.h"
 #include "program/identity.h"
+
+#define LAUNCH_ARGS_MOST 509u /* arguments in a launch frame */
 
 /* What has been granted to the program once it was told to end. All times are as of io_now_us(). */
 struct patience {
@@ -44,6 +46,7 @@ struct launch {
     bool stopped;          /* the owner's *stop* has come before the program's end */
     bool forced;           /* in a stop, the time was up before all had ended by itself */
     bool tree_gone;        /* no descendant is left, or none that we may kill */
+    bool eventful;         /* something has come up after which the helper is not as good as new */
     unsigned keys;         /* of enum terminal_key: what has interrupted it from the terminal */
     int lock;              /* the file that is locked, which the program inherits; 0 without one */
     struct cgroup *cgroup; /* &cgroup_state; NULL when none was asked for */
@@ -58,9 +61,18 @@ struct launch {
     struct output output;
     struct cgroup cgroup_state;
     struct failure why;
-    gid_t groups[GROUPS_MOST]; /* the identity's list */
-    struct spared spared;      /* the keeper's children from before */
-    struct told told;          /* the relay's children that have been told to end */
+    gid_t groups[GROUPS_MOST];        /* the identity's list */
+    struct spared spared;             /* the keeper's children from before */
+    struct told told;                 /* the relay's children that have been told to end */
+    char *args[LAUNCH_ARGS_MOST + 3]; /* the command line of a launch frame, and the words before it */
+    char text[LAUNCH_MOST];           /* where it is */
 };
+
+/* Makes it the one of a launch that comes with a frame: as all zero, but for what stays the helper's. */
+void launch_renew(struct launch *launch);
+
+/* Reads the options from the text of a launch frame, of that size: each argument of a command line behind `muontrap
+ * --port`, with a null byte after it. */
+bool launch_read(struct launch *launch, size_t size, struct failure *why);
 
 #endif

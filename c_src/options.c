@@ -30,6 +30,7 @@ const char options_usage[] =
     "      --cd DIR               start PROGRAM in DIR\n"
     "      --arg0 NAME            PROGRAM sees NAME as its argv[0]\n"
     "      --setenv NAME=VALUE    set that variable in PROGRAM's environment; may be given again\n"
+    "      --unsetenv NAME        remove that variable from it; may be given again\n"
     "      --uid USER             run PROGRAM as that user, by name or number; never 0. HOME, USER, LOGNAME and\n"
     "                             SHELL become the user's\n"
     "      --keepenv NAME         but for that one of them, which stays as it is; may be given again\n"
@@ -44,7 +45,8 @@ const char options_usage[] =
     "  -c, --controller NAME      enable that controller for the cgroup; may be given again\n"
     "  -s, --set KEY=VALUE        write VALUE to the cgroup's file KEY, as memory.max=256M; may be given again, and\n"
     "                             enables the controller. Names of v1 are translated\n"
-    "      --port                 speak frames on standard input and output, as an Erlang port with {packet, 4}\n"
+    "      --port                 speak frames on standard input and output, as an Erlang port with {packet, 4}; with\n"
+    "                             nothing else, launches come by frames\n"
     "      --stdio-window BYTES   with --port: the most output that may be unacknowledged\n"
     "      --check                say whether a program could be started so, and what would mend it, and leave\n"
     "      --clean                with -g: kill and remove what a killed muontrap has left there, and leave\n"
@@ -212,17 +214,30 @@ static bool set_cd(const struct argument *arg)
     return text(arg, "a directory", &arg->options->cd);
 }
 
-/* POSIX, Base Definitions, 8.1: a name is not empty and has no = in it. */
-RARE static bool set_setenv(const struct argument *arg)
+RARE static bool change_variable(const struct argument *arg)
 {
     struct options *options = arg->options;
 
-    if (arg->value[0] == '=' || !strchr(arg->value, '='))
-        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes NAME=VALUE, not '%s'", arg->option, arg->value);
     if (options->setenv_count == SETENV_MOST)
-        return failed(arg->why, STAGE_OPTIONS, E2BIG, "%s can be given %u times at most", arg->option, SETENV_MOST);
+        return failed(arg->why, STAGE_OPTIONS, E2BIG, "--setenv and --unsetenv can be given %u times at most",
+                      SETENV_MOST);
     options->setenv[options->setenv_count++] = arg->value;
     return true;
+}
+
+/* POSIX, Base Definitions, 8.1: a name is not empty and has no = in it. */
+RARE static bool set_setenv(const struct argument *arg)
+{
+    if (arg->value[0] == '=' || !strchr(arg->value, '='))
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes NAME=VALUE, not '%s'", arg->option, arg->value);
+    return change_variable(arg);
+}
+
+RARE static bool set_unsetenv(const struct argument *arg)
+{
+    if (arg->value[0] == '\0' || strchr(arg->value, '='))
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes a variable's NAME, not '%s'", arg->option, arg->value);
+    return change_variable(arg);
 }
 
 RARE static bool set_keepenv(const struct argument *arg)
@@ -313,6 +328,7 @@ static const struct option {
     {"arg0", 0, true, set_arg0},
     {"cd", 0, true, set_cd},
     {"setenv", 0, true, set_setenv},
+    {"unsetenv", 0, true, set_unsetenv},
     {"keepenv", 0, true, set_keepenv},
     {"lock", 0, true, set_lock},
     {"lock-timeout", 0, true, set_lock_timeout},
@@ -451,7 +467,7 @@ static bool settle(struct options *options, struct failure *why)
     settle_stop(options);
     if (!settle_stdio(options, why))
         return false;
-    return options->check || options->clean || settle_program(options, why);
+    return options->check || options->clean || options->waits || settle_program(options, why);
 }
 
 /* POSIX, Utility Conventions, guidelines 9 and 10: options come before the operands, and -- ends them. */
@@ -473,5 +489,6 @@ bool options_parse(struct options *options, int argc, char *argv[], struct failu
             return true;
     }
     options->program = argv + at;
+    options->waits = argc == 2 && options->port;
     return settle(options, why);
 }

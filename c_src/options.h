@@ -39,6 +39,7 @@ struct options {
     bool help;
     bool version;
     bool port;  /* frames on stdin and stdout */
+    bool waits; /* without a program: each comes with a launch frame */
     bool check; /* say what there is for a cgroup */
     bool clean; /* remove what a dead helper has left in the cgroup */
     enum stdin_mode stdin_mode;

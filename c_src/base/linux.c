@@ -14,7 +14,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/format.h"
@@ -190,6 +192,34 @@ bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *contex
         }
     }
     return size == 0;
+}
+
+static uint64_t microseconds(struct timeval time)
+{
+    return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
+}
+
+/* wait4(2), getrusage(2): the peak is in kilobytes. */
+int platform_reap(pid_t child, struct platform_usage *usage)
+{
+    struct rusage used;
+    int status = 0;
+    pid_t reaped;
+
+    while ((reaped = wait4(child, &status, 0, &used)) < 0 && errno == EINTR)
+        continue;
+    if (reaped < 0)
+        return status;
+    usage->user_us += microseconds(used.ru_utime);
+    usage->system_us += microseconds(used.ru_stime);
+    if ((uint64_t)used.ru_maxrss * 1024u > usage->peak_bytes)
+        usage->peak_bytes = (uint64_t)used.ru_maxrss * 1024u;
+    return status;
+}
+
+void platform_name_self(const char *name)
+{
+    (void)prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 
 /* On some 32-bit machines the calls of the plain names take ids of 16 bits. */

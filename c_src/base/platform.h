@@ -61,6 +61,20 @@ void platform_unlock(int fd);
  * as this user may know. */
 void platform_lock_holders(int fd, void (*visit)(pid_t pid, void *context), void *context);
 
+/* What processes have used. */
+struct platform_usage {
+    uint64_t user_us; /* CPU time in user mode */
+    uint64_t system_us;
+    uint64_t peak_bytes; /* the largest resident set of any one of them */
+};
+
+/* Waits for the end of that child, as waitpid(2) does but for EINTR, and adds what it and its own children, as far as it
+ * has waited for them, have used. Where the system tells that only of all children that there ever were, it is that. */
+int platform_reap(pid_t child, struct platform_usage *usage);
+
+/* The name by which the kernel knows this process from now on, as ps(1) shows it: up to 15 bytes. */
+void platform_name_self(const char *name);
+
 /* What is in a directory, one name after the other. */
 struct platform_listing {
     int directory;

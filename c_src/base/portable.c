@@ -11,6 +11,9 @@
 #include <grp.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/platform.h"
@@ -61,6 +64,30 @@ int platform_children_open(struct failure *why)
     if (fd < 0)
         failed(why, STAGE_SETUP, errno, "cannot open /dev/null");
     return fd;
+}
+
+static uint64_t microseconds(struct timeval time)
+{
+    return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
+}
+
+int platform_reap(pid_t child, struct platform_usage *usage)
+{
+    struct rusage used;
+    int status = 0;
+
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (getrusage(RUSAGE_CHILDREN, &used) == 0)
+        *usage = (struct platform_usage){.user_us = microseconds(used.ru_utime),
+                                         .system_us = microseconds(used.ru_stime),
+                                         .peak_bytes = (uint64_t)used.ru_maxrss * 1024u};
+    return status;
+}
+
+void platform_name_self(const char *name)
+{
+    (void)name;
 }
 
 bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)

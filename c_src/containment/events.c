@@ -45,7 +45,16 @@ RARE static void send_signal(struct relay *relay, const struct command *command)
         error = EINVAL;
     else if (runs)
         error = deliver(launch, (enum receiver)command->receiver, command->signal);
-    output_queued(&launch->output, protocol_signalled(output_control(&launch->output), error));
+    if (relay->state != IDLE) /* whose owner has been told the end, and asks nothing any more */
+        output_queued(&launch->output, protocol_signalled(output_control(&launch->output), error));
+}
+
+/* At once, for what comes behind the launch is meant for it. */
+static void take_launch(struct relay *relay, size_t text_size)
+{
+    launch_renew(relay->launch);
+    relay->text_size = text_size;
+    relay_post(relay, LAUNCH_ASKED);
 }
 
 static void obey(struct relay *relay, struct command *command)
@@ -60,6 +69,9 @@ static void obey(struct relay *relay, struct command *command)
         break;
     case COMMAND_SIGNAL:
         send_signal(relay, command);
+        break;
+    case COMMAND_LAUNCH:
+        take_launch(relay, command->text_size);
         break;
     case COMMAND_DISCARD:
         relay->launch->output.discard = true;
@@ -79,6 +91,7 @@ static void read_frames(struct relay *relay, const uint8_t *bytes, size_t size)
     struct command command = {.kind = COMMAND_ACK};
 
     while (!relay->deaf && command.kind != COMMAND_NONE) {
+        relay->launch->decoder.expects_launch = relay->state == IDLE && (relay->posted & 1u << LAUNCH_ASKED) == 0;
         protocol_decode(&relay->launch->decoder, &bytes, &size, &command);
         obey(relay, &command);
     }
@@ -219,6 +232,13 @@ static int poll_for_acknowledgement(struct relay *relay, struct pollfd fds[WATCH
     return ready;
 }
 
+/* Nothing is begun by an idle helper that has been told to end, or whose keeper is dead. */
+static bool is_to_leave(const struct relay *relay, const struct pollfd *tether)
+{
+    return relay->state == IDLE && ((tether->revents & (POLLHUP | POLLERR)) != 0 ||
+                                    (relay->posted & (1u << SIGNALLED | 1u << KEY_PRESSED)) != 0);
+}
+
 void events_wait(struct relay *relay)
 {
     struct pollfd fds[WATCHED];
@@ -232,10 +252,10 @@ void events_wait(struct relay *relay)
             relay->launch->output.streams[i].readable = true;
     if (fds[WATCH_VERDICT].revents)
         relay_post(relay, VERDICT);
-    if (fds[WATCH_CONTROL].revents)
-        control_has_news(relay);
     if (fds[WATCH_SIGNALS].revents)
         events_read_signals(relay);
+    if (fds[WATCH_CONTROL].revents && !is_to_leave(relay, &fds[WATCH_TETHER]))
+        control_has_news(relay);
     if (relay->more_dead || fds[WATCH_CGROUP].revents)
         relay_post(relay, CHILDREN_CHANGED);
     if (fds[WATCH_TETHER].revents)

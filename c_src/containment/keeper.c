@@ -18,6 +18,7 @@
 #include "base/rare.h"
 #include "base/signals.h"
 #include "containment/job_control.h"
+#include "port/protocol.h"
 #include "port/report.h"
 
 struct keeper {
@@ -28,7 +29,7 @@ struct keeper {
     int tether;
     bool tether_hung_up;
     int signals;
-    pid_t program;   /* once it has been told */
+    struct bequest *bequest;
     int stop_by;     /* the signal by which the program has been stopped, and the keeper not yet; 0: none */
     int relay_end;   /* the pipe that ends with the relay; -1 in a port */
     int stops;       /* how often it has been told to stop */
@@ -77,8 +78,18 @@ RARE static enum sweep sweep(struct keeper *keeper)
  * that the pid has not passed to a stranger since the relay died can't be known: POSIX has nothing better. */
 static void kill_told_group(const struct keeper *keeper)
 {
-    if (!platform_has_children && keeper->program > 1)
-        (void)kill(-keeper->program, SIGKILL);
+    pid_t program = keeper->bequest->program;
+
+    if (!platform_has_children && program > 1)
+        (void)kill(-program, SIGKILL);
+}
+
+/* So that the owner knows that what it has asked for meanwhile has not begun. The pipe had room for the last frame. */
+RARE static void tell_unused(void)
+{
+    uint8_t frame[FRAME_HEADER];
+
+    (void)io_write_all(STDOUT_FILENO, frame, protocol_unused(frame));
 }
 
 /* The relay didn't leave by itself, so the owner has not been told how the program ended, and in a port a frame may
@@ -96,6 +107,8 @@ RARE static int clean_up_after_relay(struct keeper *keeper, int status)
     if (result == SWEEP_REFUSED)
         report_words("process %ld could not be killed and is left running: not permitted (it runs as another user)",
                      (long)keeper->tree->refused);
+    else if (keeper->options->port && !keeper->bequest->launched)
+        tell_unused();
     else if (!keeper->options->port)
         report_words("its relay, process %ld, was killed by signal %d; the program and all its descendants have been "
                      "killed",
@@ -109,9 +122,6 @@ static void read_tether(struct keeper *keeper)
 
     while (tether_read(keeper->tether, &message)) {
         switch (message.kind) {
-        case TETHER_PROGRAM:
-            keeper->program = message.value;
-            break;
         case TETHER_STOPPED:
             keeper->stops++;
             keeper->stop_by = message.value;
@@ -149,7 +159,7 @@ static int reap_children(struct keeper *keeper)
  * while it has the program still to start, which would inherit that. */
 RARE static void pass_on_stop(const struct keeper *keeper)
 {
-    if (keeper->program > 0)
+    if (keeper->bequest->program > 0)
         platform_hurry(keeper->relay);
     (void)kill(keeper->relay, SIGTERM);
 }
@@ -187,6 +197,8 @@ static _Noreturn void keep(struct keeper *keeper)
 
     if (!keeper->options->port)
         (void)setpriority(PRIO_PROCESS, 0, -20);
+    else
+        platform_name_self("muontrap-keeper");
     while (exit_status < 0) {
         struct signals signals;
         int stopped_for;
@@ -215,7 +227,7 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
     int relay_ends[2] = {-1, -1}; /* of the pipe that ends with the relay; in a port there is no job control */
 
     if (!tree_open(keeper.tree, why) || !tree_spare_children(keeper.tree, &launch->spared, why) ||
-        !tether_open(ends, why) || (!launch->options.port && !job_control_open(relay_ends, why)))
+        !tether_open(ends, &keeper.bequest, why) || (!launch->options.port && !job_control_open(relay_ends, why)))
         return false;
     keeper.signals = signals_open(&launch->kept_signals, why);
     if (keeper.signals < 0)
@@ -230,6 +242,7 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
         tree_close(keeper.tree);
         tether->fd = ends[1];
         tether->keeper = getppid();
+        tether->bequest = keeper.bequest;
         return true;
     }
     (void)close(ends[1]);

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,6 +33,7 @@ RARE static void tell_failure(struct relay *relay, const struct failure *why)
 {
     struct output *output = &relay->launch->output;
 
+    relay->launch->eventful = true;
     if (relay->launch->options.port)
         output_queued(output, protocol_error(output_control(output), why));
     else
@@ -67,6 +66,12 @@ RARE static void report_refused(struct relay *relay)
     report(relay, &why);
 }
 
+static void hurry(struct relay *relay)
+{
+    relay->launch->eventful = true;
+    platform_hurry(0);
+}
+
 /* One pass; the next one follows when a child has died, or at the deadline. */
 static enum state sweep(struct relay *relay)
 {
@@ -84,10 +89,18 @@ static enum state sweep(struct relay *relay)
     return KILLING;
 }
 
+/* In haste, for what is to be killed may be a fork bomb. But most programs leave nothing. */
 static enum state begin_sweep(struct relay *relay)
 {
-    platform_hurry(0);
+    struct launch *launch = relay->launch;
+
     job_control_continue_keeper(relay);
+    relay->deadline = 0;
+    relay->more_dead = false;
+    launch->tree_gone = sweep_is_needless(&launch->tree, launch->cgroup);
+    if (launch->tree_gone)
+        return KILLING;
+    hurry(relay);
     return sweep(relay);
 }
 
@@ -141,7 +154,15 @@ static void tell_program(struct relay *relay)
 
     launch->tree.program = launch->child.pid > 0 ? launch->child.pid : 0;
     launch->tree.program_ended = false;
-    tether_tell(relay->tether, TETHER_PROGRAM, launch->tree.program);
+    relay->bequest->program = launch->tree.program;
+}
+
+static bool start(struct relay *relay, struct failure *why)
+{
+    if (!child_start(relay->launch, why))
+        return false;
+    tell_program(relay);
+    return true;
 }
 
 static enum state read_verdict(struct relay *relay)
@@ -300,7 +321,7 @@ static enum state terminate(struct relay *relay)
     struct launch *launch = relay->launch;
     struct patience *patience = &launch->patience;
 
-    platform_hurry(0);
+    hurry(relay);
     job_control_continue_keeper(relay);
     patience->forks_known = launch->cgroup && cgroup_forked(launch->cgroup, &patience->forked);
     patience->checks = patience->forks_known;
@@ -361,20 +382,18 @@ RARE static enum state follow_keeper(struct relay *relay)
 
 /* ---- The end ---- */
 
-static uint64_t microseconds(struct timeval time)
-{
-    return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
-}
-
 static void gather_figures(struct launch *launch)
 {
     int status = launch->tree.program_status;
     struct ending *ending = &launch->ending;
-    struct rusage usage;
+    const struct platform_usage *used = &launch->tree.used;
 
     *ending = (struct ending){.signalled = WIFSIGNALED(status),
                               .stopped = launch->stopped,
                               .forced = launch->forced,
+                              .user_us = used->user_us,
+                              .system_us = used->system_us,
+                              .peak_bytes = used->peak_bytes,
                               .stragglers = launch->tree.killed};
     ending->code = (uint32_t)(ending->signalled ? WTERMSIG(status) : WEXITSTATUS(status));
     if (!launch->tree.program_ended)
@@ -382,13 +401,6 @@ static void gather_figures(struct launch *launch)
 #ifdef WCOREDUMP
     ending->core_dumped = ending->signalled && WCOREDUMP(status);
 #endif
-    /* getrusage(2): all descendants that have ended and been waited for; the peak is the largest one's, in
-     * kilobytes. */
-    if (getrusage(RUSAGE_CHILDREN, &usage) == 0) {
-        ending->user_us = microseconds(usage.ru_utime);
-        ending->system_us = microseconds(usage.ru_stime);
-        ending->peak_bytes = (uint64_t)usage.ru_maxrss * 1024u;
-    }
 }
 
 /* Without a cgroup this is not called, and not a page of that code is touched. */
@@ -420,6 +432,27 @@ static enum state begin_drain(struct relay *relay)
     return DRAINING;
 }
 
+/* Whether the program has ended by itself and nothing has come up, so that the next one would find here what it would
+ * find in a new helper. One that was started with a program has that on its command line, and may have got other
+ * variables than the VM has. Where descendants can escape us, they would be the next program's. */
+static bool is_reusable(const struct relay *relay)
+{
+    const struct launch *launch = relay->launch;
+    const struct output *output = &launch->output;
+
+    return relay->waits && platform_has_children && !launch->eventful && launch->tree.program_ended &&
+           !launch->never_ran && !launch->stopped && launch->tree.killed == 0 && launch->tree.refused == 0 &&
+           relay->control >= 0 && relay->tether >= 0 && !relay->deaf && !relay->signalled && !output->gone &&
+           !output->discard && !output->shortened;
+}
+
+static enum state become_idle(struct relay *relay)
+{
+    platform_name_self("muontrap-idle");
+    relay->bequest->program = 0;
+    return IDLE;
+}
+
 /* Nothing follows the end, even if a stranger still holds a pipe open. */
 static enum state tell_end(struct relay *relay)
 {
@@ -432,8 +465,48 @@ static enum state tell_end(struct relay *relay)
         tell_failure(relay, &launch->why);
     if (!launch->options.port)
         return DONE;
-    if (!launch->never_ran)
-        output_queued(output, protocol_exited(output_control(output), &launch->ending, launch->tree.names));
+    if (launch->never_ran)
+        return REPORTED;
+    launch->ending.reusable = is_reusable(relay);
+    output_queued(output, protocol_exited(output_control(output), &launch->ending, launch->tree.names));
+    return launch->ending.reusable ? become_idle(relay) : REPORTED;
+}
+
+/* ---- One launch after the other ---- */
+
+/* As from the start of the first launch: what comes while there is no process yet is pending until there is one. */
+static enum state begin_launch(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+    bool begun;
+
+    relay->bequest->launched = true;
+    platform_name_self("muontrap-relay");
+    platform_block_signals();
+    begun = launch_read(launch, relay->text_size, &launch->why) &&
+            identity_resolve(&launch->identity, &launch->options, &launch->why);
+    window_init(&launch->output.window, launch->options.stdio_window);
+    begun = begun && start(relay, &launch->why);
+    signals_unblock();
+    if (begun)
+        return LAUNCHING;
+    launch->never_ran = true;
+    return tell_end(relay);
+}
+
+RARE static enum state report_idle_fault(struct relay *relay)
+{
+    tell_failure(relay, &relay->fault);
+    return REPORTED;
+}
+
+/* The owner may be sending a launch at this moment. It has to know that it can be sent to another helper. */
+RARE static enum state leave_disused(struct relay *relay)
+{
+    struct output *output = &relay->launch->output;
+
+    relay->disused = true;
+    output_queued(output, protocol_unused(output_control(output)));
     return REPORTED;
 }
 
@@ -504,6 +577,14 @@ static action *const table[STATES][EVENTS] = {
         [SIGNALLED]        = note_signal,
         [LET_GO]           = leave,
     },
+    [IDLE] = {
+        [LAUNCH_ASKED]     = begin_launch,
+        [FAULT]            = report_idle_fault,
+        [SIGNALLED]        = leave_disused,
+        [KEY_PRESSED]      = leave_disused,
+        [DISUSED]          = leave_disused,
+        [LET_GO]           = leave,
+    },
 };
 /* clang-format on */
 
@@ -521,7 +602,7 @@ static bool is_let_go(const struct relay *relay)
     const struct output *output = &relay->launch->output;
 
     return output_sent(output) &&
-           (relay->control < 0 || output->discard || (relay->signalled && relay->launch->never_ran));
+           (relay->control < 0 || relay->disused || output->discard || (relay->signalled && relay->launch->never_ran));
 }
 
 static bool time_is_up(const struct relay *relay)
@@ -555,7 +636,11 @@ static void post_what_follows(struct relay *relay)
         relay_post(relay, TREE_GONE);
     if (state == DRAINING && finished_draining(&launch->output))
         relay_post(relay, DRAINED);
-    if (state == REPORTED && is_let_go(relay))
+    if (state == IDLE && output_sent(&launch->output))
+        relay->bequest->launched = false;
+    if (state == IDLE && relay->tether < 0)
+        relay_post(relay, DISUSED);
+    if ((state == REPORTED || state == IDLE) && is_let_go(relay))
         relay_post(relay, LET_GO);
 }
 
@@ -620,24 +705,48 @@ static int exit_status(const struct launch *launch)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* Starts the program of the command line. */
+static bool start_first(struct relay *relay, struct failure *why)
+{
+    relay->state = LAUNCHING;
+    relay->bequest->launched = true;
+    if (!start(relay, why))
+        return false;
+    /* There is a process that depends on us: no way out but through the table, which leaves nothing of it alive. */
+    signals_unblock();
+    events_read_signals(relay); /* those that came before there was a process can't have reached it */
+    if (relay->launch->lifeline_ended)
+        relay_post(relay, STOP_ASKED);
+    return true;
+}
+
+static void start_idle(struct relay *relay)
+{
+    relay->state = become_idle(relay);
+    signals_unblock();
+}
+
 int relay_run(struct launch *launch, const struct tether *tether, struct failure *why)
 {
-    struct relay relay = {.launch = launch, .state = LAUNCHING, .tether = tether->fd, .keeper = tether->keeper};
+    struct relay relay = {.launch = launch,
+                          .waits = launch->options.waits,
+                          .tether = tether->fd,
+                          .bequest = tether->bequest,
+                          .keeper = tether->keeper};
 
+    launch->decoder.text = launch->text;
     relay.control = launch->lifeline || launch->options.port ? STDIN_FILENO : -1;
     output_init(&launch->output, STDOUT_FILENO, launch->options.stdio_window);
     signals_ignore_continuation_by(tether->keeper);
-    if (!tree_open(&launch->tree, why) || (relay.signals = signals_reopen(why)) < 0 || !child_start(launch, why))
+    if (!tree_open(&launch->tree, why) || (relay.signals = signals_reopen(why)) < 0)
         return -1;
-    /* There is a process that depends on us: no way out but through the table, which leaves nothing of it alive. */
-    tell_program(&relay);
-    signals_unblock();
-    events_read_signals(&relay); /* those that came before there was a process can't have reached it */
-    if (launch->lifeline_ended)
-        relay_post(&relay, STOP_ASKED);
+    if (relay.waits)
+        start_idle(&relay);
+    else if (!start_first(&relay, why))
+        return -1;
     for (settle(&relay); relay.state != DONE; settle(&relay))
         events_wait(&relay);
     if (!launch->options.port)
         choose_end(&relay);
-    return exit_status(launch);
+    return relay.waits ? 0 : exit_status(launch);
 }

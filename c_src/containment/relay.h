@@ -35,6 +35,7 @@ enum state {
     KILLING,   /* the sweep goes on until no descendant is left */
     DRAINING,  /* what the dead have written is being sent */
     REPORTED,  /* the owner has been told all, and lets go in its own time */
+    IDLE,      /* the same, or nothing has been asked for yet, and a launch may come */
     DONE,
     STATES
 };
@@ -42,6 +43,7 @@ enum state {
 /* In the order in which they are dealt with when several have been posted. */
 enum event {
     VERDICT,          /* the new process has told something of itself */
+    LAUNCH_ASKED,     /* the owner has sent a launch */
     FAULT,            /* something went wrong that `fault` says, and the program has to be stopped because of it */
     STOP_ASKED,       /* by the owner, the end of the lifeline or the keeper's death */
     SIGNALLED,        /* the same by a signal */
@@ -52,6 +54,7 @@ enum event {
     TIME_UP,   /* the deadline has passed: of the tree's time, or of the next look at it, or the sweep's next pass */
     TREE_GONE, /* no descendant is left, or none that we may kill */
     DRAINED,   /* nothing is left to send */
+    DISUSED,   /* nobody should launch anything here any more */
     LET_GO,    /* all is said, and the owner will not write any more */
     EVENTS
 };
@@ -63,7 +66,12 @@ struct relay {
     uint64_t deadline; /* as of io_now_us(); 0: none */
     int signals;       /* as of signals_open() */
     int tether;        /* -1 once it has hung up */
+    struct bequest *bequest;
     pid_t keeper;
+    struct decoder decoder;    /* of the frames that the owner sends */
+    size_t text_size;          /* of the launch frame that came last */
+    bool waits;                /* launches come by frames */
+    bool disused;              /* the helper leaves by itself, without a launch */
     bool keeper_stopped;       /* because the program is */
     int keeper_stops;          /* how often it has been told to stop */
     unsigned stops_followed;   /* the stop of the program, by its number, for which it was told so last */

@@ -1,6 +1,7 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  */
+#define _POSIX_C_SOURCE 200809L
 #include "containment/sweep.h"
 
 #include "base/io.h"
@@ -33,6 +34,11 @@ static enum sweep again_in(struct sweeping *sweeping, unsigned us)
 {
     sweeping->due = io_now_us() + us;
     return SWEEP_GOES_ON;
+}
+
+bool sweep_is_needless(struct tree *tree, const struct cgroup *cgroup)
+{
+    return tree_is_over(tree) && (!cgroup || !cgroup_populated(cgroup));
 }
 
 /* The cgroup comes first, because the kernel kills all of its members at once; then the processes that have left it are

@@ -20,6 +20,9 @@ struct sweeping {
     unsigned refused; /* passes in a row in which none of those that were left could be killed by us */
 };
 
+/* Reaps who is dead, and tells whether no process is left to kill, as after most programs. */
+bool sweep_is_needless(struct tree *tree, const struct cgroup *cgroup);
+
 /* One pass. SWEEP_GOES_ON: call again after the next SIGCHLD or event of the cgroup, or when it is due. */
 enum sweep sweep_pass(struct sweeping *sweeping, struct tree *tree, const struct cgroup *cgroup);
 

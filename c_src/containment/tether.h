@@ -1,8 +1,9 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The tie between keeper and relay, a socket pair: what they tell each other over it, and that each end hangs up when
- * the process at the other one dies, whatever has killed it.
+ * The tie between keeper and relay. A socket pair: what they tell each other over it, and that each end hangs up when
+ * the process at the other one dies, whatever has killed it. And a page that both have: what the keeper has to know when
+ * the relay has been killed, and at no other time, lies there without waking it.
  */
 #ifndef MUONTRAP_TETHER_H
 #define MUONTRAP_TETHER_H
@@ -12,14 +13,20 @@
 
 #include "base/failure.h"
 
+/* What the relay leaves to the keeper. */
+struct bequest {
+    volatile pid_t program; /* all that it can go by where orphans are not adopted; 0 while there is none */
+    volatile bool launched; /* a launch has begun whose end has not been told */
+};
+
 /* The relay's end. */
 struct tether {
     int fd;
     pid_t keeper;
+    struct bequest *bequest;
 };
 
 enum tether_kind {
-    TETHER_PROGRAM,   /* to the keeper: the program's pid, all that it can go by where orphans are not adopted */
     TETHER_STOPPED,   /* to the keeper: job control has stopped the program by that signal; stop likewise */
     TETHER_CONTINUED, /* to the keeper: the program goes on; to the relay: somebody has sent the keeper a SIGCONT, which
                        * has continued it from that stop, by its number; 0: it was not stopped */
@@ -32,8 +39,8 @@ struct tether_message {
     int value;
 };
 
-/* Makes both ends, closed by exec. */
-bool tether_open(int ends[2], struct failure *why);
+/* Makes both ends, closed by exec, and the page. */
+bool tether_open(int ends[2], struct bequest **bequest, struct failure *why);
 
 /* Tells the other side. That it has died meanwhile will be noticed otherwise. */
 void tether_tell(int fd, enum tether_kind kind, int value);

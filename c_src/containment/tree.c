@@ -26,6 +26,11 @@ bool tree_open(struct tree *tree, struct failure *why)
     return tree->children >= 0;
 }
 
+void tree_renew(struct tree *tree)
+{
+    *tree = (struct tree){.children = tree->children};
+}
+
 void tree_close(struct tree *tree)
 {
     io_close(&tree->children);
@@ -103,22 +108,13 @@ void tree_forget_spared(struct tree *tree, pid_t child)
         forget(tree->spared->children, &tree->spared->count, child);
 }
 
-static int await_child(pid_t pid)
-{
-    int status = 0;
-
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return status;
-}
-
 /* The name of a zombie can be read until it is reaped. */
 RARE static void reap_descendant(struct tree *tree, pid_t pid)
 {
     size_t size = strlen(tree->names);
     char name[PLATFORM_NAME_MOST];
     bool named = size + PLATFORM_NAME_MOST < sizeof tree->names && platform_name(pid, name);
-    int status = await_child(pid);
+    int status = platform_reap(pid, &tree->used);
 
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
         return;
@@ -134,7 +130,7 @@ static void reap(struct tree *tree, pid_t pid)
         reap_descendant(tree, pid);
         return;
     }
-    tree->program_status = await_child(pid);
+    tree->program_status = platform_reap(pid, &tree->used);
     tree->program_ended = true;
     tree->program = 0;
 }
@@ -164,7 +160,7 @@ bool tree_reap(struct tree *tree)
     pid_t dead;
 
     while ((dead = next_dead()) > 0 && dead != tree->program && reaped++ < REAPED_MOST)
-        (void)await_child(dead);
+        (void)platform_reap(dead, &tree->used);
     tree->program_ended = tree->program == 0 || dead == tree->program;
     if (!tree->program_ended)
         note_job_control(tree);
@@ -191,7 +187,7 @@ RARE static void terminate_once(const struct tree *tree, struct told *told, pid_
 }
 
 struct orphans {
-    const struct tree *tree;
+    struct tree *tree;
     struct told *told;
     unsigned living;
     bool reaped; /* somebody has been, and so another one may have been left out of the list (proc(5)) */
@@ -207,7 +203,7 @@ RARE static void see_to_orphan(pid_t child, void *context)
     info.si_pid = 0;
     if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child) {
         forget(orphans->told->children, &orphans->told->count, child);
-        (void)await_child(child);
+        (void)platform_reap(child, &orphans->tree->used);
         orphans->reaped = true;
         return;
     }
@@ -257,17 +253,36 @@ static void kill_child(pid_t child, void *context)
         pass->tree->refused = child;
 }
 
+/* With the process group that it may have led. */
+static void reap_dead_one(struct tree *tree, pid_t dead)
+{
+    if (!is_spared(tree, dead))
+        (void)kill(-dead, SIGKILL);
+    reap(tree, dead);
+    tree_forget_spared(tree, dead);
+}
+
 static bool reap_dead(struct tree *tree)
 {
     pid_t dead;
 
-    while ((dead = next_dead()) > 0) {
-        if (!is_spared(tree, dead))
-            (void)kill(-dead, SIGKILL);
-        reap(tree, dead);
-        tree_forget_spared(tree, dead);
-    }
+    while ((dead = next_dead()) > 0)
+        reap_dead_one(tree, dead);
     return dead == 0;
+}
+
+/* So many that have died with the program are reaped without haste. More may be a storm. */
+#define QUIET_MOST 16u
+
+bool tree_is_over(struct tree *tree)
+{
+    pid_t dead = platform_has_children ? next_dead() : 0;
+
+    for (unsigned reaped = 0; dead > 0 && reaped < QUIET_MOST; reaped++) {
+        reap_dead_one(tree, dead);
+        dead = next_dead();
+    }
+    return dead < 0;
 }
 
 static struct pass kill_children(struct tree *tree)

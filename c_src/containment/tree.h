@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/failure.h"
+#include "base/platform.h"
 
 #define SPARED_MOST 1024u /* children that a process may have before it becomes the keeper */
 
@@ -41,12 +42,16 @@ struct tree {
     int stop_signal;             /* by which it was */
     uint32_t killed;             /* descendants other than the program that the sweep has killed */
     char names[TREE_NAMES_MOST]; /* of the first of these, each ends with a newline */
+    struct platform_usage used;  /* by those that have been reaped */
     pid_t refused;               /* a child that we are not permitted to kill; 0 without one */
     struct spared *spared;       /* NULL: there are none */
 };
 
 /* Makes this process the one that orphaned descendants fall to. */
 bool tree_open(struct tree *tree, struct failure *why);
+
+/* Makes it ready for another program, when nothing is left of the last one. */
+void tree_renew(struct tree *tree);
 
 /* Has the children that there are now spared by every sweep. */
 bool tree_spare_children(struct tree *tree, struct spared *spared, struct failure *why);
@@ -74,6 +79,9 @@ enum sweep {
     SWEEP_DONE,    /* there is no descendant left, but for spared ones */
     SWEEP_REFUSED  /* what is left may not be killed by us: tree->refused is one of them */
 };
+
+/* Reaps who is dead, and tells whether nobody is left, so that no sweep is needed. */
+bool tree_is_over(struct tree *tree);
 
 /* One pass of the sweep: reaps the dead, kills the living. */
 enum sweep tree_sweep(struct tree *tree);

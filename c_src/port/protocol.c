@@ -62,7 +62,7 @@ size_t protocol_started(uint8_t frame[FRAME_CONTROL_MOST], uint32_t pid, const c
     return finish(frame, TAG_STARTED, put_text(at, cgroup_path, FRAME_CONTROL_MOST - FRAME_HEADER - 4));
 }
 
-#define EXITED_LEAST (FRAME_HEADER + 37u) /* bytes of the frame without the names */
+#define EXITED_LEAST (FRAME_HEADER + 38u) /* bytes of the frame without the names */
 
 size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *ending, const char *names)
 {
@@ -78,6 +78,7 @@ size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *e
     at = put_u64(at, ending->system_us);
     at = put_u64(at, ending->peak_bytes);
     at = put_u32(at, ending->stragglers);
+    at = put_u8(at, ending->reusable);
     return finish(frame, TAG_EXITED, put_text(at, names, FRAME_CONTROL_MOST - EXITED_LEAST));
 }
 
@@ -91,6 +92,11 @@ RARE size_t protocol_signalled(uint8_t frame[FRAME_CONTROL_MOST], int error)
     uint8_t *at = put_u32(frame + FRAME_HEADER, (uint32_t)error);
 
     return finish(frame, TAG_SIGNALLED, put_text(at, errno_name(error), 255));
+}
+
+RARE size_t protocol_unused(uint8_t frame[FRAME_HEADER])
+{
+    return finish(frame, TAG_UNUSED, frame + FRAME_HEADER);
 }
 
 RARE size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure)
@@ -116,6 +122,8 @@ static uint32_t command_least(uint8_t tag)
         return 1;
     case TAG_SIGNAL:
         return 3;
+    case TAG_LAUNCH:
+        return 2;
     default:
         return 0;
     }
@@ -123,17 +131,24 @@ static uint32_t command_least(uint8_t tag)
 
 static uint32_t command_most(uint8_t tag)
 {
-    return tag == TAG_SIGNAL ? 2 + SIGNAL_NAME_MOST : command_least(tag);
+    switch (tag) {
+    case TAG_SIGNAL:
+        return 2 + SIGNAL_NAME_MOST;
+    case TAG_LAUNCH:
+        return LAUNCH_MOST;
+    default:
+        return command_least(tag);
+    }
 }
 
-static void malformed(struct command *command, uint32_t size, int tag)
+RARE static void malformed(struct command *command, uint32_t size, int tag)
 {
     command->kind = COMMAND_MALFORMED;
     if (tag < 0)
         failed(&command->why, STAGE_PROTOCOL, EPROTO,
                "a frame of %lu bytes arrived on standard input, where 1 to %u are allowed; see the table of frames in "
                "docs/protocol.md",
-               (unsigned long)size, COMMAND_MOST);
+               (unsigned long)size, LAUNCH_MOST);
     else if (command_least((uint8_t)tag) == 0)
         failed(&command->why, STAGE_PROTOCOL, EPROTO,
                "a frame with the unknown tag 0x%02x arrived on standard input; see the table of frames in "
@@ -147,6 +162,15 @@ static void malformed(struct command *command, uint32_t size, int tag)
                (unsigned long)command_most((uint8_t)tag));
 }
 
+RARE static void out_of_turn(struct command *command)
+{
+    command->kind = COMMAND_MALFORMED;
+    failed(
+        &command->why, STAGE_PROTOCOL, EPROTO,
+        "a launch arrived on standard input before the last program's end had been told as that of a reusable helper; "
+        "see docs/protocol.md");
+}
+
 /* Looks at what has arrived as early as it can be judged, so that a wrong length is not waited for. */
 static void recognise_frame(const struct decoder *decoder, struct command *command)
 {
@@ -155,7 +179,7 @@ static void recognise_frame(const struct decoder *decoder, struct command *comma
     if (decoder->have < 4)
         return;
     size = get_u32(decoder->bytes);
-    if (size < 1 || size > COMMAND_MOST) {
+    if (size < 1 || size > LAUNCH_MOST) {
         malformed(command, size, -1);
         return;
     }
@@ -163,6 +187,10 @@ static void recognise_frame(const struct decoder *decoder, struct command *comma
         return;
     if (size < command_least(decoder->bytes[4]) || size > command_most(decoder->bytes[4])) {
         malformed(command, size, decoder->bytes[4]);
+        return;
+    }
+    if (decoder->bytes[4] == TAG_LAUNCH && !decoder->expects_launch) {
+        out_of_turn(command);
         return;
     }
     if (decoder->have < 4 + size)
@@ -180,16 +208,31 @@ static void recognise_frame(const struct decoder *decoder, struct command *comma
         command->receiver = decoder->bytes[FRAME_HEADER];
         command->signal = signal_by_name((const char *)decoder->bytes + FRAME_HEADER + 1, size - 2);
         break;
+    case TAG_LAUNCH:
+        command->kind = COMMAND_LAUNCH;
+        command->text_size = size - 1;
+        decoder->text[size - 1] = '\0';
+        break;
     default:
         command->kind = COMMAND_DISCARD;
     }
+}
+
+/* Header and short payloads are kept together; a launch's payload has a place of its own. */
+static void keep(struct decoder *decoder, uint8_t byte)
+{
+    if (decoder->have >= FRAME_HEADER && decoder->bytes[4] == TAG_LAUNCH)
+        decoder->text[decoder->have - FRAME_HEADER] = (char)byte;
+    else
+        decoder->bytes[decoder->have] = byte;
+    decoder->have++;
 }
 
 void protocol_decode(struct decoder *decoder, const uint8_t **input, size_t *size, struct command *command)
 {
     command->kind = COMMAND_NONE;
     while (*size > 0 && command->kind == COMMAND_NONE) {
-        decoder->bytes[decoder->have++] = **input;
+        keep(decoder, **input);
         ++*input;
         --*size;
         recognise_frame(decoder, command);

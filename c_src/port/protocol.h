@@ -21,16 +21,19 @@
 #define TAG_ERROR '!'
 #define TAG_WAITING 'W'
 #define TAG_SIGNALLED 'K'
+#define TAG_UNUSED 'U'
 
 /* Tags of the frames from the VM. */
 #define TAG_ACK 'a'
 #define TAG_STOP 's'
 #define TAG_DISCARD 'd'
 #define TAG_SIGNAL 'k'
+#define TAG_LAUNCH 'l'
 
 #define FRAME_HEADER 5u          /* bytes: the length and the tag */
 #define FRAME_CONTROL_MOST 5120u /* bytes: no control frame to the VM is longer */
-#define COMMAND_MOST 18u         /* bytes: the longest frame from the VM, tag and payload */
+#define COMMAND_MOST 18u         /* bytes: the longest frame from the VM but for launch, tag and payload */
+#define LAUNCH_MOST 16384u       /* bytes: the longest launch, tag and payload */
 #define SIGNAL_NAME_MOST 16u     /* bytes: of a signal's name */
 
 /* How the program ended, and what it used. */
@@ -45,6 +48,7 @@ struct ending {
     uint64_t system_us;  /* and in the kernel */
     uint64_t peak_bytes; /* the largest resident set of any one of them */
     uint32_t stragglers; /* descendants that were still alive at its end and had to be killed */
+    bool reusable;       /* the helper is as good as new: another launch may follow */
 };
 
 /* The header of a data frame whose payload of that many bytes follows. */
@@ -56,15 +60,25 @@ size_t protocol_started(uint8_t frame[FRAME_CONTROL_MOST], uint32_t pid, const c
 size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *ending, const char *names);
 size_t protocol_waiting(uint8_t frame[FRAME_CONTROL_MOST], const char *words);
 size_t protocol_signalled(uint8_t frame[FRAME_CONTROL_MOST], int error);
+size_t protocol_unused(uint8_t frame[FRAME_HEADER]);
 size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure);
 
-enum command_kind { COMMAND_NONE, COMMAND_ACK, COMMAND_STOP, COMMAND_DISCARD, COMMAND_SIGNAL, COMMAND_MALFORMED };
+enum command_kind {
+    COMMAND_NONE,
+    COMMAND_ACK,
+    COMMAND_STOP,
+    COMMAND_DISCARD,
+    COMMAND_SIGNAL,
+    COMMAND_LAUNCH,
+    COMMAND_MALFORMED
+};
 
 struct command {
     enum command_kind kind;
     uint32_t bytes;     /* of COMMAND_ACK */
     unsigned receiver;  /* of COMMAND_SIGNAL: whom it is for, as of enum receiver if it is one */
     int signal;         /* and which, or -1 for a name that none has */
+    size_t text_size;   /* of COMMAND_LAUNCH: of what is in the text that the decoder was given */
     struct failure why; /* of COMMAND_MALFORMED */
 };
 
@@ -72,10 +86,13 @@ struct command {
 struct decoder {
     uint8_t bytes[4 + COMMAND_MOST];
     size_t have;
+    bool expects_launch; /* else one would be out of turn */
+    char *text;          /* room for LAUNCH_MOST bytes, where its payload goes; NULL where none is ever expected */
 };
 
 /* Takes bytes from *input until a frame is whole, and says which it is: COMMAND_NONE when the input is used up before.
- * After COMMAND_MALFORMED the stream has no meaning any more and must not be decoded further. */
+ * After COMMAND_MALFORMED the stream has no meaning any more and must not be decoded further. The payload of a launch is
+ * followed by a null byte. */
 void protocol_decode(struct decoder *decoder, const uint8_t **input, size_t *size, struct command *command);
 
 #endif

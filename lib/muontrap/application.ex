@@ -10,7 +10,8 @@ defmodule MuonTrap.Application do
 
   @impl Application
   def start(_type, _args) do
-    Supervisor.start_link([MuonTrap.Predecessor.registry(), MuonTrap.HelperPort.Server.supervisor()],
+    Supervisor.start_link(
+      [MuonTrap.Predecessor.registry(), MuonTrap.HelperPort.Pool, MuonTrap.HelperPort.Server.supervisor()],
       strategy: :one_for_one,
       name: MuonTrap.Supervisor
     )

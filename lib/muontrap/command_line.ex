@@ -3,14 +3,51 @@
 
 defmodule MuonTrap.CommandLine do
   @moduledoc false
-  # What the helper is started with: validated options as its command line and as the options of its port. Pure.
+  # What the helper is started with, or is sent: validated options as its command line and as the options of its port. Pure.
 
   alias MuonTrap.Cgroup
   alias MuonTrap.Cgroup.Settings
-  alias MuonTrap.{Options, Signal}
+  alias MuonTrap.{Options, Protocol, Signal}
 
   # What the helper sets for a program that runs as another user (login_variables of options.c).
   @login_variables ["HOME", "USER", "LOGNAME", "SHELL"]
+
+  # Options with which a program can't be started by a helper that waited, or leaves one behind that can't be used again. Both
+  # of the helper's processes have to have the lock and the cgroup from their start.
+  @takes_new_helper [:lock, :cgroup_base, :cgroup_path]
+  @variables_most 128
+
+  @doc """
+  The helper's command line, as it can be sent to one that waits; `nil` where it takes a new helper
+  """
+  @spec launch(map()) :: [String.t()] | nil
+  def launch(options) do
+    env = Map.get(options, :env, %{})
+
+    unless Enum.any?(@takes_new_helper, &is_map_key(options, &1)) or Map.get(options, :parallelism, false) or
+             map_size(env) > @variables_most or not Enum.all?(env, &same_bytes?/1) do
+      arguments =
+        Enum.flat_map(env, &variable/1) ++
+          login_arguments(options) ++ arguments(Map.delete(options, :env)) ++ ["--", options.cmd | options.args]
+
+      if Protocol.launch_fits?(arguments), do: arguments
+    end
+  end
+
+  defp variable({name, nil}), do: ["--unsetenv", name]
+  defp variable({name, value}), do: ["--setenv", name <> "=" <> value]
+
+  # A VM whose files have names in latin1 would give variables to a port in that, too.
+  defp same_bytes?({name, value}),
+    do: :file.native_name_encoding() == :utf8 or (ascii?(name) and (value == nil or ascii?(value)))
+
+  defp ascii?(text), do: byte_size(text) == String.length(text)
+
+  @doc """
+  The options for `Port.open/2` with a helper that waits for what `launch/1` returns
+  """
+  @spec waiting_port_options() :: list()
+  def waiting_port_options(), do: [:binary, :exit_status, :use_stdio, packet: 4, args: ["--port"]]
 
   @doc """
   The options for `Port.open/2`, in which a `:cgroup_base` has become a `:cgroup_path`
@@ -22,7 +59,7 @@ defmodule MuonTrap.CommandLine do
       :exit_status,
       :use_stdio,
       packet: 4,
-      args: arguments(options) ++ ["--", options.cmd | options.args],
+      args: ["--port" | login_arguments(options)] ++ arguments(options) ++ ["--", options.cmd | options.args],
       env: env(Map.get(options, :env, [])),
       parallelism: Map.get(options, :parallelism, false)
     ]
@@ -36,7 +73,7 @@ defmodule MuonTrap.CommandLine do
   end
 
   defp arguments(options),
-    do: ["--port" | Enum.flat_map(options, &argument/1)] ++ login_arguments(options) ++ output_arguments(options)
+    do: Enum.flat_map(options, &argument/1) ++ output_arguments(options)
 
   defp argument({:cd, directory}), do: ["--cd", directory]
   defp argument({:arg0, name}), do: ["--arg0", name]

@@ -21,7 +21,7 @@ defmodule MuonTrap.HelperPort do
   # something can still ask for the rest.
 
   alias MuonTrap.{Cgroup, CommandLine, Error, Helper, Protocol, Signal, StopSequence}
-  alias MuonTrap.HelperPort.Server
+  alias MuonTrap.HelperPort.{Pool, Server}
 
   # Milliseconds without output after which an owner waits for the server and not for the port.
   @idle 5
@@ -93,8 +93,12 @@ defmodule MuonTrap.HelperPort do
       timeout = Map.get(options, :timeout, :infinity)
       way = if place, do: :served, else: way()
 
+      arguments = if Pool.most() > 0, do: CommandLine.launch(options)
+
       launch = %{
-        port_options: CommandLine.port_options(options),
+        arguments: arguments,
+        port_options: if(arguments, do: CommandLine.waiting_port_options(), else: CommandLine.port_options(options)),
+        may_move: Map.get(options, :cgroup_path) == "auto",
         timeout: timeout,
         place: place,
         way: way,
@@ -172,9 +176,17 @@ defmodule MuonTrap.HelperPort do
   end
 
   # All that has come by now.
+  defp take_frames({:exited, %{reusable: true}} = event, program, events, _way) do
+    # The server gives it back: should this process be killed in between, it is the one who knows.
+    connect(program.port, program.server)
+    flush(program.port)
+    GenServer.cast(program.server, :ended)
+    {Enum.reverse([event | events]), {program, 0, :served}}
+  end
+
   defp take_frames({:exited, _ending} = event, program, events, _way) do
     # First, so that the server doesn't take the port's end for that of a helper that was killed.
-    GenServer.cast(program.server, :ended)
+    GenServer.cast(program.server, :closed)
     Helper.close(program.port)
     flush(program.port)
     {Enum.reverse([event | events]), {program, 0, :served}}

@@ -19,6 +19,7 @@ defmodule MuonTrap.Protocol do
           system_us: non_neg_integer(),
           peak_bytes: non_neg_integer(),
           stragglers: non_neg_integer(),
+          reusable: boolean(),
           names: [String.t()]
         }
 
@@ -29,13 +30,19 @@ defmodule MuonTrap.Protocol do
           | {:error, Error.t()}
           | {:waiting, String.t()}
           | {:signalled, :ok | {:error, atom()}}
+          | :unused
 
   @typedoc "Whom a signal is for"
   @type receiver :: :program | :group | :tree | :cgroup
 
-  @type command :: {:ack, non_neg_integer()} | :stop | :discard | {:signal, String.t(), receiver()}
+  @type command ::
+          {:ack, non_neg_integer()} | :stop | :discard | {:signal, String.t(), receiver()} | {:launch, [String.t()]}
 
   @receivers %{program: 0, group: 1, tree: 2, cgroup: 3}
+
+  # The longest launch, tag and payload, and the most arguments in it
+  @launch_most 16_384
+  @launch_arguments_most 509
 
   @stages %{
     1 => :options,
@@ -62,6 +69,13 @@ defmodule MuonTrap.Protocol do
   def receivers(), do: @receivers
 
   @doc false
+  @spec launch_fits?([String.t()]) :: boolean()
+  def launch_fits?(arguments) do
+    length(arguments) <= @launch_arguments_most and
+      Enum.reduce(arguments, 1, &(byte_size(&1) + 1 + &2)) <= @launch_most
+  end
+
+  @doc false
   @spec decode(binary()) :: event()
   def decode(<<?P, pid::32, cgroup_path::binary>>), do: {:started, pid, cgroup_path}
   def decode(<<?O, data::binary>>), do: {:stdout, data}
@@ -69,7 +83,7 @@ defmodule MuonTrap.Protocol do
 
   def decode(
         <<?X, signalled::8, code::32, core::8, oom::8, stopped::8, forced::8, user_us::64, system_us::64,
-          peak_bytes::64, stragglers::32, names::binary>>
+          peak_bytes::64, stragglers::32, reusable::8, names::binary>>
       ) do
     {:exited,
      %{
@@ -84,6 +98,7 @@ defmodule MuonTrap.Protocol do
        system_us: system_us,
        peak_bytes: peak_bytes,
        stragglers: stragglers,
+       reusable: reusable == 1,
        names: String.split(names, "\n", trim: true)
      }}
   end
@@ -97,6 +112,7 @@ defmodule MuonTrap.Protocol do
      }}
   end
 
+  def decode(<<?U>>), do: :unused
   def decode(<<?W, words::binary>>), do: {:waiting, words}
   def decode(<<?K, 0::32>>), do: {:signalled, :ok}
   def decode(<<?K, errno::32, name::binary>>), do: {:signalled, {:error, reason(name, errno)}}
@@ -111,5 +127,6 @@ defmodule MuonTrap.Protocol do
   def encode({:ack, bytes}), do: <<?a, bytes::32>>
   def encode(:stop), do: <<?s>>
   def encode(:discard), do: <<?d>>
+  def encode({:launch, arguments}), do: IO.iodata_to_binary([?l | Enum.map(arguments, &[&1, 0])])
   def encode({:signal, name, to}), do: <<?k, @receivers[to]::8, name::binary>>
 end

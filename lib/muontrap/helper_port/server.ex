@@ -19,6 +19,7 @@ defmodule MuonTrap.HelperPort.Server do
   use GenServer, restart: :temporary
 
   alias MuonTrap.{Error, Helper, HelperPort, Predecessor, Protocol}
+  alias MuonTrap.HelperPort.Pool
 
   require Logger
 
@@ -28,6 +29,8 @@ defmodule MuonTrap.HelperPort.Server do
 
   # phase: :idle before the launch, :starting until the program runs, :running, and :ended once the last event is there.
   # owner: its pid; monitor: the reference of the monitor on it.
+  # launch: what the helper was sent, until the program runs, for in between the helper may be lost and another one be taken.
+  # stopping: whether the helper has been told to stop. reusable: whether it can be used again.
   # client: whom the next reply goes to: who asked for the launch while it is starting, then who asked for events.
   # parent: the reference of the monitor on the owner's parent. While the owner waits for the launch it doesn't notice its death.
   # owner_waits: how the owner waits for the launch: :for_ever, or :impatient until it is :told that this takes long. Then the
@@ -43,6 +46,9 @@ defmodule MuonTrap.HelperPort.Server do
             port: nil,
             os_pid: nil,
             cgroup: nil,
+            launch: nil,
+            stopping: false,
+            reusable: false,
             client: nil,
             parent: nil,
             owner_waits: :for_ever,
@@ -114,35 +120,61 @@ defmodule MuonTrap.HelperPort.Server do
   end
 
   defp open(launch, from, state) do
-    case open_port(launch.port_options) do
-      {:ok, port} ->
-        # At once, so that the number is there even when the helper has left since.
-        os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
-        if launch.timeout != :infinity, do: Process.send_after(self(), :time_is_up, launch.timeout)
-        {:noreply, %{state | phase: :starting, port: port, os_pid: os_pid, client: from, way: launch.way}}
+    if launch.timeout != :infinity, do: Process.send_after(self(), :time_is_up, launch.timeout)
 
-      {:error, error} ->
-        {:stop, :normal, {:error, error}, %{state | phase: :ended}}
+    case open_port(%{state | phase: :starting, launch: launch, client: from, way: launch.way}) do
+      {:ok, state} -> {:noreply, state}
+      {:error, error} -> {:stop, :normal, {:error, error}, %{state | phase: :ended}}
+    end
+  end
+
+  # A helper that has waited for the launch, or a new one.
+  defp open_port(%{launch: %{arguments: nil}} = state), do: open_new(state)
+
+  defp open_port(%{launch: launch} = state) do
+    with {:none, generation} <- Pool.take(),
+         {:ok, state} <- open_new(state) do
+      Pool.started(state.port, generation)
+      send_launch(state)
+    else
+      {:idle, port, os_pid} -> send_launch(%{state | port: port, os_pid: os_pid, launch: launch})
+      {:error, error} -> {:error, error}
     end
   end
 
   # Without the stack trace, whose arguments of erlang:open_port/2 would show the program's environment wherever the error is
   # logged.
-  defp open_port(port_options) do
-    {:ok, Helper.open(port_options)}
+  defp open_new(state) do
+    port = Helper.open(state.launch.port_options)
+    # At once, so that the number is there even when the helper has left since.
+    os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
+    {:ok, %{state | port: port, os_pid: os_pid}}
   rescue
     error -> {:error, error}
   end
 
-  @impl GenServer
-  def handle_cast(:stop, state) do
-    command(state, :stop)
-    {:noreply, state}
+  # A port that has closed by itself has sent its end, which is handled next.
+  defp send_launch(state) do
+    HelperPort.command(state.port, {:launch, state.launch.arguments})
+    {:ok, state}
   end
 
+  # The helper has left before it began the launch, and nobody has wanted it to stop.
+  defp launch_again(state) do
+    case state |> close_port() |> open_port() do
+      {:ok, state} -> {:noreply, state}
+      {:error, error} -> not_launched(error, state)
+    end
+  end
+
+  @impl GenServer
+  def handle_cast(:stop, state), do: {:noreply, stop(state)}
+
   def handle_cast(:abandon, state), do: abandon(state)
-  # The owner has got the program's end.
-  def handle_cast(:ended, state), do: {:stop, :normal, close(state)}
+  # The owner has got the program's end, and has closed the port.
+  def handle_cast(:closed, state), do: {:stop, :normal, close(state)}
+  # It has got one after which the helper can be used again, and the port is connected to the server.
+  def handle_cast(:ended, state), do: {:stop, :normal, give_back(%{state | phase: :ended})}
 
   @impl GenServer
   def handle_info({port, {:data, frame}}, %{port: port} = state), do: handle_frame(frame, state)
@@ -161,13 +193,11 @@ defmodule MuonTrap.HelperPort.Server do
 
   # An owner that is linked to its parent still exits for that when it has got the outcome.
   def handle_info({:DOWN, monitor, :process, parent, _reason}, %{parent: monitor, phase: :starting} = state) do
-    if Predecessor.exit_signal?(state.owner, parent), do: command(state, :stop)
-    {:noreply, state}
+    {:noreply, if(Predecessor.exit_signal?(state.owner, parent), do: stop(state), else: state)}
   end
 
   def handle_info(:time_is_up, %{phase: phase} = state) when phase in [:starting, :running] do
-    command(state, :stop)
-    {:noreply, %{state | timed_out: true}}
+    {:noreply, stop(%{state | timed_out: true})}
   end
 
   # The end of a port that has been closed here, or of the registry that the server is linked to; and what others send.
@@ -176,7 +206,8 @@ defmodule MuonTrap.HelperPort.Server do
   defp handle_frame(frame, %{phase: :starting} = state) do
     case Protocol.decode(frame) do
       {:started, pid, cgroup} ->
-        state = %{state | phase: :running, cgroup: if(cgroup != "", do: cgroup)}
+        if state.launch.may_move, do: Pool.check_cgroup()
+        state = %{state | phase: :running, launch: nil, cgroup: if(cgroup != "", do: cgroup)}
 
         handle = %HelperPort{
           server: self(),
@@ -192,13 +223,24 @@ defmodule MuonTrap.HelperPort.Server do
         Logger.warning(words)
         {:noreply, tell_waiting(state)}
 
+      :unused ->
+        lost(state, vanished(:unused))
+
       # The program never ran.
       {:error, error} ->
         not_launched(if(cancelled?(error) and state.timed_out, do: :timeout, else: error), state)
     end
   end
 
+  # A helper that was to be used again has left, whose program's end the owner has got.
+  defp handle_frame(<<?U>>, state), do: {:noreply, close_port(state)}
   defp handle_frame(frame, state), do: frame |> note(state) |> proceed()
+
+  # Before it began the launch.
+  defp lost(%{stopping: false, launch: %{arguments: arguments}} = state, _error) when arguments != nil,
+    do: launch_again(state)
+
+  defp lost(state, error), do: not_launched(if(state.timed_out, do: :timeout, else: error), state)
 
   defp launched(%{owner_waits: :told} = state), do: state |> add({:started, state.handle}) |> proceed()
   defp launched(state), do: state |> connect_owner() |> reply(&{:ok, state.handle, &1})
@@ -220,6 +262,7 @@ defmodule MuonTrap.HelperPort.Server do
   # Takes in what the helper has told of a program that runs.
   defp note(frame, state) do
     case Protocol.decode(frame) do
+      {:exited, %{reusable: true}} = event -> add(%{state | phase: :ended, reusable: true}, event)
       {:exited, _ending} = event -> state |> close() |> add(event)
       event -> add(state, event)
     end
@@ -228,19 +271,20 @@ defmodule MuonTrap.HelperPort.Server do
   defp add(%{discarding: true} = state, _event), do: state
   defp add(state, event), do: %{state | events: [event | state.events]}
 
-  defp proceed(%{discarding: true, phase: :ended} = state), do: {:stop, :normal, state}
+  defp proceed(%{discarding: true, phase: :ended} = state), do: {:stop, :normal, close(state)}
   defp proceed(state), do: hand_over(state)
 
   # The launch was stopped before its end.
   defp cancelled?(error), do: error.stage == :spawn and error.reason == :ecanceled
 
-  # Only what hasn't told the program's end comes here, for the port is closed when it has.
-  defp handle_end_of_port(reason, %{phase: :starting} = state) do
-    not_launched(
-      if(match?({:exit_status, _status}, reason), do: not_executed(elem(reason, 1)), else: vanished(reason)),
-      state
-    )
-  end
+  # Only what hasn't told the program's end comes here, for the port is closed when it has, unless the helper is to be used
+  # again.
+  defp handle_end_of_port(_reason, %{phase: :ended} = state), do: {:noreply, close_port(state)}
+
+  # The kernel takes no bytes where nobody reads, so the launch has not been read.
+  defp handle_end_of_port(:epipe, %{phase: :starting} = state), do: lost(state, vanished(:epipe))
+
+  defp handle_end_of_port(reason, %{phase: :starting} = state), do: not_launched(never_told(reason, state), state)
 
   # Both processes of the helper may have been killed, and then nobody else is left who could end what is in the cgroup. It
   # is done before the owner is told.
@@ -260,16 +304,34 @@ defmodule MuonTrap.HelperPort.Server do
     way = if state.direct, do: :direct, else: :served
     GenServer.reply(state.client, wrap.({Enum.reverse(state.events), {state.handle, bytes, way}}))
     state = %{state | client: nil, events: [], handed_over: if(state.direct, do: 0, else: bytes)}
-    if state.phase == :ended, do: {:stop, :normal, state}, else: {:noreply, state}
+    if state.phase == :ended, do: {:stop, :normal, give_back(state)}, else: {:noreply, state}
+  end
+
+  # Only now, for until the owner asked for the end it may have acknowledged what came before.
+  defp give_back(%{port: nil} = state), do: state
+
+  defp give_back(state) do
+    Pool.give(state.port, state.os_pid)
+    %{state | port: nil}
   end
 
   # So that the frames go to the owner. Those that came before are here. Should the owner have died, a message tells it next.
-  defp connect_owner(%{way: :direct, port: port} = state) when port != nil,
-    do: if(HelperPort.connect(port, state.owner), do: take_frames(%{state | direct: true}), else: state)
-
+  defp connect_owner(%{way: :direct} = state), do: state |> take_frames() |> connect_running()
   defp connect_owner(state), do: state
 
-  defp take_frames(%{port: port} = state) when port != nil do
+  defp connect_running(%{phase: :running} = state) do
+    if HelperPort.connect(state.port, state.owner),
+      do: %{state | direct: true} |> take_frames() |> keep_linked(),
+      else: state
+  end
+
+  defp connect_running(state), do: state
+
+  # The end came in between. The owner is linked to the port, and so its death would close it whoever had it by then.
+  defp keep_linked(%{reusable: true} = state), do: close(state)
+  defp keep_linked(state), do: state
+
+  defp take_frames(%{port: port, phase: :running} = state) do
     receive do
       {^port, {:data, frame}} -> frame |> note(state) |> take_frames()
     after
@@ -277,7 +339,7 @@ defmodule MuonTrap.HelperPort.Server do
     end
   end
 
-  # The end was among them, and the port has been closed.
+  # The end was among them.
   defp take_frames(state), do: state
 
   # The frames come here again.
@@ -285,22 +347,21 @@ defmodule MuonTrap.HelperPort.Server do
   defp connect_self(state), do: state
 
   # Nobody will ask for anything any more.
-  defp abandon(%{phase: phase} = state) when phase in [:idle, :ended], do: {:stop, :normal, state}
+  defp abandon(%{phase: phase} = state) when phase in [:idle, :ended], do: {:stop, :normal, close(state)}
   defp abandon(state), do: {:noreply, stop_and_discard(state)}
 
   # After discard the helper doesn't wait for its standard input to end before it leaves, and nothing may be written any more.
   defp stop_and_discard(%{discarding: true} = state), do: state
 
   defp stop_and_discard(state) do
-    state = connect_self(state)
-    command(state, :stop)
+    state = state |> connect_self() |> stop()
     command(state, :discard)
     %{state | discarding: true, events: [], handed_over: 0}
   end
 
   # When the application is stopped, or this process fails: ended by who starts it or by a mistake of ours.
   @impl GenServer
-  def terminate(_reason, %{port: nil}), do: :ok
+  def terminate(_reason, %{port: port, phase: phase}) when port == nil or phase == :ended, do: :ok
 
   def terminate(_reason, state) do
     state |> stop_and_discard() |> await_end()
@@ -339,7 +400,7 @@ defmodule MuonTrap.HelperPort.Server do
   def format_status(status) do
     status
     |> replace(:state, fn
-      %__MODULE__{} = state -> %{state | events: {:bytes, HelperPort.size(state.events)}}
+      %__MODULE__{} = state -> %{state | events: {:bytes, HelperPort.size(state.events)}, launch: :redacted}
       other -> other
     end)
     |> replace(:message, &redact/1)
@@ -353,11 +414,18 @@ defmodule MuonTrap.HelperPort.Server do
   defp redact({port, {:data, data}}) when is_port(port), do: {port, {:data, {:bytes, byte_size(data)}}}
   defp redact(other), do: other
 
-  defp close(%{port: nil} = state), do: %{state | phase: :ended}
+  defp close(state), do: %{close_port(state) | phase: :ended}
 
-  defp close(state) do
+  defp close_port(%{port: nil} = state), do: state
+
+  defp close_port(state) do
     Helper.close(state.port)
-    %{state | port: nil, phase: :ended}
+    %{state | port: nil}
+  end
+
+  defp stop(state) do
+    command(state, :stop)
+    %{state | stopping: true}
   end
 
   defp command(%{port: nil}, _command), do: :ok
@@ -366,7 +434,12 @@ defmodule MuonTrap.HelperPort.Server do
   # A port that has closed by itself has sent its end, which is handled next.
   defp command(state, command), do: HelperPort.command(state.port, command)
 
-  # The VM's child of that name leaves with the errno of exec.
+  # The VM's child of that name leaves with the errno of exec. From 125 on it is what a helper leaves with.
+  defp never_told({:exit_status, status}, state) when state.launch.arguments == nil or status < 125,
+    do: not_executed(status)
+
+  defp never_told(reason, _state), do: vanished(reason)
+
   defp not_executed(status) do
     {reason, why} =
       case status do

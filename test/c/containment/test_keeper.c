@@ -258,7 +258,7 @@ static int scheduling_at_stop(bool program_runs)
         if (!keeper_start(&launch, &tether, &why))
             _exit(1);
         if (program_runs)
-            tether_tell(tether.fd, TETHER_PROGRAM, 1);
+            tether.bequest->program = 1;
         (void)sigemptyset(&term);
         (void)sigaddset(&term, SIGTERM);
         if (kill(tether.keeper, SIGTERM) < 0 || sigwait(&term, &signal) != 0)

@@ -1,0 +1,262 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.HelperPort.Pool do
+  @moduledoc false
+  # Helpers that wait ready. A helper that has told an uneventful end is as good as new, and starts the next program in a
+  # fraction of the time that a new one takes. The pool holds a few that idle, hands them over, and takes them back. While one
+  # is in use nothing goes through the pool.
+  #
+  #     config :muontrap, idle_helpers: 2, idle_timeout: 5_000
+  #
+  # A program must not find anything else in a helper that waited than in a new one, which takes over from the VM when it is
+  # started: environment, directory and cgroup. So the pool looks at these before it hands one over. When something has changed
+  # since, all helpers that there are belong to the past, those in use included, and none is used again. What nobody in the VM
+  # can change, such as limits and niceness, somebody else may, for the process that the VM starts programs by. Therefore none
+  # is used for longer than a minute after it was started.
+  #
+  # The state holds data alone, so that the code can be loaded anew.
+
+  use GenServer
+
+  alias MuonTrap.{Helper, HelperPort}
+
+  @name __MODULE__
+  @idle_timeout 5_000
+  @age_most 60_000
+
+  # surroundings: what a helper takes over from the VM; generation: how many of them there have been.
+  # known: the helpers that were started in these surroundings, and when: %{port => milliseconds}.
+  # idle: those that wait, {port, os_pid, since}, the one that has come last first.
+  # ambiguous: whether the VM can't tell different environments apart.
+  defstruct surroundings: nil, generation: 0, cgroup: nil, ambiguous: false, known: %{}, idle: [], timer: nil
+
+  @doc """
+  How many helpers may idle, as configured; raises for what is no number
+  """
+  @spec most() :: non_neg_integer()
+  def most(),
+    do: configured(:idle_helpers, System.schedulers_online(), 0, "the number of helpers that may wait ready, or 0")
+
+  defp timeout(),
+    do: configured(:idle_timeout, @idle_timeout, 1, "the milliseconds that a helper may wait for the next program")
+
+  defp configured(name, default, least, meaning) do
+    case Application.get_env(:muontrap, name) do
+      nil ->
+        default
+
+      value when is_integer(value) and value >= least ->
+        value
+
+      other ->
+        raise ArgumentError, "config :muontrap, #{name}: must be #{meaning}, got: #{inspect(other)}"
+    end
+  end
+
+  @doc false
+  @spec start_link(term()) :: GenServer.on_start()
+  def start_link(_arg), do: GenServer.start_link(__MODULE__, [], name: @name)
+
+  @doc """
+  Take a helper that waits. Its port is then connected and linked to the calling process.
+
+  Without any, it returns what `started/2` wants to know when the caller has started one; `nil` when there is no pool.
+  """
+  @spec take() :: {:idle, port(), pos_integer() | nil} | {:none, non_neg_integer() | nil}
+  def take() do
+    GenServer.call(@name, :take)
+  catch
+    :exit, _reason -> {:none, nil}
+  end
+
+  @doc """
+  Tell that this helper has just been started
+  """
+  @spec started(port(), non_neg_integer() | nil) :: :ok
+  def started(_port, nil), do: :ok
+  def started(port, generation), do: GenServer.cast(@name, {:started, port, generation})
+
+  @doc """
+  Give a helper back that has told an end after which it can be used again, or close it where it can't be taken
+
+  The calling process is the one that the port is connected to, and will write nothing more to it.
+  """
+  @spec give(port(), pos_integer() | nil) :: :ok
+  def give(port, os_pid) do
+    pool = Process.whereis(@name)
+
+    if pool != nil and HelperPort.connect(port, pool) do
+      # Unlinked last: should this process be killed in between, the port is closed.
+      GenServer.cast(pool, {:give, port, os_pid})
+      Helper.unlink(port)
+    else
+      Helper.close(port)
+    end
+  end
+
+  @doc """
+  Look whether the VM has been moved to another cgroup
+  """
+  @spec check_cgroup() :: :ok
+  def check_cgroup(), do: GenServer.cast(@name, :check_cgroup)
+
+  @doc """
+  How many helpers wait
+  """
+  @spec idle() :: non_neg_integer()
+  def idle(), do: GenServer.call(@name, :idle)
+
+  @impl GenServer
+  def init([]) do
+    # The end of a port is a message then.
+    Process.flag(:trap_exit, true)
+    {:ok, %__MODULE__{cgroup: cgroup(), ambiguous: ambiguous?()}}
+  end
+
+  @impl GenServer
+  def handle_call(:take, {caller, _tag}, state), do: state |> look_around() |> hand_over(caller)
+  def handle_call(:idle, _from, state), do: {:reply, length(state.idle), state}
+
+  defp hand_over(%{idle: []} = state, _caller), do: {:reply, {:none, state.generation}, state}
+
+  defp hand_over(%{idle: [{port, os_pid, _since} | idle]} = state, caller) do
+    state = %{state | idle: idle}
+
+    if HelperPort.connect(port, caller) and silent?(port) do
+      {:reply, {:idle, port, os_pid}, state}
+    else
+      state |> drop(port) |> hand_over(caller)
+    end
+  end
+
+  # An idle helper has nothing to tell but its end. What it told before the port was connected to another process is here.
+  defp silent?(port) do
+    Process.unlink(port)
+
+    receive do
+      {^port, _what} -> false
+      {:EXIT, ^port, _reason} -> false
+    after
+      0 -> true
+    end
+  end
+
+  @impl GenServer
+  def handle_cast({:started, port, generation}, state) do
+    state = look_around(state)
+
+    if state.generation == generation and not state.ambiguous do
+      Port.monitor(port)
+      {:noreply, %{state | known: Map.put(state.known, port, now())}}
+    else
+      {:noreply, state}
+    end
+  rescue
+    # The port has closed already.
+    ArgumentError -> {:noreply, state}
+  end
+
+  def handle_cast({:give, port, os_pid}, state) do
+    if welcome?(state, port) do
+      {:noreply, wake_later(%{state | idle: [{port, os_pid, now()} | state.idle]})}
+    else
+      {:noreply, drop(state, port)}
+    end
+  end
+
+  def handle_cast(:check_cgroup, state) do
+    case cgroup() do
+      same when same == state.cgroup -> {:noreply, state}
+      other -> {:noreply, forget_all(%{state | cgroup: other})}
+    end
+  end
+
+  defp welcome?(state, port) do
+    case state.known do
+      %{^port => started} -> now() - started < @age_most and length(state.idle) < most()
+      _unknown -> false
+    end
+  end
+
+  @impl GenServer
+  def handle_info(:wake, state) do
+    long_ago = now() - timeout()
+    {idle, expired} = Enum.split_while(state.idle, fn {_port, _os_pid, since} -> since > long_ago end)
+
+    state =
+      Enum.reduce(expired, %{state | idle: idle, timer: nil}, fn {port, _os_pid, _since}, state -> drop(state, port) end)
+
+    {:noreply, wake_later(state)}
+  end
+
+  # Whatever an idle helper says, it doesn't wait any more. One that was just handed over is not among them.
+  def handle_info({port, {_what, _data}}, state) when is_port(port), do: {:noreply, drop_idle(state, port)}
+  def handle_info({:EXIT, port, _reason}, state) when is_port(port), do: {:noreply, drop_idle(state, port)}
+
+  def handle_info({:DOWN, _monitor, :port, port, _reason}, state),
+    do: {:noreply, %{drop_idle(state, port) | known: Map.delete(state.known, port)}}
+
+  def handle_info(_message, state), do: {:noreply, state}
+
+  defp wake_later(%{timer: nil, idle: idle} = state) when idle != [] do
+    {_port, _os_pid, since} = List.last(idle)
+    %{state | timer: Process.send_after(self(), :wake, max(since + timeout() - now(), 0) + 1)}
+  end
+
+  defp wake_later(state), do: state
+
+  defp drop_idle(state, port) do
+    case List.keytake(state.idle, port, 0) do
+      {_helper, idle} -> drop(%{state | idle: idle}, port)
+      nil -> state
+    end
+  end
+
+  defp drop(state, port) do
+    Helper.close(port)
+    %{state | known: Map.delete(state.known, port)}
+  end
+
+  # ---- What a new helper would take over from the VM ----
+
+  defp look_around(state) do
+    case surroundings() do
+      same when same == state.surroundings -> state
+      other -> forget_all(%{state | surroundings: other})
+    end
+  end
+
+  defp forget_all(state) do
+    for {port, _os_pid, _since} <- state.idle, do: Helper.close(port)
+    %{state | idle: [], known: %{}, generation: state.generation + 1}
+  end
+
+  # The directory by its device and inode, for another one may have got its name. What can't be told is never the same.
+  defp surroundings(), do: {:os.getenv(), directory(), Application.get_env(:muontrap, :helper_path)}
+
+  defp directory() do
+    case :file.read_file_info(".", [:raw, time: :posix]) do
+      {:ok, info} -> {elem(info, 9), elem(info, 11)}
+      {:error, _reason} -> make_ref()
+    end
+  end
+
+  defp cgroup() do
+    case File.read("/proc/self/cgroup") do
+      {:ok, cgroups} -> cgroups
+      {:error, reason} -> reason
+    end
+  end
+
+  # Bytes of a variable that are no text are shown as if they were characters (os:getenv/1), so that two different
+  # environments may look the same. The VM itself can only set what is text.
+  defp ambiguous?() do
+    case File.read("/proc/self/environ") do
+      {:ok, environment} -> :file.native_name_encoding() == :utf8 and not String.valid?(environment)
+      {:error, _reason} -> true
+    end
+  end
+
+  defp now(), do: System.monotonic_time(:millisecond)
+end

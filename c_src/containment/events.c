@@ -45,8 +45,7 @@ RARE static void send_signal(struct relay *relay, const struct command *command)
         error = EINVAL;
     else if (runs)
         error = deliver(launch, (enum receiver)command->receiver, command->signal);
-    if (relay->state != IDLE) /* whose owner has been told the end, and asks nothing any more */
-        output_queued(&launch->output, protocol_signalled(output_control(&launch->output), error));
+    output_queued(&launch->output, protocol_signalled(output_control(&launch->output), error));
 }
 
 /* At once, for what comes behind the launch is meant for it. */
@@ -57,8 +56,23 @@ static void take_launch(struct relay *relay, size_t text_size)
     relay_post(relay, LAUNCH_ASKED);
 }
 
+/* Nothing runs, and nothing is about to. */
+static bool waits_for_launch(const struct relay *relay)
+{
+    return relay->state == IDLE && (relay->posted & 1u << LAUNCH_ASKED) == 0;
+}
+
+/* What the owner has sent about a program before it knew of its end. */
+static bool is_late(const struct relay *relay, const struct command *command)
+{
+    return waits_for_launch(relay) &&
+           (command->kind == COMMAND_ACK || command->kind == COMMAND_STOP || command->kind == COMMAND_SIGNAL);
+}
+
 static void obey(struct relay *relay, struct command *command)
 {
+    if (is_late(relay, command))
+        return;
     switch (command->kind) {
     case COMMAND_ACK:
         acknowledge(relay, command->bytes);
@@ -91,7 +105,7 @@ static void read_frames(struct relay *relay, const uint8_t *bytes, size_t size)
     struct command command = {.kind = COMMAND_ACK};
 
     while (!relay->deaf && command.kind != COMMAND_NONE) {
-        relay->launch->decoder.expects_launch = relay->state == IDLE && (relay->posted & 1u << LAUNCH_ASKED) == 0;
+        relay->launch->decoder.expects_launch = waits_for_launch(relay);
         protocol_decode(&relay->launch->decoder, &bytes, &size, &command);
         obey(relay, &command);
     }

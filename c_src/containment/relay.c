@@ -748,5 +748,5 @@ int relay_run(struct launch *launch, const struct tether *tether, struct failure
         events_wait(&relay);
     if (!launch->options.port)
         choose_end(&relay);
-    return relay.waits ? 0 : exit_status(launch);
+    return relay.waits && !launch->never_ran ? 0 : exit_status(launch);
 }

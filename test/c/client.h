@@ -20,8 +20,9 @@ struct frame {
 };
 
 struct client {
-    pid_t pid; /* the keeper's */
-    int in;    /* to its standard input; -1 once closed */
+    pid_t pid;           /* the keeper's */
+    bool takes_launches; /* it was started without a program, and gets each by a frame */
+    int in;              /* to its standard input; -1 once closed */
     int out;
     pid_t program;
     char cgroup[256]; /* its path; empty without one */
@@ -46,6 +47,7 @@ struct client {
     uint64_t user_us;
     uint64_t peak_bytes;
     uint32_t stragglers;
+    bool reusable;
     char names[256];
 
     char waits[1100]; /* what it waits for */
@@ -54,10 +56,15 @@ struct client {
     uint32_t answer; /* the last one's errno */
 };
 
-/* Starts `muontrap --port ARGV...` under these soft limits on open files (0: as it is). */
+/* Starts `muontrap --port ARGV...` under these soft limits on open files (0: as it is). With REUSED in the environment,
+ * where there is no limit and no lock or cgroup, it is a helper that has run another program before. */
 void client_start_limited(struct client *client, rlim_t open_files, const char *const argv[]);
 void client_start(struct client *client, const char *const argv[]);
 #define START(client, ...) client_start(client, (const char *const[]){__VA_ARGS__, NULL})
+
+/* Has a helper that waits start a program as of `muontrap --port ARGV...`, and forgets what the last one has told. */
+void client_launch(struct client *client, const char *const argv[]);
+#define LAUNCH(client, ...) client_launch(client, (const char *const[]){__VA_ARGS__, NULL})
 
 /* The next frame; false when its output has ended. */
 bool client_frame(struct client *client, struct frame *frame);

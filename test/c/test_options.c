@@ -83,10 +83,20 @@ static void without_a_program_it_says_the_usage(void **state)
     char *nothing[] = {NULL};
 
     (void)state;
-    REFUSES(EINVAL, "no program", "--port");
+    REFUSES(EINVAL, "no program", "--port", "-k", "5");
     REFUSES(EINVAL, "no program", "--");
+    REFUSES(EINVAL, "no program", "--stdin=null");
     assert_false(options_parse(&options, 0, nothing, &why));
     assert_non_null(strstr(why.words, "no program"));
+}
+
+static void a_port_with_nothing_else_waits_for_launches(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--port"));
+    assert_true(options.waits);
+    assert_true(TAKES("--port", "true"));
+    assert_false(options.waits);
 }
 
 static void an_empty_program_is_one_that_is_not_there(void **state)
@@ -396,6 +406,16 @@ static void variables_are_kept_in_order(void **state)
     REFUSES(EINVAL, "NAME=VALUE, not ''", "--setenv=", "true");
 }
 
+static void variables_can_be_removed(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--setenv", "A=1", "--unsetenv", "A", "true"));
+    assert_int_equal(options.setenv_count, 2);
+    assert_string_equal(options.setenv[1], "A");
+    REFUSES(EINVAL, "a variable's NAME, not 'A=1'", "--unsetenv", "A=1", "true");
+    REFUSES(EINVAL, "a variable's NAME, not ''", "--unsetenv=", "true");
+}
+
 static void more_variables_than_there_is_room_for_are_refused(void **state)
 {
     static char *argv[SETENV_MOST + 4];
@@ -508,6 +528,7 @@ static int tests(void)
         TEST(options_end_at_two_dashes),
         TEST(a_single_dash_is_a_program),
         TEST(without_a_program_it_says_the_usage),
+        TEST(a_port_with_nothing_else_waits_for_launches),
         TEST(an_empty_program_is_one_that_is_not_there),
         TEST(values_come_attached_or_behind),
         TEST(the_last_of_two_counts),
@@ -535,6 +556,7 @@ static int tests(void)
         TEST(empty_names_are_refused),
         TEST(a_value_may_look_like_an_option),
         TEST(variables_are_kept_in_order),
+        TEST(variables_can_be_removed),
         TEST(more_variables_than_there_is_room_for_are_refused),
         TEST(a_cgroup_has_a_path_controllers_and_settings),
         TEST(the_cgroup_auto_is_none_of_that_name),

@@ -17,7 +17,7 @@ PURE_MODULES := options port/protocol port/window base/failure base/format base/
     cgroup/cgroup_text cgroup/cgroup_path
 PURE_TESTS := $(addprefix test_,$(notdir $(PURE_MODULES)))
 TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_launch \
-    test_relay test_cgroup test_sweep
+    test_relay test_reuse test_cgroup test_sweep
 
 # The system calls that a test program can make fail.
 WRAP_test_platform := syscall
@@ -47,7 +47,8 @@ test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap 
 	}; \
 	for test in $(TESTS); do \
 	    run $$test; \
-	    case $$test in test_launch|test_relay|test_keeper) run $$test $(BUILD)/muontrap;; esac; \
+	    case $$test in test_launch|test_relay|test_reuse|test_keeper) run $$test $(BUILD)/muontrap;; esac; \
+	    case $$test in test_relay) [ -n '$(PORTABLE)' ] || REUSED=1 run $$test;; esac; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 

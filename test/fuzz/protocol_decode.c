@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Whatever arrives, and however it is cut into pieces, gives the same commands. The first byte of the input says how to
- * cut the rest.
+ * cut the rest, and whether a launch is expected.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +21,10 @@ struct heard {
     size_t taken;
 };
 
-static void hear(struct heard *heard, const uint8_t *data, size_t size, unsigned seed)
+static void hear(struct heard *heard, const uint8_t *data, size_t size, unsigned seed, bool expects_launch)
 {
-    struct decoder decoder = {.have = 0};
+    static char text[LAUNCH_MOST];
+    struct decoder decoder = {.expects_launch = expects_launch, .text = text};
     struct command command = {.kind = COMMAND_NONE};
 
     memset(heard, 0, sizeof *heard);
@@ -66,8 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    hear(&whole, data + 1, size - 1, 0);
-    hear(&cut, data + 1, size - 1, data[0] + 1u);
+    hear(&whole, data + 1, size - 1, 0, data[0] % 2 == 1);
+    hear(&cut, data + 1, size - 1, data[0] + 1u, data[0] % 2 == 1);
     if (whole.count != cut.count || whole.left_within != cut.left_within || whole.taken != cut.taken ||
         memcmp(whole.kinds, cut.kinds, sizeof whole.kinds) != 0 ||
         memcmp(whole.bytes, cut.bytes, sizeof whole.bytes) != 0)

@@ -29,7 +29,7 @@ defmodule MuonTrap.ProtocolTest do
       assert @header =~ "#define TAG_#{String.upcase(name)} '#{tag}'"
     end
 
-    assert length(Regex.scan(~r/#define TAG_/, @header)) == 11
+    assert length(Regex.scan(~r/#define TAG_/, @header)) == 13
   end
 
   test "the helper's and the library's stages are those of the page" do
@@ -45,6 +45,7 @@ defmodule MuonTrap.ProtocolTest do
     assert Protocol.encode({:ack, 0x01020304}) == tags["ack"] <> <<1, 2, 3, 4>>
     assert Protocol.encode(:stop) == tags["stop"]
     assert Protocol.encode(:discard) == tags["discard"]
+    assert Protocol.encode({:launch, ["--", "sh"]}) == tags["launch"] <> "--\0sh\0"
     assert Protocol.encode({:signal, "SIGHUP", :tree}) == tags["signal"] <> <<2>> <> "SIGHUP"
   end
 
@@ -62,13 +63,14 @@ defmodule MuonTrap.ProtocolTest do
     assert Protocol.decode(tags["started"] <> <<0, 0, 42, 59>> <> "a/b") == {:started, 10811, "a/b"}
     assert Protocol.decode(tags["stdout"] <> "hi\n") == {:stdout, "hi\n"}
     assert Protocol.decode(tags["stderr"] <> "oh\n") == {:stderr, "oh\n"}
+    assert Protocol.decode(tags["unused"]) == :unused
     assert Protocol.decode(tags["waiting"] <> "for it") == {:waiting, "for it"}
     assert Protocol.decode(tags["signalled"] <> <<0::32>>) == {:signalled, :ok}
     assert Protocol.decode(tags["signalled"] <> <<3::32>> <> "esrch") == {:signalled, {:error, :esrch}}
   end
 
   test "an exit status and a signal are told apart, and both have a status" do
-    rest = <<1, 0, 1, 0, 1_000::64, 2_000::64, 4_096::64, 7::32>> <> "sleep\nsh\n"
+    rest = <<1, 0, 1, 0, 1_000::64, 2_000::64, 4_096::64, 7::32, 1>> <> "sleep\nsh\n"
 
     assert {:exited, %{status: 3, signal: nil, stragglers: 7}} = Protocol.decode(<<?X, 0, 3::32, rest::binary>>)
     assert {:exited, ending} = Protocol.decode(<<?X, 1, 9::32, rest::binary>>)
@@ -84,6 +86,7 @@ defmodule MuonTrap.ProtocolTest do
              system_us: 2_000,
              peak_bytes: 4_096,
              stragglers: 7,
+             reusable: true,
              names: ["sleep", "sh"]
            }
   end

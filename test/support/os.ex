@@ -37,9 +37,29 @@ defmodule MuonTrap.Test.OS do
         do: pid
   end
 
-  @doc "The helper's processes with that mark"
+  @doc """
+  The helper's processes with that mark, and those that run a program with it
+
+  A helper that runs one program after the other has none of their variables.
+  """
   def helpers(mark) do
-    for pid <- pids(), environment(pid) =~ "#{@mark}=#{mark}", helper?(pid), do: pid
+    marked = for pid <- pids(), environment(pid) =~ "#{@mark}=#{mark}", do: pid
+    relays = for pid <- marked, relay = parent(pid), relay != nil, helper?(relay), do: relay
+    keepers = for relay <- relays, keeper = parent(relay), keeper != nil, helper?(keeper), do: keeper
+    Enum.uniq(Enum.filter(marked, &helper?/1) ++ keepers ++ relays)
+  end
+
+  @doc "The helper's processes that a VM has, this one if not said otherwise"
+  def helpers_of_vm(vm \\ String.to_integer(System.pid())) do
+    for pid <- pids(), helper?(pid), descends_from?(pid, vm), do: pid
+  end
+
+  defp descends_from?(pid, ancestor) do
+    case parent(pid) do
+      ^ancestor -> true
+      parent when parent in [nil, 0, 1] -> false
+      parent -> descends_from?(parent, ancestor)
+    end
   end
 
   def pids() do

@@ -232,7 +232,8 @@ defmodule MuonTrap.HelperPort.Server do
     end
   end
 
-  # A helper that was to be used again has left, whose program's end the owner has got.
+  # A helper that was to be used again has left.
+  defp handle_frame(_frame, %{phase: :ended} = state), do: {:noreply, close_port(state)}
   defp handle_frame(<<?U>>, state), do: {:noreply, close_port(state)}
   defp handle_frame(frame, state), do: frame |> note(state) |> proceed()
 

@@ -63,11 +63,12 @@ static void exited_has_every_field_in_its_place(void **state)
                                   .user_us = 0x1112131415161718,
                                   .system_us = 0x2122232425262728,
                                   .peak_bytes = 0x3132333435363738,
-                                  .stragglers = 0x41424344};
-    static const uint8_t expected[] = {0,    0,    0,    45,   'X',  1,    1,    2,    3,    4,    1,    0,    1,
+                                  .stragglers = 0x41424344,
+                                  .reusable = true};
+    static const uint8_t expected[] = {0,    0,    0,    46,   'X',  1,    1,    2,    3,    4,    1,    0,    1,
                                        0,    0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21, 0x22, 0x23, 0x24,
                                        0x25, 0x26, 0x27, 0x28, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x41,
-                                       0x42, 0x43, 0x44, 's',  'l',  'e',  'e',  'p',  '!',  '\n'};
+                                       0x42, 0x43, 0x44, 1,    's',  'l',  'e',  'e',  'p',  '!',  '\n'};
 
     (void)state;
     assert_int_equal(protocol_exited(frame, &ending, "sleep!\n"), sizeof expected);
@@ -194,6 +195,61 @@ static void a_signal_has_its_receiver_and_its_name(void **state)
     assert_int_equal(FIRST_OF("\0\0\0\2k").kind, COMMAND_MALFORMED);
 }
 
+static void a_launch_has_a_text_with_a_null_byte_behind_it(void **state)
+{
+    static char text[LAUNCH_MOST];
+    struct decoder decoder = {.expects_launch = true, .text = text};
+    const uint8_t *at = (const uint8_t *)"\0\0\0\7l--\0sh\0\0\0\0\1s";
+    size_t size = 16;
+    struct command command;
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    protocol_decode(&decoder, &at, &size, &command);
+    assert_int_equal(command.kind, COMMAND_LAUNCH);
+    assert_int_equal(command.text_size, 6);
+    assert_memory_equal(text, "--\0sh\0\0x", 8);
+    protocol_decode(&decoder, &at, &size, &command);
+    assert_int_equal(command.kind, COMMAND_STOP);
+}
+
+static void a_launch_can_be_as_long_as_the_text_and_no_longer(void **state)
+{
+    static uint8_t frame_of[4 + LAUNCH_MOST + 1] = {0, 0, LAUNCH_MOST >> 8, LAUNCH_MOST & 0xff, 'l'};
+    static char text[LAUNCH_MOST];
+    struct decoder decoder = {.expects_launch = true, .text = text};
+    const uint8_t *at = frame_of;
+    size_t size = 4 + LAUNCH_MOST;
+    struct command command;
+
+    (void)state;
+    protocol_decode(&decoder, &at, &size, &command);
+    assert_int_equal(command.kind, COMMAND_LAUNCH);
+    assert_int_equal(command.text_size, LAUNCH_MOST - 1);
+    frame_of[3]++;
+    assert_int_equal(first_of(frame_of, sizeof frame_of).kind, COMMAND_MALFORMED);
+}
+
+static void a_launch_out_of_turn_is_malformed(void **state)
+{
+    struct command command = FIRST_OF("\0\0\0\3la\0");
+
+    (void)state;
+    assert_int_equal(command.kind, COMMAND_MALFORMED);
+    assert_non_null(strstr(command.why.words, "reusable helper"));
+    assert_int_equal(FIRST_OF("\0\0\0\1l").kind, COMMAND_MALFORMED);
+    assert_non_null(strstr(FIRST_OF("\0\0\0\1l").why.words, "2 to 16384"));
+}
+
+static void unused_is_a_tag_alone(void **state)
+{
+    static const uint8_t expected[] = {0, 0, 0, 1, 'U'};
+
+    (void)state;
+    assert_int_equal(protocol_unused(frame), sizeof expected);
+    assert_memory_equal(frame, expected, sizeof expected);
+}
+
 static void nothing_is_no_command(void **state)
 {
     (void)state;
@@ -213,9 +269,9 @@ static void a_length_out_of_range_is_malformed_before_the_tag_arrives(void **sta
 {
     (void)state;
     assert_int_equal(FIRST_OF("\0\0\0\0").kind, COMMAND_MALFORMED);
-    assert_int_equal(FIRST_OF("\0\0\0\23").kind, COMMAND_MALFORMED);
+    assert_int_equal(FIRST_OF("\0\0\100\1").kind, COMMAND_MALFORMED);
     assert_int_equal(FIRST_OF("\xff\xff\xff\xff").kind, COMMAND_MALFORMED);
-    assert_non_null(strstr(FIRST_OF("\0\0\1\0").why.words, "256 bytes"));
+    assert_non_null(strstr(FIRST_OF("\0\1\0\0").why.words, "65536 bytes"));
     assert_int_equal(FIRST_OF("\0\0\0\0").why.stage, STAGE_PROTOCOL);
     assert_int_equal(FIRST_OF("\0\0\0\0").why.error, EPROTO);
 }
@@ -322,6 +378,10 @@ static int tests(void)
         TEST(an_acknowledgement_can_be_of_more_than_two_gigabytes),
         TEST(stop_and_discard_are_a_tag_alone),
         TEST(a_signal_has_its_receiver_and_its_name),
+        TEST(a_launch_has_a_text_with_a_null_byte_behind_it),
+        TEST(a_launch_can_be_as_long_as_the_text_and_no_longer),
+        TEST(a_launch_out_of_turn_is_malformed),
+        TEST(unused_is_a_tag_alone),
         TEST(nothing_is_no_command),
         TEST(every_beginning_of_a_frame_is_no_command_yet),
         TEST(a_length_out_of_range_is_malformed_before_the_tag_arrives),

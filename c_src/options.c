@@ -214,7 +214,7 @@ static bool set_cd(const struct argument *arg)
     return text(arg, "a directory", &arg->options->cd);
 }
 
-RARE static bool change_variable(const struct argument *arg)
+static bool change_variable(const struct argument *arg)
 {
     struct options *options = arg->options;
 
@@ -226,7 +226,7 @@ RARE static bool change_variable(const struct argument *arg)
 }
 
 /* POSIX, Base Definitions, 8.1: a name is not empty and has no = in it. */
-RARE static bool set_setenv(const struct argument *arg)
+static bool set_setenv(const struct argument *arg)
 {
     if (arg->value[0] == '=' || !strchr(arg->value, '='))
         return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes NAME=VALUE, not '%s'", arg->option, arg->value);
@@ -387,7 +387,7 @@ static bool parse_option(struct options *options, const char *const argv[], int 
     return option->set(&arg);
 }
 
-RARE bool options_same_variable(const char *a, const char *b)
+bool options_same_variable(const char *a, const char *b)
 {
     size_t size = strcspn(a, "=");
 

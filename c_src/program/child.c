@@ -99,7 +99,7 @@ static bool install_stdio(const struct stdio *stdio)
 }
 
 /* Whether one of the --setenv from that on, or of what --uid sets or unsets, has the same name. */
-RARE static bool is_set(const struct options *options, unsigned from, const char *variable)
+static bool is_set(const struct options *options, unsigned from, const char *variable)
 {
     for (unsigned i = from; i < options->setenv_count; i++)
         if (options_same_variable(options->setenv[i], variable))
@@ -328,7 +328,7 @@ RARE static bool explain(const struct launch *launch, const struct message *mess
 }
 
 /* Ours, but for what --setenv and --uid say, which is something; of each name the last counts. */
-RARE static bool make_environment(struct child *child, const struct options *options, struct failure *why)
+static bool make_environment(struct child *child, const struct options *options, struct failure *why)
 {
     size_t count = options->setenv_count + 1;
     void *memory;

@@ -1,0 +1,275 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.PoolTest do
+  # Helpers that wait ready. Not async: the pool is one for the whole VM.
+  use ExUnit.Case, async: false
+
+  alias MuonTrap.Daemon
+  alias MuonTrap.HelperPort.Pool
+  alias MuonTrap.Test.{OS, Programs}
+
+  @moduletag :linux
+
+  setup do
+    on_exit(fn ->
+      System.delete_env("MUONTRAP_TEST_POOL")
+      for name <- [:idle_helpers, :idle_timeout], do: Application.delete_env(:muontrap, name)
+    end)
+
+    # None of those that other tests have left.
+    configure(idle_helpers: 0)
+    MuonTrap.cmd("true", [])
+    configure(idle_helpers: 2, idle_timeout: 60_000)
+    System.put_env("MUONTRAP_TEST_POOL", OS.mark())
+    drop_idle()
+    keeper()
+    OS.eventually(fn -> Pool.idle() == 1 end)
+    :ok
+  end
+
+  defp configure(options), do: for({name, value} <- options, do: Application.put_env(:muontrap, name, value))
+
+  # The pids of the helper that runs a program which prints them.
+  defp keeper(opts \\ []) do
+    {output, 0} = MuonTrap.cmd("sh", ["-c", "echo $PPID; cut -d' ' -f4 /proc/$PPID/stat"], opts)
+    OS.eventually(fn -> Pool.idle() > 0 or Pool.most() == 0 end)
+    [relay, keeper] = output |> String.split() |> Enum.map(&String.to_integer/1)
+    {keeper, relay}
+  end
+
+  # The pool sees that the environment has changed.
+  defp drop_idle() do
+    was = System.get_env("MUONTRAP_TEST_POOL")
+    System.put_env("MUONTRAP_TEST_POOL", "another")
+    {:none, _generation} = Pool.take()
+    System.put_env("MUONTRAP_TEST_POOL", was)
+    {:none, _generation} = Pool.take()
+  end
+
+  defp restart() do
+    ExUnit.CaptureLog.capture_log(fn ->
+      :ok = Application.stop(:muontrap)
+      OS.eventually(fn -> OS.helpers_of_vm() == [] end)
+      :ok = Application.start(:muontrap)
+    end)
+  end
+
+  defp ended?({keeper, relay}), do: not OS.alive?(keeper) and not OS.alive?(relay)
+
+  describe "the pool" do
+    test "hands out the helper that has run a program before" do
+      helper = keeper()
+      for _ <- 1..20, do: assert(keeper() == helper)
+      assert Pool.idle() == 1
+    end
+
+    test "holds no more than are configured" do
+      for most <- [3, 1, 0] do
+        configure(idle_helpers: most)
+        1..6 |> Enum.map(fn _ -> Task.async(fn -> MuonTrap.cmd("sleep", ["0.2"]) end) end) |> Task.await_many(60_000)
+        # Those that are too many are closed when they come back.
+        if most > 0, do: OS.eventually(fn -> length(OS.helpers_of_vm()) == 2 * most end)
+        assert Pool.idle() <= max(most, 1)
+      end
+    end
+
+    test "lets a helper go that nobody has wanted for a while" do
+      restart()
+      configure(idle_timeout: 100)
+      helper = keeper()
+      OS.eventually(fn -> Pool.idle() == 0 end)
+      OS.eventually(fn -> ended?(helper) end)
+    end
+
+    test "doesn't hand out one of which a process was killed" do
+      for which <- [0, 1], _ <- 1..10 do
+        helper = keeper()
+        OS.kill(elem(helper, which), "KILL")
+        # At once, and so mostly before the VM has heard of it.
+        assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
+        OS.eventually(fn -> ended?(helper) end)
+        assert keeper() != helper
+      end
+    end
+
+    test "goes with the application, and its helpers with it" do
+      helper = keeper()
+      restart()
+      assert ended?(helper)
+      assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
+    end
+
+    test "is asked for by a number" do
+      for {name, value} <- [idle_helpers: -1, idle_helpers: :many, idle_helpers: 1.5] do
+        configure([{name, value}])
+
+        assert_raise ArgumentError, ~r/config :muontrap, idle_helpers: must be the number of helpers/, fn ->
+          MuonTrap.cmd("true", [])
+        end
+      end
+    end
+  end
+
+  describe "a helper isn't used again" do
+    test "after its program was stopped, or has left something" do
+      helper = keeper()
+      assert {"", :timeout} = MuonTrap.cmd("sleep", ["1000"], timeout: 20)
+      assert keeper() != helper
+      helper = keeper()
+      assert {"", 0} = MuonTrap.cmd("sh", ["-c", "sleep 1000 & exit 0"])
+      assert keeper() != helper
+      helper = keeper()
+      assert_raise MuonTrap.Error, fn -> MuonTrap.cmd("true", [], cd: "/no/such/directory") end
+      assert keeper() != helper
+    end
+
+    test "when the VM's environment is another one" do
+      helper = keeper()
+      System.put_env("MUONTRAP_TEST_POOL", "another")
+      assert MuonTrap.cmd("sh", ["-c", "echo $MUONTRAP_TEST_POOL"]) == {"another\n", 0}
+      System.delete_env("MUONTRAP_TEST_POOL")
+      assert MuonTrap.cmd("sh", ["-c", "echo $MUONTRAP_TEST_POOL"]) == {"\n", 0}
+      assert keeper() != helper
+      OS.eventually(fn -> ended?(helper) end)
+    end
+
+    @tag :tmp_dir
+    test "when the VM is in another directory, be it of the same name", %{tmp_dir: dir} do
+      before = File.cwd!()
+      helper = keeper()
+      one = Path.join(dir, "one")
+
+      try do
+        File.mkdir!(one)
+        File.cd!(one)
+        assert MuonTrap.cmd("pwd", []) == {one <> "\n", 0}
+        File.rename!(one, Path.join(dir, "two"))
+        File.mkdir!(one)
+        File.cd!(one)
+        File.touch!("here")
+        assert MuonTrap.cmd("ls", []) == {"here\n", 0}
+        assert keeper() != helper
+      after
+        File.cd!(before)
+      end
+    end
+
+    test "when the owner is killed" do
+      helper = keeper()
+      test = self()
+
+      pid =
+        spawn(fn ->
+          MuonTrap.cmd("sh", ["-c", "echo $$; exec sleep 1000"],
+            into: %MuonTrap.Test.Sink{with: fn data -> send(test, {:output, data}) end}
+          )
+        end)
+
+      assert_receive {:output, program}, 60_000
+      Process.exit(pid, :kill)
+      OS.eventually(fn -> not OS.alive?(String.to_integer(String.trim(program))) and ended?(helper) end)
+      assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
+    end
+  end
+
+  describe "a helper is used again" do
+    test "after a daemon's program has ended by itself" do
+      Process.flag(:trap_exit, true)
+      helper = keeper()
+      {:ok, daemon} = Daemon.start_link("sh", ["-c", "echo ready"], logger_fun: Programs.lines_to_me())
+      assert_receive {:line, "ready"}, 60_000
+      assert_receive {:EXIT, ^daemon, :normal}, 60_000
+      assert keeper() == helper
+    end
+
+    test "whatever of the program's own was asked for" do
+      helper = keeper()
+
+      assert keeper(cd: "/", env: [{"A", "b"}, {"HOME", nil}], arg0: "me", stdio_window: 5, delay_to_sigkill: 7) ==
+               helper
+
+      assert keeper(stderr_to_stdout: true, stop_sequence: [sigint: 5, sigterm: 6], parallelism: false) == helper
+    end
+
+    test "and a failed look for the program leaves it as it was" do
+      helper = keeper()
+      assert_raise ErlangError, fn -> MuonTrap.cmd("/no/such/program", []) end
+      assert keeper() == helper
+    end
+
+    test "but not for what is larger than a launch may be" do
+      helper = keeper()
+      large = String.duplicate("x", 20_000)
+      assert MuonTrap.cmd("echo", [large]) == {large <> "\n", 0}
+      many = for n <- 1..600, do: "#{n}"
+      assert MuonTrap.cmd("echo", many) == {Enum.join(many, " ") <> "\n", 0}
+      variables = for n <- 1..200, do: {"MUONTRAP_V#{n}", "#{n}"}
+      assert MuonTrap.cmd("sh", ["-c", "echo $MUONTRAP_V200"], env: variables) == {"200\n", 0}
+      assert keeper() == helper
+    end
+  end
+
+  # Everything by which a program could tell.
+  @sees """
+  env | sort
+  pwd
+  ls -l /proc/self/fd | awk 'NR > 1 {print $9, $11}' | sed 's/pipe:.*/pipe/; s#/proc/.*#proc#'
+  umask
+  grep -E '^(Umask|Sig[PBIC]|Shd|Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Speculation|Cpus_allowed|Mems_allowed|TracerPid)' /proc/self/status
+  cat /proc/self/limits /proc/self/cgroup /proc/self/oom_score_adj /proc/self/timerslack_ns /proc/self/personality 2>&1
+  nice
+  chrt -p $$ | sed 's/^pid [0-9]*//'
+  ionice -p $$
+  awk '{print "session is group:", ($5 == $6), "terminal:", $7, "nice:", $19, "policy:", $41}' /proc/self/stat
+  ps -o sid= -p $$ | grep -qw $$ && echo leads its session
+  readlink /proc/self/ns/* /proc/self/root
+  taskset -p $$ | sed 's/^pid [0-9]*//'
+  cat /proc/$$/autogroup 2>/dev/null | sed 's/autogroup-[0-9]*/autogroup/'
+  perl -e 'use Config; print "called $0, ignores ", join(" ", grep { ($SIG{$_} // "") eq "IGNORE" } split " ", $Config{sig_name}), "\\n"'
+  """
+
+  test "a program finds the same in a helper that was used before as in a new one" do
+    see = fn -> MuonTrap.cmd("sh", ["-c", @sees], stderr_to_stdout: true, env: [{"A", "b"}]) end
+    configure(idle_helpers: 0)
+    {by_command_line, 0} = see.()
+    MuonTrap.cmd("true", [])
+    configure(idle_helpers: 2)
+    drop_idle()
+    {new, 0} = see.()
+    before = keeper()
+    {reused, 0} = see.()
+    # A second time, and after a program that has changed what it could.
+    MuonTrap.cmd("sh", [
+      "-c",
+      "umask 0; ulimit -n 30; ulimit -c 0; trap '' TERM HUP INT PIPE; cd /; exec nice -n 5 true"
+    ])
+
+    {again, 0} = see.()
+    assert keeper() == before
+    assert by_command_line =~ "leads its session"
+    assert new == by_command_line
+    assert reused == new
+    assert again == new
+  end
+
+  test "figures are those of the one program" do
+    Process.flag(:trap_exit, true)
+    busy = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"
+    helper = keeper()
+    options = MuonTrap.Options.validate(:cmd, "sh", ["-c", busy], [])
+    assert ending(options).user_us > 10_000
+    assert keeper() == helper
+    options = MuonTrap.Options.validate(:cmd, "true", [], [])
+    assert ending(options).user_us < 10_000
+  end
+
+  defp ending(options) do
+    {:ok, _port, next} = MuonTrap.HelperPort.start(options)
+
+    next
+    |> MuonTrap.HelperPort.events()
+    |> Stream.filter(&is_list/1)
+    |> Enum.find_value(& &1[:exited])
+  end
+end

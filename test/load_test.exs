@@ -231,9 +231,9 @@ defmodule MuonTrap.LoadTest do
     end
 
     @tag :musl
-    test "holds less than 150 KB in both its processes together", %{helpers: helpers, task: task} do
+    test "holds less than 100 KB in both its processes together", %{helpers: helpers, task: task} do
       resident = for pid <- helpers, do: OS.status_number(pid, "VmRSS")
-      assert Enum.sum(resident) < 150, "keeper and relay: #{inspect(resident)} KB"
+      assert Enum.sum(resident) < 100, "keeper and relay: #{inspect(resident)} KB"
       Task.shutdown(task, :brutal_kill)
     end
   end

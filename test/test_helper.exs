@@ -23,6 +23,14 @@ if System.get_env("CGROUPS_NEEDED") && List.keymember?(left_out, :cgroup_control
 # The servers' suite takes their packages, and has a target of its own: make test-servers.
 asked = if System.get_env("MUONTRAP_TEST_SERVERS"), do: [], else: [:servers]
 
+# The tests leave no more helpers than may wait for the next program.
+ExUnit.after_suite(fn _result ->
+  MuonTrap.Test.OS.eventually(fn ->
+    idle = MuonTrap.HelperPort.Pool.idle()
+    idle <= MuonTrap.HelperPort.Pool.most() and length(MuonTrap.Test.OS.helpers_of_vm()) == 2 * idle
+  end)
+end)
+
 ExUnit.start(
   exclude: asked ++ Enum.map(left_out, fn {tag, _can, _why} -> tag end),
   timeout: 180_000,

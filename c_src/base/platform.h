@@ -75,6 +75,10 @@ int platform_reap(pid_t child, struct platform_usage *usage);
 /* The name by which the kernel knows this process from now on, as ps(1) shows it: up to 15 bytes. */
 void platform_name_self(const char *name);
 
+/* Gives back the memory of the code that was needed until now and is not while this process waits. What is needed again
+ * comes back by itself. It does nothing where the code doesn't lie for that, as in a dynamic helper (cold.ld). */
+void platform_forget_start(void);
+
 /* What is in a directory, one name after the other. */
 struct platform_listing {
     int directory;

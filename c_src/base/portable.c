@@ -85,6 +85,10 @@ int platform_reap(pid_t child, struct platform_usage *usage)
     return status;
 }
 
+void platform_forget_start(void)
+{
+}
+
 void platform_name_self(const char *name)
 {
     (void)name;

@@ -257,6 +257,9 @@ void events_wait(struct relay *relay)
 {
     struct pollfd fds[WATCHED];
 
+    if (relay->forgets)
+        platform_forget_start();
+    relay->forgets = false;
     watch(relay, fds);
     if (poll_for_acknowledgement(relay, fds) == 0 &&
         poll(fds, WATCHED, relay->more_dead || relay->launch->output.unfinished ? 0 : io_left_ms(relay->deadline)) < 0)

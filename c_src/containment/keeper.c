@@ -191,7 +191,7 @@ static void stop_with_program(struct keeper *keeper)
  * autogroup feature"). The scheduler runs a sleeping process with the best nice value at once when a signal wakes it. A
  * real-time priority would do that too, but while there is such a process some kernels let no cgroup have the
  * controller cpu (cgroup-v2.rst, "CPU"). */
-static _Noreturn void keep(struct keeper *keeper)
+static _Noreturn __attribute__((noinline)) void keep(struct keeper *keeper)
 {
     int exit_status = -1;
 
@@ -199,6 +199,7 @@ static _Noreturn void keep(struct keeper *keeper)
         (void)setpriority(PRIO_PROCESS, 0, -20);
     else
         platform_name_self("muontrap-keeper");
+    platform_forget_start();
     while (exit_status < 0) {
         struct signals signals;
         int stopped_for;

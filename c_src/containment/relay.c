@@ -144,6 +144,7 @@ static enum state launched(struct relay *relay)
         output_queued(output, protocol_started(output_control(output), (uint32_t)launch->tree.program,
                                                cgroup_path(launch->cgroup)));
     output_open_streams(output, launch->child.stdio.relay_stdout, launch->child.stdio.relay_stderr);
+    relay->forgets = true;
     return RUNNING;
 }
 
@@ -449,6 +450,7 @@ static bool is_reusable(const struct relay *relay)
 static enum state become_idle(struct relay *relay)
 {
     platform_name_self("muontrap-idle");
+    relay->forgets = true;
     relay->bequest->program = 0;
     return IDLE;
 }
@@ -720,6 +722,12 @@ static bool start_first(struct relay *relay, struct failure *why)
     return true;
 }
 
+static __attribute__((noinline)) void loop(struct relay *relay)
+{
+    for (settle(relay); relay->state != DONE; settle(relay))
+        events_wait(relay);
+}
+
 static void start_idle(struct relay *relay)
 {
     relay->state = become_idle(relay);
@@ -744,8 +752,7 @@ int relay_run(struct launch *launch, const struct tether *tether, struct failure
         start_idle(&relay);
     else if (!start_first(&relay, why))
         return -1;
-    for (settle(&relay); relay.state != DONE; settle(&relay))
-        events_wait(&relay);
+    loop(&relay);
     if (!launch->options.port)
         choose_end(&relay);
     return relay.waits && !launch->never_ran ? 0 : exit_status(launch);

@@ -199,12 +199,22 @@ defmodule MuonTrap.HelperPort.Pool do
 
   def handle_info(_message, state), do: {:noreply, state}
 
-  defp wake_later(%{timer: nil, idle: idle} = state) when idle != [] do
-    {_port, _os_pid, since} = List.last(idle)
-    %{state | timer: Process.send_after(self(), :wake, max(since + timeout() - now(), 0) + 1)}
-  end
+  # When the one that has waited for longest has waited for long enough.
+  defp wake_later(%{idle: []} = state), do: state
 
-  defp wake_later(state), do: state
+  defp wake_later(state) do
+    {_port, _os_pid, since} = List.last(state.idle)
+    due = since + timeout()
+
+    case state.timer do
+      {_timer, earlier} when earlier <= due ->
+        state
+
+      timer ->
+        with {timer, _later} <- timer, do: Process.cancel_timer(timer)
+        %{state | timer: {Process.send_after(self(), :wake, max(due - now(), 0) + 1), due}}
+    end
+  end
 
   defp drop_idle(state, port) do
     case List.keytake(state.idle, port, 0) do

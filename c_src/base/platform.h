@@ -68,8 +68,8 @@ struct platform_usage {
     uint64_t peak_bytes; /* the largest resident set of any one of them */
 };
 
-/* Waits for the end of that child, as waitpid(2) does but for EINTR, and adds what it and its own children, as far as it
- * has waited for them, have used. Where the system tells that only of all children that there ever were, it is that. */
+/* Waits for the end of that child, as waitpid(2) does but for EINTR, and adds what it has used, and its own children as
+ * far as it has waited for them. Where the system tells that only of all children that there ever were, it is that. */
 int platform_reap(pid_t child, struct platform_usage *usage);
 
 /* The name by which the kernel knows this process from now on, as ps(1) shows it: up to 15 bytes. */

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The tie between keeper and relay. A socket pair: what they tell each other over it, and that each end hangs up when
- * the process at the other one dies, whatever has killed it. And a page that both have: what the keeper has to know when
- * the relay has been killed, and at no other time, lies there without waking it.
+ * the process at the other one dies, whatever has killed it. And a page that both have: what the keeper has to know
+ * when the relay has been killed, and at no other time, lies there without waking it.
  */
 #ifndef MUONTRAP_TETHER_H
 #define MUONTRAP_TETHER_H

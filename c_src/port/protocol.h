@@ -91,8 +91,8 @@ struct decoder {
 };
 
 /* Takes bytes from *input until a frame is whole, and says which it is: COMMAND_NONE when the input is used up before.
- * After COMMAND_MALFORMED the stream has no meaning any more and must not be decoded further. The payload of a launch is
- * followed by a null byte. */
+ * After COMMAND_MALFORMED the stream has no meaning any more and must not be decoded further. A null byte is put behind
+ * the payload of a launch. */
 void protocol_decode(struct decoder *decoder, const uint8_t **input, size_t *size, struct command *command);
 
 #endif

@@ -27,7 +27,7 @@ _muontrap_scan()
                 port=yes
                 ;;
             -k | --delay-to-sigkill | --stop-signal | --lock | --lock-timeout | --stdin | --stdout | --stderr | --cd | \
-                --setenv | --keepenv | --arg0 | --uid | --gid | --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
+                --setenv | --unsetenv | --keepenv | --arg0 | --uid | --gid | --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
                 ((i++))
                 ;;
             -*) ;;
@@ -136,6 +136,10 @@ _muontrap()
             _muontrap_reply -W '10240 65536 1048576'
             return
             ;;
+        --unsetenv)
+            _muontrap_reply -v
+            return
+            ;;
         --setenv)
             _muontrap_reply -v -S =
             compopt -o nospace
@@ -157,7 +161,7 @@ _muontrap()
 
     if [[ $cur == -* ]]; then
         local options='--delay-to-sigkill --stop-signal --lock --lock-timeout --stdin --stdout --stderr --cd --setenv
-            --keepenv --arg0 --uid --gid --groups
+            --unsetenv --keepenv --arg0 --uid --gid --groups
             --group --path --controller --set --check --clean --port --help --version -k -g -p -c -s -h -V'
         [[ $port ]] && options+=' --stdio-window'
         _muontrap_reply -W "$options"

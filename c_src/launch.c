@@ -15,6 +15,7 @@ void launch_renew(struct launch *launch)
     launch->null_stdin = true;
     launch->never_ran = launch->cancelled = launch->stopped = launch->forced = false;
     launch->tree_gone = launch->eventful = false;
+    launch->cgroup = NULL;
     launch->child = (struct child){.verdict_fd = -1};
     tree_renew(&launch->tree);
     launch->sweeping = (struct sweeping){0};
@@ -23,11 +24,9 @@ void launch_renew(struct launch *launch)
     output_init(&launch->output, launch->output.fd, 0);
 }
 
-/* What a helper that waits can't do: both of its processes have to have the cgroup and the lock. */
+/* What a helper that waits can't do: both of its processes have to have the lock. */
 static const char *unsuitable(const struct options *options)
 {
-    if (options->group)
-        return "--group";
     if (options->lock)
         return "--lock";
     if (options->help || options->version)

@@ -217,18 +217,17 @@ int platform_reap(pid_t child, struct platform_usage *usage)
     return status;
 }
 
-/* The linker's: where the program and its code begin and end, and, by cold.ld alone, where that begins which is needed
- * while we wait. */
+/* The linker's: where the program begins, and, by cold.ld alone, where the code begins that is needed while we wait. */
 extern const char __executable_start[];
-extern const char etext[];
 extern const char waiting_text[] __attribute__((weak));
 
-/* madvise(2), MADV_DONTNEED: pages of a file are read from it again when they are touched. The call is made from code
- * that stays, and so without the C library's function. */
+/* madvise(2), MADV_DONTNEED: pages of a file are read from it again when they are touched, and what lies between its
+ * segments is passed over (ENOMEM). The call is made from code that stays, and so without the C library's function. */
 void platform_forget_start(void)
 {
     if (waiting_text)
-        (void)syscall(SYS_madvise, __executable_start, (size_t)(etext - __executable_start), 4 /* MADV_DONTNEED */);
+        (void)syscall(SYS_madvise, __executable_start, (uintptr_t)waiting_text - (uintptr_t)__executable_start,
+                      4 /* MADV_DONTNEED */);
 }
 
 void platform_name_self(const char *name)

@@ -91,6 +91,9 @@ void cgroup_figures(const struct cgroup *cgroup, struct ending *ending);
  * is below, if nothing was there before. */
 bool cgroup_remove(const struct cgroup *cgroup, struct failure *why);
 
+/* Closes what was opened for it, and makes it ready to be opened again. */
+void cgroup_close(struct cgroup *cgroup);
+
 /* Kills what a dead helper has left in the cgroup that the options name, and removes that cgroup, if a helper had made
  * it. */
 bool cgroup_clean(const struct options *options, struct failure *why);

@@ -302,6 +302,7 @@ static bool choose_path(struct cgroup *cgroup, struct failure *why)
 {
     static struct delegation delegation;
 
+    delegation = (struct delegation){.mount = NULL};
     cgroup->path = cgroup->auto_path;
     return delegation_find(&delegation, cgroup->mount, cgroup->root, why) && delegation_settle(&delegation, why) &&
            delegation_name(&delegation, NULL, cgroup->auto_path, why);
@@ -352,6 +353,18 @@ bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
                       "below it",
                       cgroup->mount, cgroup->path);
     return true;
+}
+
+void cgroup_close(struct cgroup *cgroup)
+{
+    if (!cgroup)
+        return;
+    while (cgroup->held_count > 0)
+        io_close(&cgroup->held[--cgroup->held_count]);
+    io_close(&cgroup->events);
+    io_close(&cgroup->directory);
+    io_close(&cgroup->root);
+    *cgroup = (struct cgroup){.root = -1, .directory = -1, .events = -1};
 }
 
 bool cgroup_clean(const struct options *options, struct failure *why)

@@ -26,6 +26,11 @@ bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct fa
     return no_cgroups(why);
 }
 
+void cgroup_close(struct cgroup *cgroup)
+{
+    (void)cgroup;
+}
+
 bool cgroup_clean(const struct options *options, struct failure *why)
 {
     (void)options;

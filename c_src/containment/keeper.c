@@ -84,6 +84,16 @@ static void kill_told_group(const struct keeper *keeper)
         (void)kill(-program, SIGKILL);
 }
 
+/* The cgroup that a launch frame asked for was the relay's alone, as that of a dead helper's is now. */
+RARE static bool clean_told_cgroup(const struct keeper *keeper, struct failure *why)
+{
+    struct options options = *keeper->options;
+
+    options.group = keeper->bequest->cgroup;
+    options.auto_group = false;
+    return cgroup_clean(&options, why);
+}
+
 /* So that the owner knows that what it has asked for meanwhile has not begun. The pipe had room for the last frame. */
 RARE static void tell_unused(void)
 {
@@ -101,6 +111,8 @@ RARE static int clean_up_after_relay(struct keeper *keeper, int status)
 
     kill_told_group(keeper);
     platform_hurry(0);
+    if (keeper->bequest->cgroup[0] != '\0' && !clean_told_cgroup(keeper, &why))
+        report_words("%s", why.words);
     result = sweep(keeper);
     if (!cgroup_remove(keeper->cgroup, &why))
         report_words("%s", why.words);

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/format.h"
 #include "base/io.h"
 #include "base/platform.h"
 #include "base/rare.h"
@@ -404,6 +405,13 @@ static void gather_figures(struct launch *launch)
 #endif
 }
 
+RARE static void close_cgroup(struct relay *relay)
+{
+    cgroup_close(relay->launch->cgroup);
+    relay->launch->cgroup = NULL;
+    relay->bequest->cgroup[0] = '\0';
+}
+
 /* Without a cgroup this is not called, and not a page of that code is touched. */
 RARE static void leave_cgroup(struct relay *relay)
 {
@@ -413,6 +421,8 @@ RARE static void leave_cgroup(struct relay *relay)
     cgroup_figures(launch->cgroup, &launch->ending);
     if (!cgroup_remove(launch->cgroup, &why))
         report(relay, &why);
+    else if (relay->waits)
+        close_cgroup(relay);
 }
 
 /* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where
@@ -476,6 +486,31 @@ static enum state tell_end(struct relay *relay)
 
 /* ---- One launch after the other ---- */
 
+/* The keeper learns of it before there is anything in it; of one that is found here, as soon as it is found. */
+RARE static bool open_cgroup(struct relay *relay, struct failure *why)
+{
+    struct launch *launch = relay->launch;
+    char *told = relay->bequest->cgroup;
+
+    if (!launch->options.auto_group)
+        format(told, sizeof relay->bequest->cgroup, "%s", launch->options.group);
+    if (!cgroup_open(&launch->cgroup_state, &launch->options, why))
+        return false;
+    launch->cgroup = &launch->cgroup_state;
+    format(told, sizeof relay->bequest->cgroup, "%s", launch->cgroup->path);
+    return true;
+}
+
+RARE static enum state refuse_launch(struct relay *relay)
+{
+    struct failure ignored;
+
+    if (relay->launch->cgroup)
+        (void)cgroup_remove(relay->launch->cgroup, &ignored);
+    relay->launch->never_ran = true;
+    return tell_end(relay);
+}
+
 /* As from the start of the first launch: what comes while there is no process yet is pending until there is one. */
 static enum state begin_launch(struct relay *relay)
 {
@@ -488,12 +523,9 @@ static enum state begin_launch(struct relay *relay)
     begun = launch_read(launch, relay->text_size, &launch->why) &&
             identity_resolve(&launch->identity, &launch->options, &launch->why);
     window_init(&launch->output.window, launch->options.stdio_window);
-    begun = begun && start(relay, &launch->why);
+    begun = begun && (!launch->options.group || open_cgroup(relay, &launch->why)) && start(relay, &launch->why);
     signals_unblock();
-    if (begun)
-        return LAUNCHING;
-    launch->never_ran = true;
-    return tell_end(relay);
+    return begun ? LAUNCHING : refuse_launch(relay);
 }
 
 RARE static enum state report_idle_fault(struct relay *relay)

@@ -12,11 +12,13 @@
 #include <sys/types.h>
 
 #include "base/failure.h"
+#include "cgroup/cgroup_path.h"
 
 /* What the relay leaves to the keeper. */
 struct bequest {
-    volatile pid_t program; /* all that it can go by where orphans are not adopted; 0 while there is none */
-    volatile bool launched; /* a launch has begun whose end has not been told */
+    volatile pid_t program;            /* all that it can go by where orphans are not adopted; 0 while there is none */
+    volatile bool launched;            /* a launch has begun whose end has not been told */
+    char cgroup[CGROUP_PATH_MOST + 1]; /* the program's, when it came with a launch frame; empty without one */
 };
 
 /* The relay's end. */

@@ -12,9 +12,7 @@ defmodule MuonTrap.CommandLine do
   # What the helper sets for a program that runs as another user (login_variables of options.c).
   @login_variables ["HOME", "USER", "LOGNAME", "SHELL"]
 
-  # Options with which a program can't be started by a helper that waited, or leaves one behind that can't be used again. Both
-  # of the helper's processes have to have the lock and the cgroup from their start.
-  @takes_new_helper [:lock, :cgroup_base, :cgroup_path]
+  # With a lock a program can't be started by a helper that waited, both of whose processes would have to have it.
   @variables_most 128
 
   @doc """
@@ -24,7 +22,7 @@ defmodule MuonTrap.CommandLine do
   def launch(options) do
     env = Map.get(options, :env, %{})
 
-    unless Enum.any?(@takes_new_helper, &is_map_key(options, &1)) or Map.get(options, :parallelism, false) or
+    unless is_map_key(options, :lock) or Map.get(options, :parallelism, false) or
              map_size(env) > @variables_most or not Enum.all?(env, &same_bytes?/1) do
       arguments =
         Enum.flat_map(env, &variable/1) ++

@@ -98,7 +98,7 @@ defmodule MuonTrap.HelperPort do
       launch = %{
         arguments: arguments,
         port_options: if(arguments, do: CommandLine.waiting_port_options(), else: CommandLine.port_options(options)),
-        may_move: Map.get(options, :cgroup_path) == "auto",
+        may_move: Map.get(options, :cgroup_path) == :auto,
         timeout: timeout,
         place: place,
         way: way,

@@ -95,14 +95,11 @@ void client_launch(struct client *client, const char *const argv[])
     client_send(client, frame, size);
 }
 
-static bool is_for_new_helper(const char *const argv[])
+static bool has_lock(const char *const argv[])
 {
-    static const char *const options[] = {"--lock", "--group", "-g"};
-
     for (size_t i = 0; argv[i] && strcmp(argv[i], "--") != 0; i++)
-        for (size_t option = 0; option < COUNT(options); option++)
-            if (strcmp(argv[i], options[option]) == 0)
-                return true;
+        if (strcmp(argv[i], "--lock") == 0)
+            return true;
     return false;
 }
 
@@ -110,7 +107,7 @@ void client_start(struct client *client, const char *const argv[])
 {
     static const char *const nothing[] = {NULL};
 
-    if (!getenv("REUSED") || !argv[0] || is_for_new_helper(argv)) {
+    if (!getenv("REUSED") || !argv[0] || has_lock(argv)) {
         client_start_limited(client, 0, argv);
         return;
     }

@@ -57,7 +57,7 @@ struct client {
 };
 
 /* Starts `muontrap --port ARGV...` under these soft limits on open files (0: as it is). With REUSED in the environment,
- * where there is no limit and no lock or cgroup, it is a helper that has run another program before. */
+ * where there is no limit and no lock, it is a helper that has run another program before. */
 void client_start_limited(struct client *client, rlim_t open_files, const char *const argv[]);
 void client_start(struct client *client, const char *const argv[]);
 #define START(client, ...) client_start(client, (const char *const[]){__VA_ARGS__, NULL})

@@ -273,9 +273,6 @@ static void a_launch_that_makes_no_sense_is_refused(void **state)
     LAUNCH(&client, "-k", "5");
     refuses("no program", 1);
     start();
-    LAUNCH(&client, "--group", "some/where", "--", "true");
-    refuses("--group can't be had in a launch frame", 1);
-    start();
     LAUNCH(&client, "--lock", "/tmp/lock", "--", "true");
     refuses("--lock can't be had in a launch frame", 1);
     start();

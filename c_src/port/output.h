@@ -58,8 +58,8 @@ void output_open_streams(struct output *output, int stdout_fd, int stderr_fd);
 /* Reads them again, even those in which nothing is to be expected. */
 void output_read_again(struct output *output);
 
-/* Closes them, but for one whose bytes have been announced and not been sent. From then on no pipe is larger than it was
- * at first; the owner's, if it is too full for that, once what is in it has been acknowledged. */
+/* Closes them, but for one whose bytes have been announced and not been sent. From then on no pipe is larger than it
+ * was at first; the owner's, if it is too full for that, once what is in it has been acknowledged. */
 void output_close_streams(struct output *output);
 
 /* The owner has handled so many bytes. False, and nothing changed, when there were fewer outstanding. */

@@ -335,7 +335,7 @@ static void a_frame_promises_no_more_than_a_reader_takes_at_a_time(void **state)
     struct seen seen;
 
     (void)state;
-    open_output(300000);
+    open_output(500000);
     (void)fcntl(to_stdout, F_SETPIPE_SZ, PIPE_SIZE);
     assert_int_equal(write_pattern(to_stdout, 0, 0, 300000), 300000);
     pump();
@@ -353,7 +353,7 @@ static void a_frame_promises_no_more_than_a_reader_takes_at_a_time(void **state)
     }
     seen = parse();
     assert_true(seen.longest <= OUTPUT_FRAME_MOST);
-    assert_int_equal(seen.data[0] + seen.data[1], 300000);
+    assert_int_equal(seen.data[0], 300000);
     assert_int_equal(seen.data[1], 10);
     assert_int_equal(seen.controls, 1);
     close_output();

@@ -186,11 +186,12 @@ static void beside_programs_that_flood_new_pipes_keep_their_size(void **state)
 {
     static struct client clients[FLOODING];
     unsigned grown = 0;
-    char *helper = strdup(muontrap_path());
+    char *helper;
 
     (void)state;
     LINUX_ONLY();
     ROOT_ONLY();
+    helper = strdup(muontrap_path());
     copy_helper();
     become_ordinary();
     for (unsigned i = 0; i < FLOODING; i++) {

@@ -21,6 +21,8 @@ void launch_renew(struct launch *launch)
     launch->sweeping = (struct sweeping){0};
     launch->patience = (struct patience){0};
     launch->ending = (struct ending){0};
+    if (launch->output.pipes.size > 0)
+        output_give_back_pipes(&launch->output);
     output_init(&launch->output, launch->output.fd, 0);
 }
 

@@ -8,14 +8,17 @@
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -297,6 +300,49 @@ int platform_drop_capabilities(void)
 ssize_t platform_move(int from, int to, size_t size)
 {
     return splice(from, NULL, to, NULL, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+bool platform_resize_pipe(int fd, uint32_t size)
+{
+    return fcntl(fd, F_SETPIPE_SZ, (int)size) >= 0 || errno == EBADF;
+}
+
+#define PAGE 4096
+#define PIPE_PAGES_DEFAULT 16384u /* pipe(7) */
+#define PIPE_PAGES_MOST (UINT_MAX / PAGE)
+
+/* With larger pages a pipe, which has 16 of them, is as large as we would make it already. */
+RARE unsigned platform_pipe_bytes_most(void)
+{
+    char text[24];
+    uint32_t pages = 0;
+    int fd = open("/proc/sys/fs/pipe-user-pages-soft", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof text);
+
+    if (fd >= 0)
+        (void)close(fd);
+    for (ssize_t i = 0; i < size && text[i] >= '0' && text[i] <= '9' && pages < PIPE_PAGES_MOST / 10; i++)
+        pages = pages * 10 + (uint32_t)(text[i] - '0');
+    if (pages == 0) /* not to be known, or no limit */
+        pages = PIPE_PAGES_DEFAULT;
+    return sysconf(_SC_PAGESIZE) == PAGE ? pages * PAGE : 0;
+}
+
+/* A socket's abstract name (unix(7)): no file is left of it, and the kernel takes it back when the socket is closed, as
+ * it is when the process is killed. */
+RARE int platform_take_name(const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t size = strlen(name);
+    int fd;
+
+    if (size >= sizeof address.sun_path || (fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
+        return -1;
+    memcpy(address.sun_path + 1, name, size);
+    if (bind(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + size)) == 0)
+        return fd;
+    (void)close(fd);
+    return -1;
 }
 
 /* preadv2(2) with RWF_NOWAIT; where the kernel can't for this kind of file (pipes before 6.4), the plain call after

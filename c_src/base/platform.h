@@ -117,6 +117,18 @@ int platform_drop_capabilities(void);
  * can't. */
 ssize_t platform_move(int from, int to, size_t size);
 
+/* Gives the pipe room for that many bytes, a power of two. False where that may not be, or while more is in it. What is
+ * no pipe stays as it is. */
+bool platform_resize_pipe(int fd, uint32_t size);
+
+/* How many bytes of room all pipes of an ordinary user may have together before the kernel gives new ones less; 0 where
+ * pipes can't be resized in pages of 4 KB. */
+unsigned platform_pipe_bytes_most(void);
+
+/* Takes a name that one process of this machine (of this network namespace) can have at a time. Returns a descriptor
+ * that it goes with, or -1. */
+int platform_take_name(const char *name);
+
 /* read(2) that fails with EAGAIN where it would block, whatever the mode of the descriptor (which others may share). */
 ssize_t platform_read_now(int fd, void *buffer, size_t size);
 

@@ -174,6 +174,24 @@ ssize_t platform_move(int from, int to, size_t size)
     return -1;
 }
 
+bool platform_resize_pipe(int fd, uint32_t size)
+{
+    (void)fd;
+    (void)size;
+    return false;
+}
+
+unsigned platform_pipe_bytes_most(void)
+{
+    return 0;
+}
+
+int platform_take_name(const char *name)
+{
+    (void)name;
+    return -1;
+}
+
 ssize_t platform_read_now(int fd, void *buffer, size_t size)
 {
     struct pollfd ready = {.fd = fd, .events = POLLIN};

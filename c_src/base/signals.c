@@ -152,6 +152,10 @@ static bool is_kept(const struct signals_kept *kept, int signal)
     return false;
 }
 
+/* Bytes: what the kernel gives an ordinary user who has too many pipes (pipe(7)). With 64 KB in each of a helper's two
+ * such pipes, 200 helpers alone would be too many. */
+#define PIPE_ROOM 8192u
+
 /* A note whose byte lies in the old pipe would never be read, and no later one would wake anybody. */
 int signals_reopen(struct failure *why)
 {
@@ -159,8 +163,10 @@ int signals_reopen(struct failure *why)
     io_close(&notes.pipe[1]);
     notes.child = notes.stop = notes.continued = notes.keys = 0;
     notes.process = getpid();
-    if (io_pipe(notes.pipe) && io_nonblocking(notes.pipe[0]) && io_nonblocking(notes.pipe[1]))
+    if (io_pipe(notes.pipe) && io_nonblocking(notes.pipe[0]) && io_nonblocking(notes.pipe[1])) {
+        (void)platform_resize_pipe(notes.pipe[0], PIPE_ROOM);
         return notes.pipe[0];
+    }
     failed(why, STAGE_SETUP, errno, "cannot make a pipe for signals: %s (raise the limit on open files, ulimit -n)",
            strerror(errno));
     return -1;

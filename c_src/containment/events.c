@@ -23,9 +23,9 @@
 
 static void acknowledge(struct relay *relay, uint32_t bytes)
 {
-    struct window *window = &relay->launch->output.window;
+    const struct window *window = &relay->launch->output.window;
 
-    if (window_acknowledged(window, bytes, io_now_us()))
+    if (output_acknowledged(&relay->launch->output, bytes, io_now_us()))
         return;
     failed(&relay->fault, STAGE_PROTOCOL, EPROTO,
            "%lu bytes were acknowledged, where only %lu had been sent and not acknowledged before",
@@ -267,6 +267,8 @@ void events_wait(struct relay *relay)
     for (int i = 0; i < OUTPUT_STREAMS; i++)
         if (fds[WATCH_STREAMS + i].revents)
             relay->launch->output.streams[i].readable = true;
+    if (fds[WATCH_PORT].revents)
+        relay->launch->output.blocked = false;
     if (fds[WATCH_VERDICT].revents)
         relay_post(relay, VERDICT);
     if (fds[WATCH_SIGNALS].revents)

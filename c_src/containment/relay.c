@@ -457,11 +457,24 @@ static bool is_reusable(const struct relay *relay)
            !output->discard && !output->shortened;
 }
 
+#define PIPES_RETRY_US 100000u
+
 static enum state become_idle(struct relay *relay)
 {
     platform_name_self("muontrap-idle");
     relay->forgets = true;
     relay->bequest->program = 0;
+    if (relay->launch->output.pipes.size > 0)
+        relay->deadline = io_now_us() + PIPES_RETRY_US;
+    return IDLE;
+}
+
+/* The owner's pipe can be made smaller when the owner has read the last output. */
+RARE static enum state give_back_pipes(struct relay *relay)
+{
+    output_give_back_pipes(&relay->launch->output);
+    if (relay->launch->output.pipes.size > 0)
+        relay->deadline = io_now_us() + PIPES_RETRY_US;
     return IDLE;
 }
 
@@ -616,6 +629,7 @@ static action *const table[STATES][EVENTS] = {
         [FAULT]            = report_idle_fault,
         [SIGNALLED]        = leave_disused,
         [KEY_PRESSED]      = leave_disused,
+        [TIME_UP]          = give_back_pipes,
         [DISUSED]          = leave_disused,
         [LET_GO]           = leave,
     },

@@ -20,6 +20,7 @@ _Static_assert(OUTPUT_COPY_MOST <= DATA_ROOM, "a copied frame must fit");
 void output_init(struct output *output, int fd, uint32_t fixed_window)
 {
     output->fd = fd;
+    output->over = false;
     window_init(&output->window, fixed_window);
     output_open_streams(output, -1, -1);
 }
@@ -36,8 +37,55 @@ void output_read_again(struct output *output)
         output->streams[i].readable = output->streams[i].fd >= 0;
 }
 
+/* ---- The pipes' size ---- */
+
+static void pipes_of(const struct output *output, int fds[PIPES])
+{
+    fds[0] = output->fd;
+    fds[1] = output->streams[0].fd;
+    fds[2] = output->streams[1].fd;
+}
+
+RARE void output_give_back_pipes(struct output *output)
+{
+    int fds[PIPES];
+
+    pipes_of(output, fds);
+    (void)pipes_shrink(&output->pipes, fds, PIPES_LEAST);
+}
+
+/* They grow, a step at a time, when more was on its way than they hold, and so it is they that limit the speed. */
+RARE static void resize_pipes(struct output *output, uint32_t outstanding, uint64_t now_us)
+{
+    uint32_t wanted = output->over ? PIPES_LEAST : pipes_size_for(output->window.size);
+    uint32_t size = output->pipes.size ? output->pipes.size : PIPES_LEAST;
+    int fds[PIPES];
+
+    pipes_of(output, fds);
+    if (size > wanted)
+        (void)pipes_shrink(&output->pipes, fds, wanted);
+    else if (size < wanted && outstanding > size)
+        pipes_grow(&output->pipes, fds, now_us);
+}
+
+bool output_acknowledged(struct output *output, uint32_t bytes, uint64_t now_us)
+{
+    uint32_t outstanding = output->window.outstanding;
+
+    if (!window_acknowledged(&output->window, bytes, now_us))
+        return false;
+    if (outstanding > PIPES_LEAST || output->pipes.size > 0)
+        resize_pipes(output, outstanding, now_us);
+    return true;
+}
+
+/* ---- The streams ---- */
+
 void output_close_streams(struct output *output)
 {
+    output->over = true;
+    if (output->pipes.size > 0)
+        output_give_back_pipes(output);
     for (int i = 0; i < OUTPUT_STREAMS && output->moving == 0; i++)
         io_close(&output->streams[i].fd);
 }
@@ -185,7 +233,11 @@ static void close_stream(struct stream *stream)
     stream->readable = false;
 }
 
-/* A frame whose payload stays in the pipe until it is spliced. False when there is too little for that to pay. */
+/* A frame whose payload stays in the pipe until it is spliced. False when there is too little for that to pay.
+ *
+ * A frame that has been announced must come whole before another stream's, an error or the end, and waits meanwhile for
+ * room in the owner's pipe. So it is never longer than what a reader takes at a time. The VM reads 64 KB
+ * (ERTS_SYS_READ_BUF_SZ), and what is cut off there costs it another read and another copy. */
 static bool announce(struct output *output, struct stream *stream, size_t most, uint64_t now_us)
 {
     int available = 0;
@@ -195,6 +247,7 @@ static bool announce(struct output *output, struct stream *stream, size_t most, 
         available <= (int)OUTPUT_COPY_MOST)
         return false;
     size = (size_t)available < most ? (size_t)available : most;
+    size = size < OUTPUT_FRAME_MOST ? size : OUTPUT_FRAME_MOST;
     protocol_data_header(output->bytes, stream->tag, (uint32_t)size);
     output->at = 0;
     output->end = FRAME_HEADER;
@@ -244,7 +297,7 @@ static bool send_data(struct output *output, uint64_t now_us)
 
 void output_pump(struct output *output, uint64_t now_us)
 {
-    output->blocked = output->unfinished = false;
+    output->unfinished = false;
     for (int steps = 0; steps < STEPS_MOST && !output->blocked; steps++) {
         if (output->at < output->end)
             send_some(output, output->bytes, &output->at, output->end);

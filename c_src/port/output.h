@@ -11,11 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "port/pipes.h"
 #include "port/protocol.h"
 #include "port/window.h"
 
 #define OUTPUT_STREAMS 2
-#define OUTPUT_COPY_MOST 16384u /* bytes: what is longer is spliced, where splice(2) is there */
+#define OUTPUT_FRAME_MOST (65536u - FRAME_HEADER) /* bytes of data: with its header as much as the VM reads at a time */
+#define OUTPUT_COPY_MOST 16384u                   /* bytes: what is longer is spliced, where splice(2) is there */
 
 struct stream {
     int fd; /* the program's pipe; -1 when it has ended or was never there */
@@ -26,6 +28,7 @@ struct stream {
 struct output {
     int fd;
     struct window window;
+    struct pipes pipes;
     struct stream streams[OUTPUT_STREAMS];
     unsigned next;       /* the stream whose turn it is */
     bool unfinished;     /* the last pump has done as much as it may at a time, and there may be more */
@@ -34,6 +37,7 @@ struct output {
     bool discard;        /* data is thrown away, and needs no window */
     bool unacknowledged; /* no acknowledgement can come any more: the window doesn't count */
     bool no_splice;
+    bool over;       /* no more data will come: the pipes are to be as they were */
     bool shortened;  /* a frame had less than its header had announced, and was filled up */
     int moving_from; /* the pipe of which `moving` bytes are to follow the header that was sent */
     size_t moving;
@@ -45,7 +49,8 @@ struct output {
     uint8_t bytes[OUTPUT_COPY_MOST + FRAME_HEADER];
 };
 
-/* The output must be all zero: its buffers are not touched before they are needed. There are no streams at first. */
+/* The output must be all zero, so that its buffers are not touched before they are needed, or one whose streams have
+ * been closed and of which all has been sent. There are no streams at first. */
 void output_init(struct output *output, int fd, uint32_t fixed_window);
 
 /* From now on the program's pipes are read (-1: there is none). */
@@ -54,8 +59,15 @@ void output_open_streams(struct output *output, int stdout_fd, int stderr_fd);
 /* Reads them again, even those in which nothing is to be expected. */
 void output_read_again(struct output *output);
 
-/* Closes them, but for one whose bytes have been announced and not been sent. */
+/* Closes them, but for one whose bytes have been announced and not been sent. From then on no pipe is larger than it
+ * was at first; the owner's, if it is too full for that, once what is in it has been acknowledged. */
 void output_close_streams(struct output *output);
+
+/* The owner has handled so many bytes. False, and nothing changed, when there were fewer outstanding. */
+bool output_acknowledged(struct output *output, uint32_t bytes, uint64_t now_us);
+
+/* What is in the owner's pipe has been read, and the struct is about to be used for another program. */
+void output_give_back_pipes(struct output *output);
 
 /* Room for a control frame of up to FRAME_CONTROL_MOST bytes; output_queued() with its size puts it in line. */
 uint8_t *output_control(struct output *output);

@@ -13,7 +13,9 @@ void window_init(struct window *window, uint32_t fixed_size)
 
 uint32_t window_room(const struct window *window)
 {
-    return window->size > window->outstanding ? window->size - window->outstanding : 0;
+    uint32_t room = window->size > window->outstanding ? window->size - window->outstanding : 0;
+
+    return window->size > WINDOW_SMALL && room < window->size / 16 ? 0 : room;
 }
 
 bool window_is_about_to_open(const struct window *window)

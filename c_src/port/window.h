@@ -12,6 +12,7 @@
 
 #define WINDOW_LEAST 10240u           /* bytes: where a window that follows its reader starts, and its floor */
 #define WINDOW_MOST (1024u * 1024u)   /* bytes: its ceiling */
+#define WINDOW_SMALL 65536u           /* bytes: a larger one is filled by frames of which none is very small */
 #define WINDOW_FIXED_MOST 0x7fffffffu /* bytes: the largest --stdio-window */
 #define WINDOW_FAST_US 10000u         /* a full window acknowledged within this time doubles */
 #define WINDOW_BRISK_US 1000u         /* and the next acknowledgement after such a one is worth looking for */
@@ -29,7 +30,9 @@ struct window {
 /* A window of exactly that many bytes or, for 0, one that follows its reader. */
 void window_init(struct window *window, uint32_t fixed_size);
 
-/* How many bytes may be sent now. */
+/* How many bytes may be sent now. Of a window larger than WINDOW_SMALL that is none as long as it is less than a
+ * sixteenth, so that acknowledgements of few bytes don't bring about frames of few bytes (the "silly window syndrome",
+ * RFC 9293, 3.8.6.2). */
 uint32_t window_room(const struct window *window);
 
 /* Whether it is full and the reader is so fast that its acknowledgement is about to come. */

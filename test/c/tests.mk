@@ -16,7 +16,7 @@ TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG)
 PURE_MODULES := options port/protocol port/window base/failure base/format base/signal_name cgroup/legacy \
     cgroup/cgroup_text cgroup/cgroup_path
 PURE_TESTS := $(addprefix test_,$(notdir $(PURE_MODULES)))
-TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_keeper test_launch \
+TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_pipes test_keeper test_launch \
     test_relay test_reuse test_cgroup test_sweep
 
 # The system calls that a test program can make fail.
@@ -47,7 +47,7 @@ test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap 
 	}; \
 	for test in $(TESTS); do \
 	    run $$test; \
-	    case $$test in test_launch|test_relay|test_reuse|test_keeper) run $$test $(BUILD)/muontrap;; esac; \
+	    case $$test in test_launch|test_relay|test_reuse|test_keeper|test_pipes) run $$test $(BUILD)/muontrap;; esac; \
 	    case $$test in test_relay) [ -n '$(PORTABLE)' ] || REUSED=1 run $$test;; esac; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi

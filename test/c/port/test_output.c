@@ -64,6 +64,7 @@ static void pump(void)
 {
     output.streams[0].readable = output.streams[0].fd >= 0;
     output.streams[1].readable = output.streams[1].fd >= 0;
+    output.blocked = false;
     output_pump(&output, 0);
 }
 
@@ -325,6 +326,127 @@ static void splicing_is_what_large_frames_are_for(void **state)
     close_output();
 }
 
+/* However much there is, a header promises no more than the VM reads at a time. What was queued or written to the other
+ * stream while such a frame was on its way comes right after it, and not after all that there is. */
+static void a_frame_promises_no_more_than_a_reader_takes_at_a_time(void **state)
+{
+    const struct ending ending = {.code = 1};
+    size_t promised;
+    struct seen seen;
+
+    (void)state;
+    open_output(500000);
+    (void)fcntl(to_stdout, F_SETPIPE_SZ, PIPE_SIZE);
+    assert_int_equal(write_pattern(to_stdout, 0, 0, 300000), 300000);
+    pump();
+    assert_true(output.blocked);
+    promised = output.window.outstanding;
+    assert_true(promised <= PIPES_LEAST + OUTPUT_FRAME_MOST);
+    output_queued(&output, protocol_exited(output_control(&output), &ending, ""));
+    assert_int_equal(write_pattern(to_stderr, 1, 0, 10), 10);
+    while (receive() > 0) {
+        bool was_queued = output.control_end > 0;
+
+        pump();
+        if (was_queued && output.control_end == 0) /* it is in the pipe, behind what was promised before alone */
+            assert_true(received_size <= promised + 2 * FRAME_HEADER);
+    }
+    seen = parse();
+    assert_true(seen.longest <= OUTPUT_FRAME_MOST);
+    assert_int_equal(seen.data[0], 300000);
+    assert_int_equal(seen.data[1], 10);
+    assert_int_equal(seen.controls, 1);
+    close_output();
+}
+
+static int size_of(int fd)
+{
+    return fcntl(fd, F_GETPIPE_SZ);
+}
+
+/* All that is there is sent and read, and acknowledged at that time. */
+static void handle_all(uint64_t now_us)
+{
+    pump();
+    while (receive() > 0)
+        pump();
+    received_size = 0;
+    assert_true(output_acknowledged(&output, output.window.outstanding, now_us));
+}
+
+static void fill_window(void)
+{
+    while (window_room(&output.window) > 0) {
+        (void)write_pattern(to_stdout, 0, 0, 1 << 20);
+        pump();
+        (void)receive();
+    }
+}
+
+/* With a reader that is as fast as can be. */
+static void flood(void)
+{
+    for (int i = 0; i < 10; i++) {
+        fill_window();
+        handle_all(0);
+    }
+    for (int i = 0; i < 4; i++) /* and what is in the program's pipe */
+        handle_all(0);
+}
+
+static void pipes_grow_with_the_window_and_shrink_at_the_end(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    open_output(0);
+    (void)write_pattern(to_stdout, 0, 0, 60000);
+    handle_all(0);
+    assert_int_equal(output.pipes.size, 0);
+    assert_int_equal(size_of(reader), PIPES_LEAST);
+    flood();
+    assert_int_equal(output.window.size, WINDOW_MOST);
+    assert_int_equal(size_of(reader), PIPES_MOST);
+    assert_int_equal(size_of(to_stdout), PIPES_MOST);
+    output_close_streams(&output);
+    assert_int_equal(size_of(reader), PIPES_LEAST);
+    assert_int_equal(size_of(to_stdout), PIPES_LEAST);
+    assert_int_equal(output.pipes.size, 0);
+    close_output();
+}
+
+static void a_pipe_that_is_too_full_to_shrink_does_so_when_it_was_read(void **state)
+{
+    (void)state;
+    LINUX_ONLY();
+    open_output(0);
+    flood();
+    assert_int_equal(write_pattern(to_stdout, 0, 0, 200000), 200000);
+    pump();
+    output_close_streams(&output);
+    assert_int_equal(size_of(reader), PIPES_MOST);
+    handle_all(0);
+    assert_int_equal(size_of(reader), PIPES_LEAST);
+    close_output();
+}
+
+static void pipes_shrink_with_the_window(void **state)
+{
+    uint64_t now = 0;
+
+    (void)state;
+    LINUX_ONLY();
+    open_output(0);
+    flood();
+    while (output.window.size > PIPES_LEAST) {
+        fill_window();
+        now += WINDOW_SLOW_US + 1;
+        handle_all(now);
+        assert_true(size_of(reader) <= (int)pipes_size_for(output.window.size));
+    }
+    assert_int_equal(size_of(reader), PIPES_LEAST);
+    close_output();
+}
+
 /* A file that is appended to is one that splice(2) refuses. */
 static void what_cannot_be_spliced_to_is_copied_to(void **state)
 {
@@ -487,6 +609,10 @@ static int tests(void)
         TEST(a_full_window_ends_the_reading),
         TEST(control_frames_never_come_inside_data_frames),
         TEST(splicing_is_what_large_frames_are_for),
+        TEST(a_frame_promises_no_more_than_a_reader_takes_at_a_time),
+        TEST(pipes_grow_with_the_window_and_shrink_at_the_end),
+        TEST(a_pipe_that_is_too_full_to_shrink_does_so_when_it_was_read),
+        TEST(pipes_shrink_with_the_window),
         TEST(what_cannot_be_spliced_to_is_copied_to),
         TEST(a_stream_that_has_ended_is_closed_when_all_of_it_is_sent),
         TEST(when_the_reader_is_gone_the_rest_is_thrown_away),

@@ -190,6 +190,24 @@ static void a_window_that_has_shrunk_below_what_is_outstanding_has_no_room(void 
     assert_int_equal(window_room(&window), 0);
 }
 
+static void a_large_window_of_which_little_is_left_is_full(void **state)
+{
+    struct window window;
+
+    (void)state;
+    window_init(&window, WINDOW_SMALL);
+    window_sent(&window, WINDOW_SMALL - 1, start_us);
+    assert_int_equal(window_room(&window), 1);
+    window_init(&window, 2 * WINDOW_SMALL);
+    window_sent(&window, 2 * WINDOW_SMALL - 2 * WINDOW_SMALL / 16, start_us);
+    assert_int_equal(window_room(&window), 2 * WINDOW_SMALL / 16);
+    window_sent(&window, 1, start_us);
+    assert_int_equal(window_room(&window), 0);
+    assert_int_equal(window.measured, window.outstanding);
+    assert_true(window_acknowledged(&window, 1, start_us));
+    assert_int_equal(window_room(&window), 2 * WINDOW_SMALL / 16);
+}
+
 static void a_full_window_of_a_brisk_reader_is_about_to_open(void **state)
 {
     struct window window;
@@ -255,6 +273,7 @@ static int tests(void)
         TEST(a_window_that_is_not_full_is_not_measured),
         TEST(the_measure_ends_with_the_last_byte_of_the_full_window_not_with_the_first),
         TEST(a_window_that_has_shrunk_below_what_is_outstanding_has_no_room),
+        TEST(a_large_window_of_which_little_is_left_is_full),
         TEST(a_full_window_of_a_brisk_reader_is_about_to_open),
         TEST(whatever_happens_no_more_is_outstanding_than_the_window_was),
     };

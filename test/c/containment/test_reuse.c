@@ -170,7 +170,7 @@ static void an_acknowledgement_that_is_late_is_not_the_next_launch_s(void **stat
 
 static void what_comes_in_one_write_with_a_launch_is_meant_for_it(void **state)
 {
-    static const char bytes[] = "\0\0\0\x12l--\0sleep\0"
+    static const char bytes[] = "\0\0\0\x0fl--\0sleep\0"
                                 "1000\0\0\0\0\1s";
 
     LINUX_ONLY();

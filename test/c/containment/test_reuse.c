@@ -6,6 +6,7 @@
  */
 #include "support.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -100,20 +101,33 @@ static void each_launch_has_its_own_output_status_and_figures(void **state)
     assert_leaves();
 }
 
+static unsigned open_in_idle_relay(void)
+{
+    char path[64];
+    unsigned count = 0;
+    DIR *directory;
+
+    await_idle();
+    (void)snprintf(path, sizeof path, "/proc/%ld/fd", (long)client_relay(&client));
+    directory = opendir(path);
+    assert_non_null(directory);
+    while (readdir(directory))
+        count++;
+    (void)closedir(directory);
+    return count;
+}
+
 static void a_hundred_launches_leave_nothing_open(void **state)
 {
-    static const char script[] = "ls /proc/$PPID/fd | wc -l";
-    char first[32];
+    unsigned before;
 
     LINUX_ONLY();
     (void)state;
     start();
-    RUN("--", "sh", "-c", script);
-    (void)snprintf(first, sizeof first, "%s", (const char *)client.streams[0]);
+    before = open_in_idle_relay();
     for (int i = 0; i < 100; i++)
         RUN("--setenv", "A=b", "--stderr", "stdout", "--", "sh", "-c", "echo $A");
-    RUN("--", "sh", "-c", script);
-    assert_printed(first);
+    assert_int_equal(open_in_idle_relay(), before);
     assert_leaves();
 }
 
@@ -383,7 +397,11 @@ static void an_idle_helper_of_which_a_process_is_killed_says_so(void **state)
         await_idle();
         assert_int_equal(kill(client.pid, SIGKILL), 0);
         assert_unused();
+        /* The SIGCONT that the keeper sends with the SIGTERM would call off the SIGSTOP by which LeakSanitizer stops the
+         * relay when it leaves, and then LeakSanitizer waits for ever. */
+        (void)setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
         start();
+        (void)unsetenv("ASAN_OPTIONS");
         if (runs > 0)
             RUN("--", "true");
         await_idle();

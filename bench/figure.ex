@@ -53,9 +53,4 @@ defmodule Bench.Figure do
       rounds: length(rounds)
     }
   end
-
-  @doc false
-  # The number that a promise is about.
-  def judged(%{ratio: nil} = figure), do: figure.values[figure.ours]
-  def judged(figure), do: figure.ratio
 end

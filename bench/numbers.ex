@@ -14,10 +14,11 @@ defmodule Bench.Numbers do
   end
 
   # Three significant digits, and thousands with a comma.
+  def write(value) when is_integer(value), do: value |> Integer.to_string() |> group()
   def write(value) when value >= 100, do: value |> round() |> Integer.to_string() |> group()
   def write(value) when value >= 10, do: :erlang.float_to_binary(value / 1, decimals: 1)
   def write(value) when value >= 0.1 or value == 0, do: :erlang.float_to_binary(value / 1, decimals: 2)
   def write(value), do: :erlang.float_to_binary(value / 1, decimals: 4)
 
-  def group(digits), do: String.replace(digits, ~r/(?<=\d)(?=(\d{3})+$)/, ",")
+  defp group(digits), do: String.replace(digits, ~r/(?<=\d)(?=(\d{3})+$)/, ",")
 end

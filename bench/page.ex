@@ -5,7 +5,7 @@ defmodule Bench.Page do
   @moduledoc false
   # docs/benchmarks.md, from the template beside this file, and its plots.
 
-  alias Bench.{Machine, Plots, Table}
+  alias Bench.{Cgroups, Machine, Plots, Table}
 
   @template Path.join(__DIR__, "page.md.eex")
   @external_resource @template
@@ -16,6 +16,8 @@ defmodule Bench.Page do
     assigns = [
       machine: Machine.describe(),
       load: load,
+      cgroup: without_cgroup(),
+      vm_kb: vm_kb(figures),
       promises: Table.markdown_judgements(judgements),
       table: fn select -> figures |> Enum.filter(&select?(&1, select)) |> Table.markdown() end
     ]
@@ -24,6 +26,20 @@ defmodule Bench.Page do
     File.write!(@page, text)
     Plots.write(figures)
     IO.puts("\nwritten: #{@page} and its plots")
+  end
+
+  # Why there is no figure with a cgroup; nil when there is.
+  defp without_cgroup() do
+    case Cgroups.options() do
+      {:ok, _options} -> nil
+      {:error, why} -> why
+    end
+  end
+
+  # Of the VM, for each daemon.
+  defp vm_kb(figures) do
+    [few, many] = for count <- [10, 2_000], do: Enum.find(figures, &(&1.id == {:memory_among, count})).values[:vm]
+    round((many - few) * 1024 / 1_990)
   end
 
   # An id, or the first part of ids that are tuples.

@@ -5,7 +5,7 @@ defmodule Bench.Table do
   @moduledoc false
   # Figures and verdicts as tables, for a terminal and for a page.
 
-  alias Bench.{Figure, Numbers, Promises}
+  alias Bench.{Numbers, Promises}
 
   @names [
     system_cmd: "`System.cmd/3`",
@@ -60,22 +60,23 @@ defmodule Bench.Table do
     [figure.what, "–", "–", "–", "–", "–", Promises.words(judgement), "not measured: #{figure.missing}"]
   end
 
+  defp judgement_row(%{figure: figure, kind: :ratio} = judgement) do
+    [its, ours] = for contestant <- [figure.against, figure.ours], do: Numbers.write(figure.values[contestant])
+    ratio = Numbers.write(figure.ratio)
+    [figure.what, @names[figure.against], figure.unit, its, ours, ratio, Promises.words(judgement), verdict(judgement)]
+  end
+
   defp judgement_row(%{figure: figure} = judgement) do
-    {against, its} =
-      if figure.against, do: {@names[figure.against], Numbers.write(figure.values[figure.against])}, else: {"–", "–"}
-
-    ratio = if figure.ratio, do: Numbers.write(figure.ratio), else: "–"
-    unit = if figure.ratio, do: "", else: " #{figure.unit}"
     ours = Numbers.write(figure.values[figure.ours])
-    [figure.what, against, figure.unit, its, ours, ratio, Promises.words(judgement) <> unit, verdict(judgement)]
+    promise = "#{Promises.words(judgement)} #{figure.unit}"
+    [figure.what, "–", figure.unit, "–", ours, "–", promise, verdict(judgement)]
   end
 
-  defp verdict(%{verdict: verdict, figure: figure} = judgement) do
-    # What is only told, and how far it is off.
-    if verdict == :broken and not Promises.broken?(judgement),
-      do: "missed, by #{round((Figure.judged(figure) / judgement.limit - 1) * 100)} %",
-      else: @verdicts[verdict]
-  end
+  # Of what does not fail the run there is more to tell.
+  defp verdict(%{verdict: :broken, kind: :time, figure: figure, limit: limit}),
+    do: "missed by #{round((Promises.value(figure, :time) / limit - 1) * 100)} %"
+
+  defp verdict(judgement), do: @verdicts[judgement.verdict]
 
   defp markdown_rows([]), do: ""
 

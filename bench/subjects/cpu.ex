@@ -27,7 +27,16 @@ defmodule Bench.Subjects.Cpu do
     ticks = ticks_a_second()
     child_setup = Processes.child_setup()
     contestants = for way <- [:system_cmd, :port, :muontrap], do: {way, fn -> spent(way, child_setup) / ticks end}
-    [Figure.compare(:cpu, "1 GB through `head`", "CPU s", Turns.run(2 * times + 1, contestants), :system_cmd)]
+
+    [
+      Figure.compare(
+        :cpu,
+        "CPU time of 1 GB through `head`",
+        "CPU s",
+        Turns.run(2 * times + 1, contestants),
+        :system_cmd
+      )
+    ]
   end
 
   @impl Bench.Subject

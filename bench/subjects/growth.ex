@@ -7,7 +7,7 @@ defmodule Bench.Subjects.Growth do
 
   @behaviour Bench.Subject
 
-  alias Bench.{Daemons, Figure, Library, Numbers, Processes, Turns}
+  alias Bench.{Daemons, Figure, Library, Numbers, Processes, Programs, Turns}
 
   @counts [10, 100, 1_000, 2_000]
   @launches 20
@@ -16,47 +16,39 @@ defmodule Bench.Subjects.Growth do
   def title(), do: "growth"
 
   @impl Bench.Subject
-  def promised(times), do: measure(@counts, 15 * times)
+  def promised(times), do: measure(@counts, 10 * times)
 
   @impl Bench.Subject
   def rest(), do: []
 
-  # The first number comes once more at the end, so that what has changed meanwhile is not taken for the others' doing.
+  # Between the first numbers and the last ones the machine's speed may have changed. So what a launch takes is divided by
+  # what one by posix_spawn(3) takes in the same round, which doesn't depend on what runs in the VM, before it is compared.
   defp measure([few | _more] = counts, rounds) do
     Library.warm()
-    among = for {count, supervisor} <- grow(counts), do: {count, launches(rounds), memory(supervisor), supervisor}
-    {_count, _launches, _memory, supervisor} = List.last(among)
+    supervisor = Daemons.supervisor()
+    among = for count <- grow(supervisor, counts), do: {count, launches(rounds), memory(supervisor)}
     Daemons.stop(supervisor)
 
-    [{^few, last}] = for {count, supervisor} <- grow([few]), do: {count, {launches(rounds), Daemons.stop(supervisor)}}
-    {again, :ok} = last
-    [{^few, first, _memory, _supervisor} | _more] = among
-    base = Enum.map([first, again], & &1[:muontrap]) |> Enum.sum() |> Kernel./(2)
-
-    launches = for {count, values, _memory, _supervisor} <- among, do: launch_figure(count, values, base, rounds)
-    memory = for {count, _values, memory, _supervisor} <- among, do: memory_figure(count, memory)
-    launches ++ memory ++ [linear(for {count, _values, memory, _supervisor} <- among, do: {count, memory})]
+    [{^few, first, _memory} | _more] = among
+    launches = for {count, launches, _memory} <- among, do: launch_figure(count, launches, first)
+    memory = for {count, _launches, memory} <- among, do: memory_figure(count, memory)
+    launches ++ memory ++ [linear(for {count, _launches, memory} <- among, do: {count, memory})]
   end
 
   # Lazily: the next daemons are started once the last numbers have been measured.
-  defp grow(counts) do
-    supervisor = Daemons.supervisor()
-
+  defp grow(supervisor, counts) do
     Stream.transform(counts, 0, fn count, running ->
       Daemons.start(supervisor, count - running)
-      {[{count, supervisor}], count}
+      {[count], count}
     end)
   end
 
   defp launches(rounds) do
-    rounds =
-      Turns.run(rounds,
-        system_cmd: fn -> median(fn -> {"", 0} = System.cmd("true", []) end) end,
-        muontrap: fn -> median(fn -> {"", 0} = MuonTrap.cmd("true", []) end) end
-      )
-
-    for contestant <- [:system_cmd, :muontrap],
-        do: {contestant, Numbers.median(for round <- rounds, do: round[contestant])}
+    Turns.run(rounds,
+      posix_spawn: fn -> Numbers.median(Programs.numbers("spawn", [1, @launches, "true"])) / 1000 end,
+      system_cmd: fn -> median(fn -> {"", 0} = System.cmd("true", []) end) end,
+      muontrap: fn -> median(fn -> {"", 0} = MuonTrap.cmd("true", []) end) end
+    )
   end
 
   defp median(launch), do: Numbers.median(for _ <- 1..@launches, do: Turns.time(launch))
@@ -70,22 +62,25 @@ defmodule Bench.Subjects.Growth do
     %{vm: div(:erlang.memory(:total), 1024), helpers: pss}
   end
 
-  defp launch_figure(count, values, base, rounds) do
-    %Figure{
-      id: :"launch_among_#{count}",
-      what: "a launch among #{count} programs",
-      unit: "ms",
-      values: [{:among_10, base} | values],
-      against: :among_10,
-      ratio: values[:muontrap] / base,
-      rounds: rounds
-    }
+  defp launch_figure(count, rounds, first) do
+    figure =
+      Figure.compare(
+        :"launch_among_#{count}",
+        "a launch among #{Numbers.write(count)} programs",
+        "ms",
+        rounds,
+        :posix_spawn
+      )
+
+    among_10 = Figure.compare(:among_10, "", "ms", first, :posix_spawn)
+    values = [{:among_10, among_10.values[:muontrap]} | figure.values]
+    %{figure | values: values, against: :among_10, ratio: figure.ratio / among_10.ratio, spread: nil}
   end
 
   defp memory_figure(count, memory) do
     %Figure{
       id: {:memory_among, count},
-      what: "held with #{count} programs",
+      what: "memory held with #{Numbers.write(count)} programs",
       unit: "MB",
       values: [vm: memory.vm / 1024, helpers: memory.helpers / 1024],
       ours: :helpers
@@ -100,7 +95,7 @@ defmodule Bench.Subjects.Growth do
 
     %Figure{
       id: :memory_among_2000,
-      what: "held for each of the programs 1,001 to 2,000",
+      what: "memory held for each of the programs 1,001 to 2,000",
       unit: "KB",
       values: [first_1000: earlier, muontrap: later],
       against: :first_1000,

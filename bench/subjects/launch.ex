@@ -30,9 +30,9 @@ defmodule Bench.Subjects.Launch do
     eight = Turns.run(5 * times, system_cmd: total(&system_cmd/0), muontrap: total(&muontrap/0))
 
     [
-      %{p50 | id: :launch},
-      %{p99 | id: :launch_p99},
-      Figure.compare(:launches_by_8, "800 launches by 8 callers at once, all", "ms", eight, :system_cmd)
+      %{p50 | id: :launch, what: "a launch of `true`, warm, 1 caller, median"},
+      %{p99 | id: :launch_p99, what: "a launch of `true`, warm, 1 caller, 99th percentile"},
+      Figure.compare(:launches_by_8, "800 launches of `true` by 8 callers at once", "ms", eight, :system_cmd)
     ]
   end
 

@@ -19,7 +19,7 @@ defmodule Bench.Subjects.Lines do
   def promised(times) do
     Library.warm()
     rounds = Turns.run(3 * times, line_port: fn -> rate(&port/1) end, muontrap: fn -> rate(&daemon/1) end)
-    [Figure.compare(:lines, "1,000,000 lines of at most 7 bytes", "lines/ms", rounds, :line_port)]
+    [Figure.compare(:lines, "1,000,000 lines of at most 7 bytes, to `:logger_fun`", "lines/ms", rounds, :line_port)]
   end
 
   @impl Bench.Subject

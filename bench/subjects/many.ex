@@ -7,7 +7,7 @@ defmodule Bench.Subjects.Many do
 
   @behaviour Bench.Subject
 
-  alias Bench.{Daemons, Figure, Library, Turns}
+  alias Bench.{Daemons, Figure, Library, Numbers, Turns}
 
   @impl Bench.Subject
   def title(), do: "many daemons"
@@ -21,9 +21,7 @@ defmodule Bench.Subjects.Many do
   @impl Bench.Subject
   def rest() do
     rounds = rounds(1000, 3)
-    against_ports = stop(rounds, 1000)
-    # It is the time that is promised.
-    [start(rounds, 1000), %{against_ports | id: :stop_daemons, ratio: nil, spread: nil, against: nil}]
+    [start(rounds, 1000), %{stop(rounds, 1000) | id: :stop_daemons}]
   end
 
   defp rounds(count, rounds) do
@@ -35,9 +33,17 @@ defmodule Bench.Subjects.Many do
     )
   end
 
-  defp start(rounds, count), do: Figure.compare({:start, count}, "#{count} started", "ms", rounds, :port, & &1.start)
+  defp start(rounds, count),
+    do: Figure.compare({:start, count}, "#{Numbers.write(count)} daemons started", "ms", rounds, :port, & &1.start)
 
   defp stop(rounds, count),
     do:
-      Figure.compare({:stop_all, count}, "#{count} stopped at once, until all are dead", "ms", rounds, :port, & &1.stop)
+      Figure.compare(
+        {:stop_all, count},
+        "#{Numbers.write(count)} daemons stopped at once, until all are dead",
+        "ms",
+        rounds,
+        :port,
+        & &1.stop
+      )
 end

@@ -8,7 +8,7 @@ defmodule Bench.Subjects.Stop do
 
   @behaviour Bench.Subject
 
-  alias Bench.{Cgroups, Figure, Library, Programs, Turns}
+  alias Bench.{Cgroups, Figure, Library, Numbers, Programs, Turns}
 
   # Sizes of trees, and how often each is stopped.
   @sizes [{1, 15}, {10, 15}, {100, 9}, {1_000, 5}, {5_000, 3}, {10_000, 3}]
@@ -38,10 +38,13 @@ defmodule Bench.Subjects.Stop do
   defp stops(size, rounds, in_cgroup) do
     ways = for {way, options} <- [muontrap: []] ++ in_cgroup, do: {way, fn -> stop(size, options) end}
     rounds = Turns.run(rounds, [kernel: fn -> kill(size) end] ++ ways)
-    figure = Figure.compare({:stop, size}, "#{size} sleepers", "ms", rounds, :kernel)
-    # The times are promised for these.
-    if size in [1_000, 10_000], do: %{figure | id: :"stop_#{size}", ratio: nil, spread: nil, against: nil}, else: figure
+    Figure.compare(id(size), "the stop of #{Numbers.write(size)} sleepers that ignore SIGTERM", "ms", rounds, :kernel)
   end
+
+  # Those that are promised have names.
+  defp id(1_000), do: :stop_1000
+  defp id(10_000), do: :stop_10000
+  defp id(size), do: {:stop, size}
 
   defp kill(size) do
     [us] = Programs.numbers("tree", [size, "kill"])

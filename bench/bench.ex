@@ -5,9 +5,9 @@ defmodule Bench do
   @moduledoc false
   # What `make bench` and its shorter forms do.
   #
-  #   all            measures everything, and writes docs/benchmarks.md and its plots
-  #   short          measures what is promised and does not depend on the machine's speed, in a minute and a half
-  #   only SUBJECT…  measures everything of these subjects
+  #   all                measures everything, and writes docs/benchmarks.md and its plots
+  #   short [SUBJECT]…   measures what is promised and does not depend on the machine's speed, of these subjects or of all
+  #   only SUBJECT…      measures everything of these subjects
 
   alias Bench.{Library, Machine, Page, Promises, Table}
   alias Bench.Subjects.{Calls, Cgroup, Cpu, Growth, Launch, Lines, Many, Memory, Output, Stop}
@@ -37,10 +37,12 @@ defmodule Bench do
     finish(judgements)
   end
 
-  def main(["short"]) do
+  def main(["short"]), do: main(["short" | for({name, _subject} <- @subjects, do: Atom.to_string(name))])
+
+  def main(["short" | names]) do
     prepare()
 
-    for {_name, subject} <- @subjects do
+    for subject <- Enum.map(names, &subject/1) do
       figures = announce(subject, fn -> subject.promised(1) end)
       figures |> Promises.judge() |> measure_again(subject)
     end

@@ -6,14 +6,17 @@ defmodule Bench.Library do
   # Starts the library anew, so that nothing of what was measured before is left of it.
 
   # Helpers wait for the next launch, as many as by default.
-  def warm(), do: restart(&Application.delete_env(:muontrap, &1))
+  def warm(), do: restart([])
 
   # None does: each launch starts a helper.
-  def cold(), do: restart(&Application.put_env(:muontrap, &1, 0))
+  def cold(), do: restart(idle_helpers: 0)
 
-  defp restart(set) do
+  # Unloading it makes the environment that which the application comes with.
+  defp restart(environment) do
     :ok = stop()
-    set.(:idle_helpers)
+    _or_not_loaded = Application.unload(:muontrap)
+    :ok = Application.load(:muontrap)
+    for {key, value} <- environment, do: Application.put_env(:muontrap, key, value)
     {:ok, _started} = Application.ensure_all_started(:muontrap)
     :ok
   end

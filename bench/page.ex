@@ -10,12 +10,16 @@ defmodule Bench.Page do
   @template Path.join(__DIR__, "page.md.eex")
   @external_resource @template
 
+  # Of the load average.
+  @busy 0.5
+
   @page "docs/benchmarks.md"
 
   def write(figures, judgements, load) do
     assigns = [
       machine: Machine.describe(),
       load: load,
+      busy: String.to_float(load) > @busy,
       cgroup: without_cgroup(),
       vm_kb: vm_kb(figures),
       promises: Table.markdown_judgements(judgements),

@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: The MuonTrap contributors
 # SPDX-License-Identifier: Apache-2.0
 
-# Columns: programs, then milliseconds of a launch by System.cmd/3 and by MuonTrap.cmd/3, megabytes of VM and of helpers.
+# Columns: programs, then milliseconds of a launch by System.cmd/3 and by MuonTrap.cmd/3, megabytes of VM and of
+# helpers.
 set xlabel "programs that run"
 set ylabel "milliseconds"
 set y2label "megabytes"

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The MuonTrap contributors
 // SPDX-License-Identifier: Apache-2.0
 //
-// spawn CALLERS LAUNCHES PROGRAM: what a launch costs without a VM. So many processes at once launch the program so many
-// times each by posix_spawnp(3), read its output up to its end from a pipe, and wait for it. Prints the microseconds of
-// each launch, a line each.
+// spawn CALLERS LAUNCHES PROGRAM: what a launch costs without a VM. So many processes at once launch the program so
+// many times each by posix_spawnp(3), read its output up to its end from a pipe, and wait for it. Prints the
+// microseconds of each launch, a line each.
 
 #define _GNU_SOURCE // pipe2
 #include <errno.h>

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tree SLEEPERS [kill]: forks so many children, which sleep, ignore SIGTERM as their parent does, and end after five
-// minutes at the latest. When all are there it says "ready" and sleeps too. With "kill" it kills them instead, waits for
-// them, and prints the microseconds that this took: it is what an end by the kernel costs.
+// minutes at the latest. When all are there it says "ready" and sleeps too. With "kill" it kills them instead, waits
+// for them, and prints the microseconds that this took: it is what an end by the kernel costs.
 
 #define _POSIX_C_SOURCE 200809L // clock_gettime, kill
 #include <errno.h>

@@ -5,8 +5,8 @@ defmodule Bench.Subjects.Calls do
   @moduledoc false
   # The system calls of a launch, and of a megabyte of output.
   #
-  # strace(1) counts those of erl_child_setup, which forks the helper or the program, and of all that descends from it: of
-  # everything but the VM. Being traced takes time, in which more comes together that is then moved at once.
+  # strace(1) counts those of erl_child_setup, which forks the helper or the program, and of all that descends from it, a
+  # waiting helper included: of everything but the VM. Being traced takes time, in which more comes together that is then moved at once.
 
   @behaviour Bench.Subject
 
@@ -14,6 +14,7 @@ defmodule Bench.Subjects.Calls do
 
   @launches 100
   @megabytes 100
+  @attach_ms 30_000
 
   @impl Bench.Subject
   def title(), do: "system calls"
@@ -55,11 +56,12 @@ defmodule Bench.Subjects.Calls do
   # The number, or what strace says in place of it.
   defp calls(run) do
     path = Path.join(System.tmp_dir!(), "muontrap_bench.#{System.pid()}.strace")
-    args = ["-f", "-c", "-U", "calls", "-o", path, "-p", "#{Processes.child_setup()}"]
+    traced = descendants(Processes.child_setup())
+    args = ["-f", "-c", "-U", "calls", "-o", path | Enum.flat_map(traced, &["-p", "#{&1}"])]
     strace = "strace" |> Programs.find() |> Programs.open(args, [:stderr_to_stdout])
 
     try do
-      with :ok <- await_attached(strace, "") do
+      with :ok <- await_attached(strace, length(traced), "") do
         run.()
         detach(strace)
         total(File.read!(path))
@@ -69,10 +71,19 @@ defmodule Bench.Subjects.Calls do
     end
   end
 
-  defp await_attached(strace, said) do
+  # Helpers that wait for the next launch are among them.
+  defp descendants(pid), do: [pid | pid |> Processes.children() |> Enum.flat_map(&descendants/1)]
+
+  defp await_attached(strace, count, said) do
     receive do
-      {^strace, {:data, data}} -> if said <> data =~ " attached", do: :ok, else: await_attached(strace, said <> data)
-      {^strace, {:exit_status, _status}} -> String.trim(said)
+      {^strace, {:data, data}} ->
+        said = said <> data
+        if length(String.split(said, " attached")) > count, do: :ok, else: await_attached(strace, count, said)
+
+      {^strace, {:exit_status, _status}} ->
+        String.trim(said)
+    after
+      @attach_ms -> raise "strace has not attached to #{count} processes, but said: #{said}"
     end
   end
 

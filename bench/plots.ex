@@ -12,7 +12,9 @@ defmodule Bench.Plots do
   @svgs "docs/benchmarks"
 
   # A comment may stand before the root element, not before the XML declaration.
+  # REUSE-IgnoreStart
   @licence "<!--\nSPDX-FileCopyrightText: The MuonTrap contributors\nSPDX-License-Identifier: CC-BY-4.0\n-->\n"
+  # REUSE-IgnoreEnd
 
   def write(figures) do
     File.mkdir_p!(@svgs)

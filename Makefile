@@ -5,7 +5,7 @@
 #   make install      helper, man page and completions below PREFIX (/usr/local), within DESTDIR
 #   make demo         installs what is missing, builds, shows the main job
 #   make check        installs what is missing, runs every test and linter
-#   make bench        the figures of docs/benchmarks.md
+#   make bench        measures the figures of docs/benchmarks.md, and writes that page
 #
 # Honoured: CC, CFLAGS, CPPFLAGS, LDFLAGS, CROSSCOMPILE (a tool prefix), MIX_TARGET, PORTABLE=1 (POSIX alone),
 # WERROR=1 (warnings are errors), V=1 (show commands).

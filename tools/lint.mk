@@ -4,7 +4,7 @@
 #   make lint    every linter; each warning is an error
 #   make format  has clang-format and mix format do what they would ask for
 
-C_FILES = $(wildcard c_src/*.[ch] c_src/*/*.[ch] test/*/*.[ch] test/c/*/*.[ch])
+C_FILES = $(wildcard c_src/*.[ch] c_src/*/*.[ch] test/*/*.[ch] test/c/*/*.[ch] bench/*/*.c)
 LINT := build/lint
 MAN_PAGE := priv/man/man1/muontrap.1
 
@@ -22,7 +22,7 @@ LINTERS := $(LINT_BUILDS) lint-tidy lint-cppcheck lint-format lint-width lint-sh
 lint: lint-dialyzer lint-reuse $(LINTERS)
 
 $(LINT_COMPILERS:%=lint-build-%): lint-build-%:
-	$(MAKE) --no-print-directory CC=$* WERROR=1 BUILD=$(LINT)/$*
+	$(MAKE) --no-print-directory CC=$* WERROR=1 BUILD=$(LINT)/$* BENCH=$(LINT)/$*/bench all bench-programs
 
 $(LINT_COMPILERS:%=lint-portable-%): lint-portable-%:
 	$(MAKE) --no-print-directory CC=$* WERROR=1 PORTABLE=1 BUILD=$(LINT)/$*-portable
@@ -43,7 +43,7 @@ lint-format:
 # What clang-format leaves alone: comments and strings.
 lint-width:
 	@awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns"; long = 1 } END { exit long }' \
-	    $(C_FILES) Makefile $(wildcard test/*/tests.mk tools/*)
+	    $(C_FILES) Makefile $(wildcard test/*/tests.mk tools/* bench/plots/*.gp)
 
 lint-shell:
 	tools/shell-files | xargs -0 shellcheck

@@ -29,7 +29,7 @@ defmodule MuonTrap.Predecessor do
 
   @type place :: %{
           owner: pid(),
-          arguments: {String.t(), non_neg_integer()},
+          arguments: non_neg_integer(),
           ancestors: [ancestor()]
         }
 
@@ -48,7 +48,7 @@ defmodule MuonTrap.Predecessor do
   def place(program, args, opts) do
     %{
       owner: self(),
-      arguments: {program, :erlang.phash2({args, opts})},
+      arguments: :erlang.phash2({program, args, opts}),
       # Set by proc_lib: the process that called start_link, the one that had started that, and so on.
       ancestors: for(ancestor <- Process.get(:"$ancestors", []), do: named(ancestor))
     }
@@ -64,7 +64,7 @@ defmodule MuonTrap.Predecessor do
   def register(place) do
     # A script may have the library in its path without having started it as an application.
     unless Process.whereis(@registry), do: {:ok, _started} = Application.ensure_all_started(:muontrap)
-    {:ok, _registry} = Registry.register(@registry, place.arguments, place)
+    {:ok, _registry} = Registry.register(@registry, place.arguments, {place.owner, parent(place), place.ancestors})
     :ok
   end
 
@@ -118,13 +118,29 @@ defmodule MuonTrap.Predecessor do
     # Those that may be waiting for us.
     starters = for {_name, pid} <- place.ancestors, alive?(pid), do: pid
 
-    for {process, other} <- Registry.lookup(@registry, place.arguments),
-        other.owner != place.owner,
+    for {process, {owner, _parent, ancestors}} <- candidates(place),
         Process.alive?(process),
-        same_ancestors?(other.ancestors, place.ancestors, starters),
-        dying?(other.owner, other.ancestors, starters),
+        same_ancestors?(ancestors, place.ancestors, starters),
+        dying?(owner, ancestors, starters),
         do: process
   end
+
+  # A supervisor may have thousands of children with the same arguments. So most are told apart with little, and without a copy
+  # of their ancestors: a daemon that is alive below our own parent isn't dying while that is alive (see dying?/3).
+  defp candidates(place) do
+    parent = parent(place)
+    siblings = owners(place, {:"=:=", :"$2", {:const, parent}})
+
+    if alive?(parent) and Enum.all?(siblings, &Process.alive?/1) and
+         owners(place, {:"=/=", :"$2", {:const, parent}}) == [],
+       do: [],
+       else: for({_process, {owner, _, _}} = entry <- lookup(place), owner != place.owner, do: entry)
+  end
+
+  defp owners(place, condition),
+    do: Registry.select(@registry, [{{place.arguments, :_, {:"$1", :"$2", :_}}, [condition], [:"$1"]}])
+
+  defp lookup(place), do: Registry.lookup(@registry, place.arguments)
 
   defp await_end(process, parent) do
     monitor = Process.monitor(process)

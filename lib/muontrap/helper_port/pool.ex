@@ -19,7 +19,7 @@ defmodule MuonTrap.HelperPort.Pool do
 
   use GenServer
 
-  alias MuonTrap.{Helper, HelperPort}
+  alias MuonTrap.{CommandLine, Helper, HelperPort}
 
   @name __MODULE__
   @idle_timeout 5_000
@@ -62,10 +62,13 @@ defmodule MuonTrap.HelperPort.Pool do
   Take a helper that waits. Its port is then connected and linked to the calling process.
 
   Without any, it returns what `started/2` wants to know when the caller has started one; `nil` when there is no pool.
+
+  Who takes it for a daemon will have it for long, and others may be started after this one. So new ones are started in their
+  place meanwhile.
   """
-  @spec take() :: {:idle, port(), pos_integer() | nil} | {:none, non_neg_integer() | nil}
-  def take() do
-    GenServer.call(@name, :take)
+  @spec take(:for_short | :for_long) :: {:idle, port(), pos_integer() | nil} | {:none, non_neg_integer() | nil}
+  def take(how_long) do
+    GenServer.call(@name, {:take, how_long})
   catch
     :exit, _reason -> {:none, nil}
   end
@@ -115,16 +118,20 @@ defmodule MuonTrap.HelperPort.Pool do
   end
 
   @impl GenServer
-  def handle_call(:take, {caller, _tag}, state), do: state |> look_around() |> hand_over(caller)
+  def handle_call({:take, how_long}, {caller, _tag}, state) do
+    {reply, state} = state |> look_around() |> hand_over(caller)
+    if how_long == :for_long, do: {:reply, reply, state, {:continue, :replace}}, else: {:reply, reply, state}
+  end
+
   def handle_call(:idle, _from, state), do: {:reply, length(state.idle), state}
 
-  defp hand_over(%{idle: []} = state, _caller), do: {:reply, {:none, state.generation}, state}
+  defp hand_over(%{idle: []} = state, _caller), do: {{:none, state.generation}, state}
 
   defp hand_over(%{idle: [{port, os_pid, _since} | idle]} = state, caller) do
     state = %{state | idle: idle}
 
     if HelperPort.connect(port, caller) and silent?(port) do
-      {:reply, {:idle, port, os_pid}, state}
+      {{:idle, port, os_pid}, state}
     else
       state |> drop(port) |> hand_over(caller)
     end
@@ -143,26 +150,30 @@ defmodule MuonTrap.HelperPort.Pool do
   end
 
   @impl GenServer
-  def handle_cast({:started, port, generation}, state) do
-    state = look_around(state)
-
-    if state.generation == generation and not state.ambiguous do
-      Port.monitor(port)
-      {:noreply, %{state | known: Map.put(state.known, port, now())}}
+  def handle_continue(:replace, state) do
+    if length(state.idle) < most() and not state.ambiguous do
+      port = Helper.open(CommandLine.waiting_port_options())
+      os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
+      now_around = look_around(state)
+      state = if now_around.generation == state.generation, do: know(state, port), else: now_around
+      {:noreply, if(is_map_key(state.known, port), do: hold(state, port, os_pid), else: drop(state, port))}
     else
       {:noreply, state}
     end
   rescue
-    # The port has closed already.
-    ArgumentError -> {:noreply, state}
+    # Who needs one will be told what is in the way.
+    _error -> {:noreply, state}
+  end
+
+  @impl GenServer
+  def handle_cast({:started, port, generation}, state) do
+    state = look_around(state)
+
+    {:noreply, if(state.generation == generation and not state.ambiguous, do: know(state, port), else: state)}
   end
 
   def handle_cast({:give, port, os_pid}, state) do
-    if welcome?(state, port) do
-      {:noreply, wake_later(%{state | idle: [{port, os_pid, now()} | state.idle]})}
-    else
-      {:noreply, drop(state, port)}
-    end
+    {:noreply, if(welcome?(state, port), do: hold(state, port, os_pid), else: drop(state, port))}
   end
 
   def handle_cast(:check_cgroup, state) do
@@ -171,6 +182,16 @@ defmodule MuonTrap.HelperPort.Pool do
       other -> {:noreply, forget_all(%{state | cgroup: other})}
     end
   end
+
+  defp know(state, port) do
+    Port.monitor(port)
+    %{state | known: Map.put(state.known, port, now())}
+  rescue
+    # It has closed already.
+    ArgumentError -> state
+  end
+
+  defp hold(state, port, os_pid), do: wake_later(%{state | idle: [{port, os_pid, now()} | state.idle]})
 
   defp welcome?(state, port) do
     case state.known do
@@ -243,7 +264,7 @@ defmodule MuonTrap.HelperPort.Pool do
   end
 
   # The directory by its device and inode, for another one may have got its name. What can't be told is never the same.
-  defp surroundings(), do: {:os.getenv(), directory(), Application.get_env(:muontrap, :helper_path)}
+  defp surroundings(), do: {:os.env(), directory(), Application.get_env(:muontrap, :helper_path)}
 
   defp directory() do
     case :file.read_file_info(".", [:raw, time: :posix]) do
@@ -259,7 +280,7 @@ defmodule MuonTrap.HelperPort.Pool do
     end
   end
 
-  # Bytes of a variable that are no text are shown as if they were characters (os:getenv/1), so that two different
+  # Bytes of a variable that are no text are shown as if they were characters (os:env/0), so that two different
   # environments may look the same. The VM itself can only set what is text.
   defp ambiguous?() do
     case File.read("/proc/self/environ") do

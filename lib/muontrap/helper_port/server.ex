@@ -132,7 +132,7 @@ defmodule MuonTrap.HelperPort.Server do
   defp open_port(%{launch: %{arguments: nil}} = state), do: open_new(state)
 
   defp open_port(%{launch: launch} = state) do
-    with {:none, generation} <- Pool.take(),
+    with {:none, generation} <- Pool.take(if(launch.place, do: :for_long, else: :for_short)),
          {:ok, state} <- open_new(state) do
       Pool.started(state.port, generation)
       send_launch(state)

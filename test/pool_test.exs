@@ -122,6 +122,9 @@ defmodule MuonTrap.PoolTest do
       helper = keeper()
       assert_raise MuonTrap.Error, fn -> MuonTrap.cmd("true", [], cd: "/no/such/directory") end
       assert keeper() != helper
+      helper = keeper()
+      assert {"", 0} = MuonTrap.cmd("sh", ["-c", "renice -n 3 -p $PPID >/dev/null"])
+      assert keeper() != helper
     end
 
     test "when the VM's environment is another one" do
@@ -171,6 +174,16 @@ defmodule MuonTrap.PoolTest do
       OS.eventually(fn -> not OS.alive?(String.to_integer(String.trim(program))) and ended?(helper) end)
       assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
     end
+  end
+
+  test "who fails over the last output doesn't take the helper from others" do
+    for _ <- 1..50 do
+      failing = %MuonTrap.Test.Sink{with: fn _data -> raise "over it" end}
+      assert_raise RuntimeError, fn -> MuonTrap.cmd("echo", ["hi"], into: failing) end
+      assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
+    end
+
+    refute_received _anything
   end
 
   describe "a helper is used again" do

@@ -410,6 +410,12 @@ bool platform_continue_at_end(int fd)
 
 const short platform_poll_shut = POLLRDHUP;
 
+/* getpriority(2): a nice value can be -1, as the failure is, which 0 as the process can't have. */
+int platform_priority(void)
+{
+    return getpriority(PRIO_PROCESS, 0) * 256 + (int)syscall(SYS_sched_getscheduler, 0);
+}
+
 /* sched(7): with autogroups, which setsid(2) makes, a nice value counts among the processes of one session only, and
  * each session gets the same share. So a hundred sessions leave us a hundredth whatever our nice value is, but a
  * real-time process comes before all of them. The system call, because musl's sched_setscheduler() is an ENOSYS. */

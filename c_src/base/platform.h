@@ -153,6 +153,9 @@ bool platform_continue_at_end(int fd);
  * as something to read. */
 extern const short platform_poll_shut;
 
+/* By what the scheduler prefers this process to others, as a number that is the same as long as that is. */
+int platform_priority(void);
+
 /* That process, 0 for the calling one, is to run before others from now on, if we may have it so: it has to be faster
  * than a fork bomb. It must not fork any more, for its children would be so, too. */
 void platform_hurry(pid_t pid);

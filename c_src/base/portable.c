@@ -251,6 +251,11 @@ const short platform_poll_shut = POLLRDHUP;
 const short platform_poll_shut = 0;
 #endif
 
+int platform_priority(void)
+{
+    return getpriority(PRIO_PROCESS, 0);
+}
+
 void platform_hurry(pid_t pid)
 {
     (void)pid;

@@ -127,7 +127,7 @@ static void owner_gone(struct relay *relay)
 
 static void read_control(struct relay *relay)
 {
-    uint8_t bytes[512];
+    uint8_t bytes[2048]; /* most launches fit in */
     ssize_t size = platform_read_now(relay->control, bytes, sizeof bytes);
 
     if (size > 0)

@@ -454,7 +454,7 @@ static bool is_reusable(const struct relay *relay)
     return relay->waits && platform_has_children && !launch->eventful && launch->tree.program_ended &&
            !launch->never_ran && !launch->stopped && launch->tree.killed == 0 && launch->tree.refused == 0 &&
            relay->control >= 0 && relay->tether >= 0 && !relay->deaf && !relay->signalled && !output->gone &&
-           !output->discard && !output->shortened;
+           !output->discard && !output->shortened && platform_priority() == relay->priority;
 }
 
 #define PIPES_RETRY_US 100000u
@@ -794,6 +794,7 @@ int relay_run(struct launch *launch, const struct tether *tether, struct failure
     signals_ignore_continuation_by(tether->keeper);
     if (!tree_open(&launch->tree, why) || (relay.signals = signals_reopen(why)) < 0)
         return -1;
+    relay.priority = platform_priority();
     if (relay.waits)
         start_idle(&relay);
     else if (!start_first(&relay, why))

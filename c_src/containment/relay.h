@@ -71,6 +71,7 @@ struct relay {
     struct decoder decoder;    /* of the frames that the owner sends */
     size_t text_size;          /* of the launch frame that came last */
     bool forgets;              /* there will be something to wait for now, and other code is not needed meanwhile */
+    int priority;              /* from the start, as of platform_priority() */
     bool waits;                /* launches come by frames */
     bool disused;              /* the helper leaves by itself, without a launch */
     bool keeper_stopped;       /* because the program is */

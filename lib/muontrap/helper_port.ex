@@ -330,7 +330,8 @@ defmodule MuonTrap.HelperPort do
   """
   @spec abandon(t()) :: :ok
   def abandon(%__MODULE__{server: server, port: port}) do
-    connect(port, server)
+    # It isn't connected to us any more if the end is among the events that we got, and may run another's program by now.
+    if Port.info(port, :connected) == {:connected, self()}, do: connect(port, server)
     flush(port)
     abandon_server(server)
   end

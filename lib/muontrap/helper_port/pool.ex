@@ -35,22 +35,31 @@ defmodule MuonTrap.HelperPort.Pool do
   How many helpers may idle, as configured; raises for what is no number
   """
   @spec most() :: non_neg_integer()
-  def most(),
-    do: configured(:idle_helpers, System.schedulers_online(), 0, "the number of helpers that may wait ready, or 0")
-
-  defp timeout(),
-    do: configured(:idle_timeout, @idle_timeout, 1, "the milliseconds that a helper may wait for the next program")
-
-  defp configured(name, default, least, meaning) do
-    case Application.get_env(:muontrap, name) do
+  def most() do
+    case Application.get_env(:muontrap, :idle_helpers) do
       nil ->
-        default
+        System.schedulers_online()
 
-      value when is_integer(value) and value >= least ->
-        value
+      most when is_integer(most) and most >= 0 ->
+        most
 
       other ->
-        raise ArgumentError, "config :muontrap, #{name}: must be #{meaning}, got: #{inspect(other)}"
+        raise ArgumentError,
+              "config :muontrap, idle_helpers: must be the number of helpers that may wait ready, or 0, got: #{inspect(other)}"
+    end
+  end
+
+  # Who starts a program is told that the configuration is wrong. The pool goes on for those that run.
+  defp room(state) do
+    most() - length(state.idle)
+  rescue
+    ArgumentError -> 0
+  end
+
+  defp timeout() do
+    case Application.get_env(:muontrap, :idle_timeout) do
+      timeout when is_integer(timeout) and timeout > 0 -> timeout
+      _none -> @idle_timeout
     end
   end
 
@@ -151,7 +160,7 @@ defmodule MuonTrap.HelperPort.Pool do
 
   @impl GenServer
   def handle_continue(:replace, state) do
-    if length(state.idle) < most() and not state.ambiguous do
+    if room(state) > 0 and not state.ambiguous do
       port = Helper.open(CommandLine.waiting_port_options())
       os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
       now_around = look_around(state)
@@ -195,7 +204,7 @@ defmodule MuonTrap.HelperPort.Pool do
 
   defp welcome?(state, port) do
     case state.known do
-      %{^port => started} -> now() - started < @age_most and length(state.idle) < most()
+      %{^port => started} -> now() - started < @age_most and room(state) > 0
       _unknown -> false
     end
   end

@@ -100,14 +100,37 @@ defmodule MuonTrap.PoolTest do
       assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
     end
 
-    test "is asked for by a number" do
-      for {name, value} <- [idle_helpers: -1, idle_helpers: :many, idle_helpers: 1.5] do
+    test "is configured by numbers, and goes on without" do
+      pool = Process.whereis(Pool)
+
+      for {name, value} <- [
+            idle_helpers: -1,
+            idle_helpers: :many,
+            idle_timeout: 1.5,
+            idle_timeout: :infinity,
+            idle_timeout: 0
+          ] do
+        configure(idle_helpers: 2, idle_timeout: 60_000)
+        running = Task.async(fn -> MuonTrap.cmd("sh", ["-c", "sleep 0.2"]) end)
+        OS.eventually(fn -> length(OS.helpers_of_vm()) >= 2 end)
         configure([{name, value}])
 
-        assert_raise ArgumentError, ~r/config :muontrap, idle_helpers: must be the number of helpers/, fn ->
+        assert_raise ArgumentError, ~r/config :muontrap, #{name}: must be the /, fn ->
           MuonTrap.cmd("true", [])
         end
+
+        Task.await(running, 60_000)
+        assert is_integer(Pool.idle())
       end
+
+      assert Process.whereis(Pool) == pool
+    end
+
+    test "shows no environment" do
+      System.put_env("MUONTRAP_TEST_POOL", "secret-of-the-pool")
+      keeper()
+      refute inspect(:sys.get_state(Pool), limit: :infinity) =~ ~r/secret-of-the-pool|MUONTRAP_TEST_POOL/
+      refute inspect(:sys.get_status(Pool), limit: :infinity) =~ "secret-of-the-pool"
     end
   end
 
@@ -122,9 +145,17 @@ defmodule MuonTrap.PoolTest do
       helper = keeper()
       assert_raise MuonTrap.Error, fn -> MuonTrap.cmd("true", [], cd: "/no/such/directory") end
       assert keeper() != helper
-      helper = keeper()
-      assert {"", 0} = MuonTrap.cmd("sh", ["-c", "renice -n 3 -p $PPID >/dev/null"])
-      assert keeper() != helper
+
+      for change <- [
+            "renice -n 3 -p $PPID",
+            "prlimit --pid $PPID --nofile=64:64",
+            "taskset -p 1 $PPID",
+            "choom -n 300 -p $PPID"
+          ] do
+        helper = keeper()
+        assert {"", 0} = MuonTrap.cmd("sh", ["-c", change <> " >/dev/null"])
+        assert {change, keeper()} != {change, helper}
+      end
     end
 
     test "when the VM's environment is another one" do
@@ -264,6 +295,27 @@ defmodule MuonTrap.PoolTest do
     assert new == by_command_line
     assert reused == new
     assert again == new
+  end
+
+  test "a signal that comes too late for its program doesn't reach the next one" do
+    Process.flag(:trap_exit, true)
+
+    for _ <- 1..20 do
+      {:ok, daemon} = Daemon.start_link("sh", ["-c", "echo ready; exit 0"], logger_fun: Programs.lines_to_me())
+      assert_receive {:line, "ready"}, 60_000
+      other = Task.async(fn -> MuonTrap.cmd("sh", ["-c", "sleep 0.02; echo whole"]) end)
+
+      for _ <- 1..5 do
+        try do
+          Daemon.signal(daemon, :sigkill)
+        catch
+          :exit, _reason -> :ok
+        end
+      end
+
+      assert Task.await(other, 60_000) == {"whole\n", 0}
+      assert_receive {:EXIT, ^daemon, _reason}, 60_000
+    end
   end
 
   test "figures are those of the one program" do

@@ -410,10 +410,49 @@ bool platform_continue_at_end(int fd)
 
 const short platform_poll_shut = POLLRDHUP;
 
-/* getpriority(2): a nice value can be -1, as the failure is, which 0 as the process can't have. */
-int platform_priority(void)
+/* FNV-1a, by Fowler, Noll and Vo: it is to tell a change, and not to withstand an enemy. */
+static void mix(uint64_t *hash, const void *bytes, size_t size)
 {
-    return getpriority(PRIO_PROCESS, 0) * 256 + (int)syscall(SYS_sched_getscheduler, 0);
+    for (size_t i = 0; i < size; i++)
+        *hash = (*hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
+}
+
+static void mix_number(uint64_t *hash, long number)
+{
+    mix(hash, &number, sizeof number);
+}
+
+static void mix_file(uint64_t *hash, const char *path)
+{
+    char text[512];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text);
+
+    mix(hash, text, size > 0 ? (size_t)size : 0);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* What renice(1), chrt(1), ionice(1), taskset(1), prlimit(1), choom(1) and a write to a cgroup.procs change. */
+uint64_t platform_inheritance(void)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    unsigned long processors[16];
+    long size = syscall(SYS_sched_getaffinity, 0, sizeof processors, processors);
+
+    mix(&hash, processors, size > 0 ? (size_t)size : 0);
+    mix_number(&hash, getpriority(PRIO_PROCESS, 0));
+    mix_number(&hash, syscall(SYS_sched_getscheduler, 0));
+    mix_number(&hash, syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, 0));
+    for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
+        struct rlimit limit = {0};
+
+        (void)getrlimit(resource, &limit);
+        mix(&hash, &limit, sizeof limit);
+    }
+    mix_file(&hash, "/proc/self/oom_score_adj");
+    mix_file(&hash, "/proc/self/cgroup");
+    return hash;
 }
 
 /* sched(7): with autogroups, which setsid(2) makes, a nice value counts among the processes of one session only, and

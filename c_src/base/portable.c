@@ -251,9 +251,9 @@ const short platform_poll_shut = POLLRDHUP;
 const short platform_poll_shut = 0;
 #endif
 
-int platform_priority(void)
+uint64_t platform_inheritance(void)
 {
-    return getpriority(PRIO_PROCESS, 0);
+    return 0; /* a portable helper is used once */
 }
 
 void platform_hurry(pid_t pid)

@@ -122,8 +122,8 @@ RARE static enum state give_up_launch(struct relay *relay)
 
 RARE static enum state cancel_launch(struct relay *relay)
 {
-    failed(&relay->launch->why, STAGE_SPAWN, ECANCELED, "told to stop before '%s' had been started",
-           relay->launch->options.file);
+    failed(&relay->launch->why, STAGE_SPAWN, ECANCELED, "%s before '%s' had been started",
+           relay->tether < 0 ? "the helper's outer process was killed" : "told to stop", relay->launch->options.file);
     relay->launch->cancelled = true;
     return give_up_launch(relay);
 }
@@ -454,7 +454,7 @@ static bool is_reusable(const struct relay *relay)
     return relay->waits && platform_has_children && !launch->eventful && launch->tree.program_ended &&
            !launch->never_ran && !launch->stopped && launch->tree.killed == 0 && launch->tree.refused == 0 &&
            relay->control >= 0 && relay->tether >= 0 && !relay->deaf && !relay->signalled && !output->gone &&
-           !output->discard && !output->shortened && platform_priority() == relay->priority;
+           !output->discard && !output->shortened && platform_inheritance() == relay->inheritance;
 }
 
 #define PIPES_RETRY_US 100000u
@@ -524,12 +524,24 @@ RARE static enum state refuse_launch(struct relay *relay)
     return tell_end(relay);
 }
 
+/* The owner may be sending a launch at this moment. It has to know that it can be sent to another helper. */
+RARE static enum state leave_disused(struct relay *relay)
+{
+    struct output *output = &relay->launch->output;
+
+    relay->disused = true;
+    output_queued(output, protocol_unused(output_control(output)));
+    return REPORTED;
+}
+
 /* As from the start of the first launch: what comes while there is no process yet is pending until there is one. */
 static enum state begin_launch(struct relay *relay)
 {
     struct launch *launch = relay->launch;
     bool begun;
 
+    if (tether_has_hung_up(relay->tether))
+        return leave_disused(relay);
     relay->bequest->launched = true;
     platform_name_self("muontrap-relay");
     platform_block_signals();
@@ -544,16 +556,6 @@ static enum state begin_launch(struct relay *relay)
 RARE static enum state report_idle_fault(struct relay *relay)
 {
     tell_failure(relay, &relay->fault);
-    return REPORTED;
-}
-
-/* The owner may be sending a launch at this moment. It has to know that it can be sent to another helper. */
-RARE static enum state leave_disused(struct relay *relay)
-{
-    struct output *output = &relay->launch->output;
-
-    relay->disused = true;
-    output_queued(output, protocol_unused(output_control(output)));
     return REPORTED;
 }
 
@@ -794,7 +796,10 @@ int relay_run(struct launch *launch, const struct tether *tether, struct failure
     signals_ignore_continuation_by(tether->keeper);
     if (!tree_open(&launch->tree, why) || (relay.signals = signals_reopen(why)) < 0)
         return -1;
-    relay.priority = platform_priority();
+    if (relay.waits)
+        relay.inheritance = platform_inheritance();
+    if (launch->options.port)
+        platform_name_self("muontrap-relay");
     if (relay.waits)
         start_idle(&relay);
     else if (!start_first(&relay, why))

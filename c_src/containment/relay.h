@@ -68,10 +68,9 @@ struct relay {
     int tether;        /* -1 once it has hung up */
     struct bequest *bequest;
     pid_t keeper;
-    struct decoder decoder;    /* of the frames that the owner sends */
     size_t text_size;          /* of the launch frame that came last */
     bool forgets;              /* there will be something to wait for now, and other code is not needed meanwhile */
-    int priority;              /* from the start, as of platform_priority() */
+    uint64_t inheritance;      /* from the start, as of platform_inheritance() */
     bool waits;                /* launches come by frames */
     bool disused;              /* the helper leaves by itself, without a launch */
     bool keeper_stopped;       /* because the program is */

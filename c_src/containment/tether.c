@@ -5,6 +5,7 @@
 #include "containment/tether.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -28,6 +29,13 @@ void tether_tell(int fd, enum tether_kind kind, int value)
     const struct tether_message message = {.kind = kind, .value = value};
 
     (void)send(fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+bool tether_has_hung_up(int fd)
+{
+    struct pollfd tether = {.fd = fd, .events = 0};
+
+    return fd < 0 || (poll(&tether, 1, 0) > 0 && (tether.revents & (POLLHUP | POLLERR)) != 0);
 }
 
 bool tether_read(int fd, struct tether_message *message)

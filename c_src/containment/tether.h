@@ -47,6 +47,9 @@ bool tether_open(int ends[2], struct bequest **bequest, struct failure *why);
 /* Tells the other side. That it has died meanwhile will be noticed otherwise. */
 void tether_tell(int fd, enum tether_kind kind, int value);
 
+/* Whether the other side is dead. */
+bool tether_has_hung_up(int fd);
+
 /* Reads the next message of the other side. False when there is none. */
 bool tether_read(int fd, struct tether_message *message);
 

@@ -93,12 +93,11 @@ defmodule MuonTrap.HelperPort do
       timeout = Map.get(options, :timeout, :infinity)
       way = if place, do: :served, else: way()
 
-      arguments = if Pool.most() > 0, do: CommandLine.launch(options)
+      arguments = if Pool.used?(), do: CommandLine.launch(options)
 
       launch = %{
         arguments: arguments,
         port_options: if(arguments, do: CommandLine.waiting_port_options(), else: CommandLine.port_options(options)),
-        may_move: Map.get(options, :cgroup_path) == :auto,
         timeout: timeout,
         place: place,
         way: way,
@@ -315,7 +314,7 @@ defmodule MuonTrap.HelperPort do
   Send a signal. The answer is an event; none comes after the program's end.
   """
   @spec signal(t(), Signal.t(), Protocol.receiver()) :: :ok
-  def signal(%__MODULE__{port: port}, signal, to), do: command(port, {:signal, Signal.name(signal), to})
+  def signal(%__MODULE__{server: server}, signal, to), do: GenServer.cast(server, {:signal, Signal.name(signal), to})
 
   @doc """
   Have the program and all its descendants ended

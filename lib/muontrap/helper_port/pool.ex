@@ -24,12 +24,16 @@ defmodule MuonTrap.HelperPort.Pool do
   @name __MODULE__
   @idle_timeout 5_000
   @age_most 60_000
+  # Milliseconds that a launch waits for the pool, and before whose end the pool hands nothing over any more.
+  @patience 5_000
+  @margin 500
 
-  # surroundings: what a helper takes over from the VM; generation: how many of them there have been.
+  # surroundings: what a helper takes over from the VM, as far as that is not secret, and a digest of the rest; generation: a
+  # reference for them. cgroup: the open file that tells the VM's.
   # known: the helpers that were started in these surroundings, and when: %{port => milliseconds}.
   # idle: those that wait, {port, os_pid, since}, the one that has come last first.
   # ambiguous: whether the VM can't tell different environments apart.
-  defstruct surroundings: nil, generation: 0, cgroup: nil, ambiguous: false, known: %{}, idle: [], timer: nil
+  defstruct surroundings: nil, generation: nil, cgroup: nil, ambiguous: false, known: %{}, idle: [], timer: nil
 
   @doc """
   How many helpers may idle, as configured; raises for what is no number
@@ -46,6 +50,22 @@ defmodule MuonTrap.HelperPort.Pool do
       other ->
         raise ArgumentError,
               "config :muontrap, idle_helpers: must be the number of helpers that may wait ready, or 0, got: #{inspect(other)}"
+    end
+  end
+
+  @doc """
+  Whether helpers wait at all; raises for a configuration that makes no sense
+  """
+  @spec used?() :: boolean()
+  def used?() do
+    case Application.get_env(:muontrap, :idle_timeout) do
+      timeout when timeout == nil or (is_integer(timeout) and timeout > 0) ->
+        most() > 0
+
+      other ->
+        raise ArgumentError,
+              "config :muontrap, idle_timeout: must be the milliseconds that a helper waits for the next program, got: " <>
+                inspect(other)
     end
   end
 
@@ -75,9 +95,9 @@ defmodule MuonTrap.HelperPort.Pool do
   Who takes it for a daemon will have it for long, and others may be started after this one. So new ones are started in their
   place meanwhile.
   """
-  @spec take(:for_short | :for_long) :: {:idle, port(), pos_integer() | nil} | {:none, non_neg_integer() | nil}
+  @spec take(:for_short | :for_long) :: {:idle, port(), pos_integer() | nil} | {:none, reference() | nil}
   def take(how_long) do
-    GenServer.call(@name, {:take, how_long})
+    GenServer.call(@name, {:take, how_long, now() + @patience - @margin}, @patience)
   catch
     :exit, _reason -> {:none, nil}
   end
@@ -85,7 +105,7 @@ defmodule MuonTrap.HelperPort.Pool do
   @doc """
   Tell that this helper has just been started
   """
-  @spec started(port(), non_neg_integer() | nil) :: :ok
+  @spec started(port(), reference() | nil) :: :ok
   def started(_port, nil), do: :ok
   def started(port, generation), do: GenServer.cast(@name, {:started, port, generation})
 
@@ -108,12 +128,6 @@ defmodule MuonTrap.HelperPort.Pool do
   end
 
   @doc """
-  Look whether the VM has been moved to another cgroup
-  """
-  @spec check_cgroup() :: :ok
-  def check_cgroup(), do: GenServer.cast(@name, :check_cgroup)
-
-  @doc """
   How many helpers wait
   """
   @spec idle() :: non_neg_integer()
@@ -123,12 +137,14 @@ defmodule MuonTrap.HelperPort.Pool do
   def init([]) do
     # The end of a port is a message then.
     Process.flag(:trap_exit, true)
-    {:ok, %__MODULE__{cgroup: cgroup(), ambiguous: ambiguous?()}}
+    {:ok, %__MODULE__{cgroup: open_cgroup(), ambiguous: ambiguous?()}}
   end
 
   @impl GenServer
-  def handle_call({:take, how_long}, {caller, _tag}, state) do
-    {reply, state} = state |> look_around() |> hand_over(caller)
+  def handle_call({:take, how_long, until}, {caller, _tag}, state) do
+    state = look_around(state)
+    # Who has given up must not get one, because it wouldn't know.
+    {reply, state} = if now() < until, do: hand_over(state, caller), else: {{:none, nil}, state}
     if how_long == :for_long, do: {:reply, reply, state, {:continue, :replace}}, else: {:reply, reply, state}
   end
 
@@ -139,7 +155,7 @@ defmodule MuonTrap.HelperPort.Pool do
   defp hand_over(%{idle: [{port, os_pid, _since} | idle]} = state, caller) do
     state = %{state | idle: idle}
 
-    if HelperPort.connect(port, caller) and silent?(port) do
+    if young?(state, port) and HelperPort.connect(port, caller) and silent?(port) do
       {{:idle, port, os_pid}, state}
     else
       state |> drop(port) |> hand_over(caller)
@@ -185,12 +201,7 @@ defmodule MuonTrap.HelperPort.Pool do
     {:noreply, if(welcome?(state, port), do: hold(state, port, os_pid), else: drop(state, port))}
   end
 
-  def handle_cast(:check_cgroup, state) do
-    case cgroup() do
-      same when same == state.cgroup -> {:noreply, state}
-      other -> {:noreply, forget_all(%{state | cgroup: other})}
-    end
-  end
+  def handle_cast(_other, state), do: {:noreply, state}
 
   defp know(state, port) do
     Port.monitor(port)
@@ -202,9 +213,11 @@ defmodule MuonTrap.HelperPort.Pool do
 
   defp hold(state, port, os_pid), do: wake_later(%{state | idle: [{port, os_pid, now()} | state.idle]})
 
-  defp welcome?(state, port) do
+  defp welcome?(state, port), do: young?(state, port) and room(state) > 0
+
+  defp young?(state, port) do
     case state.known do
-      %{^port => started} -> now() - started < @age_most and room(state) > 0
+      %{^port => started} -> now() - started < @age_most
       _unknown -> false
     end
   end
@@ -221,11 +234,9 @@ defmodule MuonTrap.HelperPort.Pool do
   end
 
   # Whatever an idle helper says, it doesn't wait any more. One that was just handed over is not among them.
-  def handle_info({port, {_what, _data}}, state) when is_port(port), do: {:noreply, drop_idle(state, port)}
-  def handle_info({:EXIT, port, _reason}, state) when is_port(port), do: {:noreply, drop_idle(state, port)}
-
-  def handle_info({:DOWN, _monitor, :port, port, _reason}, state),
-    do: {:noreply, %{drop_idle(state, port) | known: Map.delete(state.known, port)}}
+  def handle_info({port, {_what, _data}}, state) when is_port(port), do: {:noreply, forget(state, port)}
+  def handle_info({:EXIT, port, _reason}, state) when is_port(port), do: {:noreply, forget(state, port)}
+  def handle_info({:DOWN, _monitor, :port, port, _reason}, state), do: {:noreply, forget(state, port)}
 
   def handle_info(_message, state), do: {:noreply, state}
 
@@ -246,10 +257,10 @@ defmodule MuonTrap.HelperPort.Pool do
     end
   end
 
-  defp drop_idle(state, port) do
+  defp forget(state, port) do
     case List.keytake(state.idle, port, 0) do
       {_helper, idle} -> drop(%{state | idle: idle}, port)
-      nil -> state
+      nil -> %{state | known: Map.delete(state.known, port)}
     end
   end
 
@@ -261,7 +272,7 @@ defmodule MuonTrap.HelperPort.Pool do
   # ---- What a new helper would take over from the VM ----
 
   defp look_around(state) do
-    case surroundings() do
+    case surroundings(state) do
       same when same == state.surroundings -> state
       other -> forget_all(%{state | surroundings: other})
     end
@@ -269,11 +280,15 @@ defmodule MuonTrap.HelperPort.Pool do
 
   defp forget_all(state) do
     for {port, _os_pid, _since} <- state.idle, do: Helper.close(port)
-    %{state | idle: [], known: %{}, generation: state.generation + 1}
+    %{state | idle: [], known: %{}, generation: make_ref()}
   end
 
-  # The directory by its device and inode, for another one may have got its name. What can't be told is never the same.
-  defp surroundings(), do: {:os.env(), directory(), Application.get_env(:muontrap, :helper_path)}
+  # The environment may hold secrets, which must not be seen where the state is shown or logged. The directory is told by its
+  # device and inode, for another one may have got its name. What can't be told is never the same.
+  defp surroundings(state) do
+    {:os.env() |> :erlang.term_to_binary() |> :erlang.md5(), directory(), cgroup(state),
+     Application.get_env(:muontrap, :helper_path)}
+  end
 
   defp directory() do
     case :file.read_file_info(".", [:raw, time: :posix]) do
@@ -282,10 +297,20 @@ defmodule MuonTrap.HelperPort.Pool do
     end
   end
 
-  defp cgroup() do
-    case File.read("/proc/self/cgroup") do
+  # proc(5): what is read from the beginning of the file is what holds now. Systems without such a file have no cgroups.
+  defp open_cgroup() do
+    case :file.open("/proc/self/cgroup", [:read, :raw, :binary]) do
+      {:ok, file} -> file
+      {:error, _reason} -> nil
+    end
+  end
+
+  defp cgroup(%{cgroup: nil}), do: nil
+
+  defp cgroup(%{cgroup: file}) do
+    case :file.pread(file, 0, 65_536) do
       {:ok, cgroups} -> cgroups
-      {:error, reason} -> reason
+      _error -> make_ref()
     end
   end
 

@@ -29,7 +29,8 @@ defmodule MuonTrap.HelperPort.Server do
 
   # phase: :idle before the launch, :starting until the program runs, :running, and :ended once the last event is there.
   # owner: its pid; monitor: the reference of the monitor on it.
-  # launch: what the helper was sent, until the program runs, for in between the helper may be lost and another one be taken.
+  # launch: what the helper was sent, until the program runs, for in between the helper may be lost and another one be taken,
+  # if that is replaceable; new: how many new ones have been started for it.
   # stopping: whether the helper has been told to stop. reusable: whether it can be used again.
   # client: whom the next reply goes to: who asked for the launch while it is starting, then who asked for events.
   # parent: the reference of the monitor on the owner's parent. While the owner waits for the launch it doesn't notice its death.
@@ -47,6 +48,8 @@ defmodule MuonTrap.HelperPort.Server do
             os_pid: nil,
             cgroup: nil,
             launch: nil,
+            replaceable: false,
+            new: 0,
             stopping: false,
             reusable: false,
             client: nil,
@@ -122,30 +125,40 @@ defmodule MuonTrap.HelperPort.Server do
   defp open(launch, from, state) do
     if launch.timeout != :infinity, do: Process.send_after(self(), :time_is_up, launch.timeout)
 
-    case open_port(%{state | phase: :starting, launch: launch, client: from, way: launch.way}) do
+    case open_port(%{state | phase: :starting, client: from, way: launch.way}, launch) do
       {:ok, state} -> {:noreply, state}
       {:error, error} -> {:stop, :normal, {:error, error}, %{state | phase: :ended}}
     end
   end
 
-  # A helper that has waited for the launch, or a new one.
-  defp open_port(%{launch: %{arguments: nil}} = state), do: open_new(state)
+  # With the command line of a new helper, or for one that has waited, or for a new one that waits.
+  defp open_port(state, %{arguments: nil, port_options: port_options}), do: open_new(state, port_options)
+  defp open_port(state, launch), do: send_launch(%{state | launch: launch, replaceable: true})
 
-  defp open_port(%{launch: launch} = state) do
+  # Should the helper be lost before it begins, another one gets the launch; but a new one is replaced once only.
+  defp send_launch(%{launch: launch} = state) do
     with {:none, generation} <- Pool.take(if(launch.place, do: :for_long, else: :for_short)),
-         {:ok, state} <- open_new(state) do
+         {:ok, state} <- open_new(state, launch.port_options) do
       Pool.started(state.port, generation)
-      send_launch(state)
+      send_to_port(%{state | replaceable: state.replaceable and state.new == 0, new: state.new + 1})
     else
-      {:idle, port, os_pid} -> send_launch(%{state | port: port, os_pid: os_pid, launch: launch})
+      {:idle, port, os_pid} -> send_to_port(%{state | port: port, os_pid: os_pid})
       {:error, error} -> {:error, error}
     end
   end
 
+  defp send_to_port(state) do
+    Port.command(state.port, Protocol.encode({:launch, state.launch.arguments}))
+    {:ok, state}
+  rescue
+    # The port has closed by itself, and nothing was written.
+    ArgumentError -> if state.replaceable, do: send_launch(%{state | port: nil}), else: {:error, vanished(:unused)}
+  end
+
   # Without the stack trace, whose arguments of erlang:open_port/2 would show the program's environment wherever the error is
   # logged.
-  defp open_new(state) do
-    port = Helper.open(state.launch.port_options)
+  defp open_new(state, port_options) do
+    port = Helper.open(port_options)
     # At once, so that the number is there even when the helper has left since.
     os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
     {:ok, %{state | port: port, os_pid: os_pid}}
@@ -153,15 +166,9 @@ defmodule MuonTrap.HelperPort.Server do
     error -> {:error, error}
   end
 
-  # A port that has closed by itself has sent its end, which is handled next.
-  defp send_launch(state) do
-    HelperPort.command(state.port, {:launch, state.launch.arguments})
-    {:ok, state}
-  end
-
   # The helper has left before it began the launch, and nobody has wanted it to stop.
   defp launch_again(state) do
-    case state |> close_port() |> open_port() do
+    case state |> close_port() |> send_launch() do
       {:ok, state} -> {:noreply, state}
       {:error, error} -> not_launched(error, state)
     end
@@ -170,6 +177,13 @@ defmodule MuonTrap.HelperPort.Server do
   @impl GenServer
   def handle_cast(:stop, state), do: {:noreply, stop(state)}
 
+  # By the server, which has the port until it is given back, and not by the owner, who may not know yet that it was.
+  def handle_cast({:signal, _name, _to} = signal, %{phase: :running} = state) do
+    command(state, signal)
+    {:noreply, state}
+  end
+
+  def handle_cast({:signal, _name, _to}, state), do: {:noreply, state}
   def handle_cast(:abandon, state), do: abandon(state)
   # The owner has got the program's end, and has closed the port.
   def handle_cast(:closed, state), do: {:stop, :normal, close(state)}
@@ -206,7 +220,6 @@ defmodule MuonTrap.HelperPort.Server do
   defp handle_frame(frame, %{phase: :starting} = state) do
     case Protocol.decode(frame) do
       {:started, pid, cgroup} ->
-        if state.launch.may_move, do: Pool.check_cgroup()
         state = %{state | phase: :running, launch: nil, cgroup: if(cgroup != "", do: cgroup)}
 
         handle = %HelperPort{
@@ -226,7 +239,10 @@ defmodule MuonTrap.HelperPort.Server do
       :unused ->
         lost(state, vanished(:unused))
 
-      # The program never ran.
+      # The program never ran. If nobody has stopped it, the helper's outer process was killed.
+      {:error, %{reason: :ecanceled} = error} when not state.stopping ->
+        lost(state, error)
+
       {:error, error} ->
         not_launched(if(cancelled?(error) and state.timed_out, do: :timeout, else: error), state)
     end
@@ -238,8 +254,7 @@ defmodule MuonTrap.HelperPort.Server do
   defp handle_frame(frame, state), do: frame |> note(state) |> proceed()
 
   # Before it began the launch.
-  defp lost(%{stopping: false, launch: %{arguments: arguments}} = state, _error) when arguments != nil,
-    do: launch_again(state)
+  defp lost(%{stopping: false, replaceable: true} = state, _error), do: launch_again(state)
 
   defp lost(state, error), do: not_launched(if(state.timed_out, do: :timeout, else: error), state)
 
@@ -436,8 +451,7 @@ defmodule MuonTrap.HelperPort.Server do
   defp command(state, command), do: HelperPort.command(state.port, command)
 
   # The VM's child of that name leaves with the errno of exec. From 125 on it is what a helper leaves with.
-  defp never_told({:exit_status, status}, state) when state.launch.arguments == nil or status < 125,
-    do: not_executed(status)
+  defp never_told({:exit_status, status}, state) when state.launch == nil or status < 125, do: not_executed(status)
 
   defp never_told(reason, _state), do: vanished(reason)
 

@@ -153,8 +153,8 @@ bool platform_continue_at_end(int fd);
  * as something to read. */
 extern const short platform_poll_shut;
 
-/* A number that is the same as long as what this process passes on to a child is, as far as somebody else can change that:
- * priorities, limits, processors, cgroup, and how the OOM killer sees it. */
+/* A number that is the same as long as what this process passes on to a child is, as far as somebody else can change
+ * that: priorities, limits, processors, cgroup, and how the OOM killer sees it. */
 uint64_t platform_inheritance(void);
 
 /* That process, 0 for the calling one, is to run before others from now on, if we may have it so: it has to be faster

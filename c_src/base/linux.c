@@ -228,7 +228,7 @@ extern const char waiting_text[] __attribute__((weak));
  * segments is passed over (ENOMEM). The call is made from code that stays, and so without the C library's function. */
 void platform_forget_start(void)
 {
-    if (waiting_text)
+    if (waiting_text) // cppcheck-suppress knownConditionTrueFalse ; it is weak
         (void)syscall(SYS_madvise, __executable_start, (uintptr_t)waiting_text - (uintptr_t)__executable_start,
                       4 /* MADV_DONTNEED */);
 }

@@ -220,8 +220,8 @@ int platform_reap(pid_t child, struct platform_usage *usage)
     return status;
 }
 
-/* The linker's: where the program begins, and, by cold.ld alone, where the code begins that is needed while we wait. */
-extern const char __executable_start[];
+/* Where the program begins, and where the code begins that is needed while we wait: from cold.ld, where that is used. */
+extern const char program_start[] __attribute__((weak));
 extern const char waiting_text[] __attribute__((weak));
 
 /* madvise(2), MADV_DONTNEED: pages of a file are read from it again when they are touched, and what lies between its
@@ -229,7 +229,7 @@ extern const char waiting_text[] __attribute__((weak));
 void platform_forget_start(void)
 {
     if (waiting_text) // cppcheck-suppress knownConditionTrueFalse ; it is weak
-        (void)syscall(SYS_madvise, __executable_start, (uintptr_t)waiting_text - (uintptr_t)__executable_start,
+        (void)syscall(SYS_madvise, program_start, (uintptr_t)waiting_text - (uintptr_t)program_start,
                       4 /* MADV_DONTNEED */);
 }
 
@@ -445,10 +445,10 @@ uint64_t platform_inheritance(void)
     mix_number(&hash, syscall(SYS_sched_getscheduler, 0));
     mix_number(&hash, syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, 0));
     for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
-        struct rlimit limit = {0};
+        uint64_t limit[2] = {0}; /* as the kernel has it, for the C libraries differ in the type of `resource` */
 
-        (void)getrlimit(resource, &limit);
-        mix(&hash, &limit, sizeof limit);
+        (void)syscall(SYS_prlimit64, 0, resource, NULL, limit);
+        mix(&hash, limit, sizeof limit);
     }
     mix_file(&hash, "/proc/self/oom_score_adj");
     mix_file(&hash, "/proc/self/cgroup");

@@ -258,6 +258,12 @@ RARE static bool set_lock_timeout(const struct argument *arg)
     return number(arg, 0, INT_MAX, "milliseconds", &arg->options->lock_timeout);
 }
 
+/* For the library, and so not in the usage. */
+static bool set_fresh(const struct argument *arg)
+{
+    return number(arg, 1, INT_MAX, "a process's id", &arg->options->fresh);
+}
+
 static bool set_group(const struct argument *arg)
 {
     /* An empty path is refused with the others that are none. */
@@ -339,6 +345,7 @@ static const struct option {
     {"check", 0, false, set_check},
     {"clean", 0, false, set_clean},
     {"without", 0, true, set_without},
+    {"fresh", 0, true, set_fresh},
 };
 
 static const struct option *by_name(const char *name, size_t size)

@@ -54,7 +54,8 @@ struct options {
     const char *groups; /* comma-separated; "" for none */
     const char *arg0;
     const char *cd;
-    const char *lock;      /* the file */
+    uint32_t fresh;   /* of a launch: the owner's pid, if it is to be begun only as by a new helper; 0: in any case */
+    const char *lock; /* the file */
     uint32_t lock_timeout; /* ms; LOCK_FOREVER without one */
     const char *group;     /* the cgroup's path; NULL without one */
     bool auto_group;       /* which is "auto", and stands for one below this process's own */

@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -220,7 +221,7 @@ int platform_reap(pid_t child, struct platform_usage *usage)
     return status;
 }
 
-/* Where the program begins, and where the code begins that is needed while we wait: from cold.ld, where that is used. */
+/* Where the program begins, and where the code begins that is needed while we wait: from cold.ld, where it is used. */
 extern const char program_start[] __attribute__((weak));
 extern const char waiting_text[] __attribute__((weak));
 
@@ -422,37 +423,57 @@ static void mix_number(uint64_t *hash, long number)
     mix(hash, &number, sizeof number);
 }
 
-static void mix_file(uint64_t *hash, const char *path)
+static void mix_file(uint64_t *hash, pid_t pid, const char *name)
 {
+    char path[64];
     char text[512];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text);
+    ssize_t size;
+    int fd;
 
+    format(path, sizeof path, "/proc/%ld/%s", (long)pid, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    size = fd < 0 ? -1 : read(fd, text, sizeof text);
     mix(hash, text, size > 0 ? (size_t)size : 0);
     if (fd >= 0)
         (void)close(fd);
 }
 
 /* What renice(1), chrt(1), ionice(1), taskset(1), prlimit(1), choom(1) and a write to a cgroup.procs change. */
-uint64_t platform_inheritance(void)
+static uint64_t inheritance(pid_t pid)
 {
     uint64_t hash = 0xcbf29ce484222325u;
     unsigned long processors[16];
-    long size = syscall(SYS_sched_getaffinity, 0, sizeof processors, processors);
+    long size = syscall(SYS_sched_getaffinity, pid, sizeof processors, processors);
 
     mix(&hash, processors, size > 0 ? (size_t)size : 0);
-    mix_number(&hash, getpriority(PRIO_PROCESS, 0));
-    mix_number(&hash, syscall(SYS_sched_getscheduler, 0));
-    mix_number(&hash, syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, 0));
+    mix_number(&hash, getpriority(PRIO_PROCESS, (id_t)pid));
+    mix_number(&hash, syscall(SYS_sched_getscheduler, pid));
+    mix_number(&hash, syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, pid));
     for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
         uint64_t limit[2] = {0}; /* as the kernel has it, for the C libraries differ in the type of `resource` */
 
-        (void)syscall(SYS_prlimit64, 0, resource, NULL, limit);
+        (void)syscall(SYS_prlimit64, pid, resource, NULL, limit);
         mix(&hash, limit, sizeof limit);
     }
-    mix_file(&hash, "/proc/self/oom_score_adj");
-    mix_file(&hash, "/proc/self/cgroup");
+    mix_file(&hash, pid, "oom_score_adj");
+    mix_file(&hash, pid, "cgroup");
     return hash;
+}
+
+static bool is_in_our_directory(pid_t pid)
+{
+    char path[64];
+    struct stat theirs;
+    struct stat ours;
+
+    format(path, sizeof path, "/proc/%ld/cwd", (long)pid);
+    return stat(path, &theirs) == 0 && stat(".", &ours) == 0 && theirs.st_dev == ours.st_dev &&
+           theirs.st_ino == ours.st_ino;
+}
+
+bool platform_is_like_child_of(pid_t parent, pid_t owner)
+{
+    return is_in_our_directory(owner) && inheritance(getpid()) == inheritance(parent);
 }
 
 /* sched(7): with autogroups, which setsid(2) makes, a nice value counts among the processes of one session only, and

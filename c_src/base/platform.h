@@ -153,9 +153,10 @@ bool platform_continue_at_end(int fd);
  * as something to read. */
 extern const short platform_poll_shut;
 
-/* A number that is the same as long as what this process passes on to a child is, as far as somebody else can change
- * that: priorities, limits, processors, cgroup, and how the OOM killer sees it. */
-uint64_t platform_inheritance(void);
+/* Whether a child of this process would find what it would find as a child of `parent`, as far as somebody can change
+ * that from outside: priorities, limits, processors, cgroup, how the OOM killer sees it; and whether both this process
+ * and `owner` are in the same directory. False where it can't be told. */
+bool platform_is_like_child_of(pid_t parent, pid_t owner);
 
 /* That process, 0 for the calling one, is to run before others from now on, if we may have it so: it has to be faster
  * than a fork bomb. It must not fork any more, for its children would be so, too. */

@@ -245,6 +245,7 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
     keeper.signals = signals_open(&launch->kept_signals, why);
     if (keeper.signals < 0)
         return false;
+    tether->parent = getppid();
     keeper.relay = fork();
     if (keeper.relay < 0)
         return failed(why, STAGE_SETUP, errno, "cannot make a process: %s (ulimit -u limits processes)",

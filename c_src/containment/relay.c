@@ -454,7 +454,7 @@ static bool is_reusable(const struct relay *relay)
     return relay->waits && platform_has_children && !launch->eventful && launch->tree.program_ended &&
            !launch->never_ran && !launch->stopped && launch->tree.killed == 0 && launch->tree.refused == 0 &&
            relay->control >= 0 && relay->tether >= 0 && !relay->deaf && !relay->signalled && !output->gone &&
-           !output->discard && !output->shortened && platform_inheritance() == relay->inheritance;
+           !output->discard && !output->shortened;
 }
 
 #define PIPES_RETRY_US 100000u
@@ -534,19 +534,26 @@ RARE static enum state leave_disused(struct relay *relay)
     return REPORTED;
 }
 
+/* An owner may want its program to find what it would find in a new helper, and may have become another one itself. */
+static bool is_fresh_enough(const struct relay *relay)
+{
+    uint32_t owner = relay->launch->options.fresh;
+
+    return owner == 0 || platform_is_like_child_of(relay->parent, (pid_t)owner);
+}
+
 /* As from the start of the first launch: what comes while there is no process yet is pending until there is one. */
 static enum state begin_launch(struct relay *relay)
 {
     struct launch *launch = relay->launch;
-    bool begun;
+    bool begun = launch_read(launch, relay->text_size, &launch->why);
 
-    if (tether_has_hung_up(relay->tether))
+    if (tether_has_hung_up(relay->tether) || (begun && !is_fresh_enough(relay)))
         return leave_disused(relay);
     relay->bequest->launched = true;
     platform_name_self("muontrap-relay");
     platform_block_signals();
-    begun = launch_read(launch, relay->text_size, &launch->why) &&
-            identity_resolve(&launch->identity, &launch->options, &launch->why);
+    begun = begun && identity_resolve(&launch->identity, &launch->options, &launch->why);
     window_init(&launch->output.window, launch->options.stdio_window);
     begun = begun && (!launch->options.group || open_cgroup(relay, &launch->why)) && start(relay, &launch->why);
     signals_unblock();
@@ -788,7 +795,8 @@ int relay_run(struct launch *launch, const struct tether *tether, struct failure
                           .waits = launch->options.waits,
                           .tether = tether->fd,
                           .bequest = tether->bequest,
-                          .keeper = tether->keeper};
+                          .keeper = tether->keeper,
+                          .parent = tether->parent};
 
     launch->decoder.text = launch->text;
     relay.control = launch->lifeline || launch->options.port ? STDIN_FILENO : -1;
@@ -796,8 +804,6 @@ int relay_run(struct launch *launch, const struct tether *tether, struct failure
     signals_ignore_continuation_by(tether->keeper);
     if (!tree_open(&launch->tree, why) || (relay.signals = signals_reopen(why)) < 0)
         return -1;
-    if (relay.waits)
-        relay.inheritance = platform_inheritance();
     if (launch->options.port)
         platform_name_self("muontrap-relay");
     if (relay.waits)

@@ -70,7 +70,7 @@ struct relay {
     pid_t keeper;
     size_t text_size;          /* of the launch frame that came last */
     bool forgets;              /* there will be something to wait for now, and other code is not needed meanwhile */
-    uint64_t inheritance;      /* from the start, as of platform_inheritance() */
+    pid_t parent;              /* the keeper's */
     bool waits;                /* launches come by frames */
     bool disused;              /* the helper leaves by itself, without a launch */
     bool keeper_stopped;       /* because the program is */

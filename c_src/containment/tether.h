@@ -25,6 +25,7 @@ struct bequest {
 struct tether {
     int fd;
     pid_t keeper;
+    pid_t parent; /* the keeper's */
     struct bequest *bequest;
 };
 

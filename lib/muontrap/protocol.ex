@@ -40,9 +40,9 @@ defmodule MuonTrap.Protocol do
 
   @receivers %{program: 0, group: 1, tree: 2, cgroup: 3}
 
-  # The longest launch, tag and payload, and the most arguments in it
-  @launch_most 16_384
-  @launch_arguments_most 509
+  # The longest launch, tag and payload, and the most arguments in it, with room for --fresh
+  @launch_most 16_384 - 20
+  @launch_arguments_most 509 - 2
 
   @stages %{
     1 => :options,

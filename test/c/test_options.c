@@ -99,6 +99,16 @@ static void a_port_with_nothing_else_waits_for_launches(void **state)
     assert_false(options.waits);
 }
 
+static void a_launch_may_have_to_be_as_by_a_new_helper(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--port", "true"));
+    assert_int_equal(options.fresh, 0);
+    assert_true(TAKES("--port", "--fresh", "123", "true"));
+    assert_int_equal(options.fresh, 123);
+    REFUSES(ERANGE, "process's id", "--fresh", "0", "true");
+}
+
 static void an_empty_program_is_one_that_is_not_there(void **state)
 {
     (void)state;
@@ -529,6 +539,7 @@ static int tests(void)
         TEST(a_single_dash_is_a_program),
         TEST(without_a_program_it_says_the_usage),
         TEST(a_port_with_nothing_else_waits_for_launches),
+        TEST(a_launch_may_have_to_be_as_by_a_new_helper),
         TEST(an_empty_program_is_one_that_is_not_there),
         TEST(values_come_attached_or_behind),
         TEST(the_last_of_two_counts),

@@ -9,11 +9,10 @@ defmodule MuonTrap.HelperPort.Pool do
   #
   #     config :muontrap, idle_helpers: 2, idle_timeout: 5_000
   #
-  # A program must not find anything else in a helper that waited than in a new one, which takes over from the VM when it is
-  # started: environment, directory and cgroup. So the pool looks at these before it hands one over. When something has changed
-  # since, all helpers that there are belong to the past, those in use included, and none is used again. What nobody in the VM
-  # can change, such as limits and niceness, somebody else may, for the process that the VM starts programs by. Therefore none
-  # is used for longer than a minute after it was started.
+  # A program must not find anything else in a helper that waited than in a new one. What only the VM knows is compared here
+  # before one is handed over: its environment. When that has changed since, all helpers that there are belong to the past,
+  # those in use included, and none is used again. All else the helper compares itself, when it gets a launch with --fresh, and
+  # leaves if it isn't as a new one would be. None is used for another program that was started more than a minute ago.
   #
   # The state holds data alone, so that the code can be loaded anew.
 
@@ -29,11 +28,11 @@ defmodule MuonTrap.HelperPort.Pool do
   @margin 500
 
   # surroundings: what a helper takes over from the VM, as far as that is not secret, and a digest of the rest; generation: a
-  # reference for them. cgroup: the open file that tells the VM's.
+  # reference for them.
   # known: the helpers that were started in these surroundings, and when: %{port => milliseconds}.
   # idle: those that wait, {port, os_pid, since}, the one that has come last first.
   # ambiguous: whether the VM can't tell different environments apart.
-  defstruct surroundings: nil, generation: nil, cgroup: nil, ambiguous: false, known: %{}, idle: [], timer: nil
+  defstruct surroundings: nil, generation: nil, ambiguous: false, known: %{}, idle: [], timer: nil
 
   @doc """
   How many helpers may idle, as configured; raises for what is no number
@@ -137,7 +136,7 @@ defmodule MuonTrap.HelperPort.Pool do
   def init([]) do
     # The end of a port is a message then.
     Process.flag(:trap_exit, true)
-    {:ok, %__MODULE__{cgroup: open_cgroup(), ambiguous: ambiguous?()}}
+    {:ok, %__MODULE__{ambiguous: ambiguous?()}}
   end
 
   @impl GenServer
@@ -272,7 +271,7 @@ defmodule MuonTrap.HelperPort.Pool do
   # ---- What a new helper would take over from the VM ----
 
   defp look_around(state) do
-    case surroundings(state) do
+    case surroundings() do
       same when same == state.surroundings -> state
       other -> forget_all(%{state | surroundings: other})
     end
@@ -283,35 +282,9 @@ defmodule MuonTrap.HelperPort.Pool do
     %{state | idle: [], known: %{}, generation: make_ref()}
   end
 
-  # The environment may hold secrets, which must not be seen where the state is shown or logged. The directory is told by its
-  # device and inode, for another one may have got its name. What can't be told is never the same.
-  defp surroundings(state) do
-    {:os.env() |> :erlang.term_to_binary() |> :erlang.md5(), directory(), cgroup(state),
-     Application.get_env(:muontrap, :helper_path)}
-  end
-
-  defp directory() do
-    case :file.read_file_info(".", [:raw, time: :posix]) do
-      {:ok, info} -> {elem(info, 9), elem(info, 11)}
-      {:error, _reason} -> make_ref()
-    end
-  end
-
-  # proc(5): what is read from the beginning of the file is what holds now. Systems without such a file have no cgroups.
-  defp open_cgroup() do
-    case :file.open("/proc/self/cgroup", [:read, :raw, :binary]) do
-      {:ok, file} -> file
-      {:error, _reason} -> nil
-    end
-  end
-
-  defp cgroup(%{cgroup: nil}), do: nil
-
-  defp cgroup(%{cgroup: file}) do
-    case :file.pread(file, 0, 65_536) do
-      {:ok, cgroups} -> cgroups
-      _error -> make_ref()
-    end
+  # The environment may hold secrets, which must not be seen where the state is shown or logged.
+  defp surroundings() do
+    {:os.env() |> :erlang.term_to_binary() |> :erlang.md5(), Application.get_env(:muontrap, :helper_path)}
   end
 
   # Bytes of a variable that are no text are shown as if they were characters (os:env/0), so that two different

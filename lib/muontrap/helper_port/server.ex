@@ -140,15 +140,16 @@ defmodule MuonTrap.HelperPort.Server do
     with {:none, generation} <- Pool.take(if(launch.place, do: :for_long, else: :for_short)),
          {:ok, state} <- open_new(state, launch.port_options) do
       Pool.started(state.port, generation)
-      send_to_port(%{state | replaceable: state.replaceable and state.new == 0, new: state.new + 1})
+      send_to_port(%{state | replaceable: state.replaceable and state.new == 0, new: state.new + 1}, [])
     else
-      {:idle, port, os_pid} -> send_to_port(%{state | port: port, os_pid: os_pid})
+      {:idle, port, os_pid} -> send_to_port(%{state | port: port, os_pid: os_pid}, ["--fresh", System.pid()])
       {:error, error} -> {:error, error}
     end
   end
 
-  defp send_to_port(state) do
-    Port.command(state.port, Protocol.encode({:launch, state.launch.arguments}))
+  # Of one that has waited only if a program would find in it what it would find in a new one.
+  defp send_to_port(state, conditions) do
+    Port.command(state.port, Protocol.encode({:launch, conditions ++ state.launch.arguments}))
     {:ok, state}
   rescue
     # The port has closed by itself, and nothing was written.

@@ -410,6 +410,35 @@ static void an_idle_helper_of_which_a_process_is_killed_says_so(void **state)
     }
 }
 
+/* Such a helper is what its parent is, until somebody changes one of them. */
+static void a_launch_that_is_to_be_as_by_a_new_helper_is_begun_only_so(void **state)
+{
+    static const char *const changes[] = {"renice -n 3 -p $PPID", "prlimit --pid $PPID --nofile=64:64",
+                                          "choom -n 300 -p $PPID", "ionice -c 3 -p $PPID"};
+    char own[16];
+    char directory[4096];
+
+    LINUX_ONLY();
+    (void)state;
+    (void)snprintf(own, sizeof own, "%ld", (long)getpid());
+    for (size_t i = 0; i < COUNT(changes); i++) {
+        start();
+        RUN("--fresh", own, "--", "true");
+        assert_true(client.reusable);
+        RUN("--fresh", own, "--stdout", "null", "--", "sh", "-c", changes[i]);
+        assert_int_equal(client.code, 0);
+        LAUNCH(&client, "--fresh", own, "--", "true");
+        assert_unused();
+    }
+    assert_non_null(getcwd(directory, sizeof directory));
+    start();
+    RUN("--fresh", own, "--", "true");
+    assert_int_equal(chdir("/"), 0);
+    LAUNCH(&client, "--fresh", own, "--", "true");
+    assert_unused();
+    assert_int_equal(chdir(directory), 0);
+}
+
 /* The launch lies in the pipe when the relay is killed: nobody has read it. */
 static void a_launch_that_a_dead_relay_has_not_read_is_not_begun(void **state)
 {
@@ -444,6 +473,7 @@ static int tests(void)
         TEST(an_idle_helper_has_names_of_its_own_and_shows_no_program),
         TEST(who_closes_or_discards_ends_an_idle_helper),
         TEST(an_idle_helper_of_which_a_process_is_killed_says_so),
+        TEST(a_launch_that_is_to_be_as_by_a_new_helper_is_begun_only_so),
         TEST(a_launch_that_a_dead_relay_has_not_read_is_not_begun),
     };
 

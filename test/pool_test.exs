@@ -42,9 +42,9 @@ defmodule MuonTrap.PoolTest do
   defp drop_idle() do
     was = System.get_env("MUONTRAP_TEST_POOL")
     System.put_env("MUONTRAP_TEST_POOL", "another")
-    {:none, _generation} = Pool.take(:for_short)
+    {nil, _generation} = Pool.take(:for_short)
     System.put_env("MUONTRAP_TEST_POOL", was)
-    {:none, _generation} = Pool.take(:for_short)
+    {nil, _generation} = Pool.take(:for_short)
   end
 
   defp restart() do

@@ -89,16 +89,17 @@ defmodule MuonTrap.HelperPort.Pool do
   @doc """
   Take a helper that waits. Its port is then connected and linked to the calling process.
 
-  Without any, it returns what `started/2` wants to know when the caller has started one; `nil` when there is no pool.
+  Beside that, or `nil` without any, it returns what `started/2` wants to know when the caller has started one; `nil` when there
+  is no pool.
 
   Who takes it for a daemon will have it for long, and others may be started after this one. So new ones are started in their
   place meanwhile.
   """
-  @spec take(:for_short | :for_long) :: {:idle, port(), pos_integer() | nil} | {:none, reference() | nil}
+  @spec take(:for_short | :for_long) :: {{port(), pos_integer() | nil} | nil, reference() | nil}
   def take(how_long) do
     GenServer.call(@name, {:take, how_long, now() + @patience - @margin}, @patience)
   catch
-    :exit, _reason -> {:none, nil}
+    :exit, _reason -> {nil, nil}
   end
 
   @doc """
@@ -143,19 +144,19 @@ defmodule MuonTrap.HelperPort.Pool do
   def handle_call({:take, how_long, until}, {caller, _tag}, state) do
     state = look_around(state)
     # Who has given up must not get one, because it wouldn't know.
-    {reply, state} = if now() < until, do: hand_over(state, caller), else: {{:none, nil}, state}
+    {reply, state} = if now() < until, do: hand_over(state, caller), else: {{nil, nil}, state}
     if how_long == :for_long, do: {:reply, reply, state, {:continue, :replace}}, else: {:reply, reply, state}
   end
 
   def handle_call(:idle, _from, state), do: {:reply, length(state.idle), state}
 
-  defp hand_over(%{idle: []} = state, _caller), do: {{:none, state.generation}, state}
+  defp hand_over(%{idle: []} = state, _caller), do: {{nil, state.generation}, state}
 
   defp hand_over(%{idle: [{port, os_pid, _since} | idle]} = state, caller) do
     state = %{state | idle: idle}
 
     if young?(state, port) and HelperPort.connect(port, caller) and silent?(port) do
-      {{:idle, port, os_pid}, state}
+      {{{port, os_pid}, state.generation}, state}
     else
       state |> drop(port) |> hand_over(caller)
     end

@@ -30,7 +30,8 @@ defmodule MuonTrap.HelperPort.Server do
   # phase: :idle before the launch, :starting until the program runs, :running, and :ended once the last event is there.
   # owner: its pid; monitor: the reference of the monitor on it.
   # launch: what the helper was sent, until the program runs, for in between the helper may be lost and another one be taken,
-  # if that is replaceable; new: how many new ones have been started for it.
+  # if that is replaceable; new: how many new ones have been started for it; generation: what the
+  # pool said of them.
   # stopping: whether the helper has been told to stop. reusable: whether it can be used again.
   # client: whom the next reply goes to: who asked for the launch while it is starting, then who asked for events.
   # parent: the reference of the monitor on the owner's parent. While the owner waits for the launch it doesn't notice its death.
@@ -50,6 +51,7 @@ defmodule MuonTrap.HelperPort.Server do
             launch: nil,
             replaceable: false,
             new: 0,
+            generation: nil,
             stopping: false,
             reusable: false,
             client: nil,
@@ -135,15 +137,21 @@ defmodule MuonTrap.HelperPort.Server do
   defp open_port(state, %{arguments: nil, port_options: port_options}), do: open_new(state, port_options)
   defp open_port(state, launch), do: send_launch(%{state | launch: launch, replaceable: true})
 
-  # Should the helper be lost before it begins, another one gets the launch; but a new one is replaced once only.
   defp send_launch(%{launch: launch} = state) do
-    with {:none, generation} <- Pool.take(if(launch.place, do: :for_long, else: :for_short)),
-         {:ok, state} <- open_new(state, launch.port_options) do
-      Pool.started(state.port, generation)
-      send_to_port(%{state | replaceable: state.replaceable and state.new == 0, new: state.new + 1}, [])
-    else
-      {:idle, port, os_pid} -> send_to_port(%{state | port: port, os_pid: os_pid}, ["--fresh", System.pid()])
-      {:error, error} -> {:error, error}
+    {helper, generation} = Pool.take(if(launch.place, do: :for_long, else: :for_short))
+    state = %{state | generation: generation}
+
+    case helper do
+      {port, os_pid} -> send_to_port(%{state | port: port, os_pid: os_pid}, ["--fresh", System.pid()])
+      nil -> send_to_new(state)
+    end
+  end
+
+  # Should the helper be lost before it begins, a new one gets the launch; but a new one is replaced once only.
+  defp send_to_new(state) do
+    with {:ok, state} <- open_new(state, state.launch.port_options) do
+      Pool.started(state.port, state.generation)
+      send_to_port(%{state | replaceable: state.new == 0, new: state.new + 1}, [])
     end
   end
 
@@ -153,7 +161,7 @@ defmodule MuonTrap.HelperPort.Server do
     {:ok, state}
   rescue
     # The port has closed by itself, and nothing was written.
-    ArgumentError -> if state.replaceable, do: send_launch(%{state | port: nil}), else: {:error, vanished(:unused)}
+    ArgumentError -> if state.replaceable, do: send_to_new(%{state | port: nil}), else: {:error, vanished(:unused)}
   end
 
   # Without the stack trace, whose arguments of erlang:open_port/2 would show the program's environment wherever the error is
@@ -169,7 +177,7 @@ defmodule MuonTrap.HelperPort.Server do
 
   # The helper has left before it began the launch, and nobody has wanted it to stop.
   defp launch_again(state) do
-    case state |> close_port() |> send_launch() do
+    case state |> close_port() |> send_to_new() do
       {:ok, state} -> {:noreply, state}
       {:error, error} -> not_launched(error, state)
     end

@@ -25,7 +25,9 @@ static void check(const struct options *options)
 {
     if (options->help || options->version)
         return;
-    expect(options->check || options->clean || (options->program[0] && options->file && options->file[0] != '\0'));
+    expect(options->waits ? options->port && !options->program[0]
+                          : options->check || options->clean ||
+                                (options->program[0] && options->file && options->file[0] != '\0'));
     expect(options->group ||
            (!options->clean && (options->check || options->set_count + options->controller_count == 0)));
     expect(options->controller_count <= CONTROLLER_MOST && options->set_count <= SETTINGS_MOST);

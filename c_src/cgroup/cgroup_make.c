@@ -302,7 +302,7 @@ static bool choose_path(struct cgroup *cgroup, struct failure *why)
 {
     static struct delegation delegation;
 
-    delegation = (struct delegation){.mount = NULL};
+    delegation = (struct delegation){.starter = cgroup->starter};
     cgroup->path = cgroup->auto_path;
     return delegation_find(&delegation, cgroup->mount, cgroup->root, why) && delegation_settle(&delegation, why) &&
            delegation_name(&delegation, NULL, cgroup->auto_path, why);
@@ -311,7 +311,7 @@ static bool choose_path(struct cgroup *cgroup, struct failure *why)
 bool cgroup_open_mount(struct cgroup *cgroup, const struct options *options, struct failure *why)
 {
     cgroup->path = options->group;
-    cgroup->starter = getppid();
+    cgroup->starter = options->starter > 0 ? options->starter : getppid();
     cgroup->root = cgroup->directory = cgroup->events = -1;
     cgroup->without = options->without;
     cgroup->deadline = io_now_us() + STALE_MOST_US;

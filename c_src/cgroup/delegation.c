@@ -192,7 +192,7 @@ static bool none(const struct delegation *delegation, int error, struct failure 
                       "mycgroup/NAME, in Elixir cgroup_base: \"mycgroup\"; or start in a delegated one "
                       "(systemd-run --scope -p Delegate=yes, in a service's unit file Delegate=yes)",
                       reason);
-    delegation_move_command(move, sizeof move, "$C", getppid());
+    delegation_move_command(move, sizeof move, "$C", delegation->starter > 0 ? delegation->starter : getppid());
     return failed(why, STAGE_CGROUP, error,
                   "found no cgroup for --group auto (cgroup_base: :auto): %s. Start in a delegated one (systemd-run "
                   "--user --scope -p Delegate=yes, in a service's unit file Delegate=yes), or have one made, and move "

@@ -30,6 +30,7 @@
 #define DELEGATION_UNMASK "podman run --user root --security-opt unmask=/sys/fs/cgroup IMAGE"
 
 struct delegation {
+    pid_t starter; /* who started muontrap; 0: this process's parent */
     const char *mount;
     int root;                        /* the directory where it is */
     bool settled;                    /* it holds no process, or is the root of the whole tree, which may */

@@ -505,6 +505,7 @@ RARE static bool open_cgroup(struct relay *relay, struct failure *why)
     struct launch *launch = relay->launch;
     char *told = relay->bequest->cgroup;
 
+    launch->options.starter = relay->parent;
     if (!launch->options.auto_group)
         format(told, sizeof relay->bequest->cgroup, "%s", launch->options.group);
     if (!cgroup_open(&launch->cgroup_state, &launch->options, why))

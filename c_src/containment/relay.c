@@ -519,8 +519,7 @@ RARE static enum state refuse_launch(struct relay *relay)
 {
     struct failure ignored;
 
-    if (relay->launch->cgroup)
-        (void)cgroup_remove(relay->launch->cgroup, &ignored);
+    (void)cgroup_remove(relay->launch->cgroup, &ignored);
     relay->launch->never_ran = true;
     return tell_end(relay);
 }

@@ -12,11 +12,13 @@ defmodule MuonTrap.CommandLine do
   # What the helper sets for a program that runs as another user (login_variables of options.c).
   @login_variables ["HOME", "USER", "LOGNAME", "SHELL"]
 
-  # With a lock a program can't be started by a helper that waited, both of whose processes would have to have it.
+  # The helper's SETENV_MOST
   @variables_most 128
 
   @doc """
   The helper's command line, as it can be sent to one that waits; `nil` where it takes a new helper
+
+  That is so with a lock, which both of the helper's processes have to have, and for what is larger than a launch may be.
   """
   @spec launch(map()) :: [String.t()] | nil
   def launch(options) do

@@ -51,6 +51,12 @@ defmodule MuonTrap.Helper do
         else: reraise(error, __STACKTRACE__)
   end
 
+  @doc """
+  The pid of a port's OS process; `nil` when it has left already
+  """
+  @spec os_pid(port()) :: pos_integer() | nil
+  def os_pid(port), do: with({:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid)
+
   defp missing(reason) do
     %Error{
       stage: :setup,

@@ -27,8 +27,7 @@ defmodule MuonTrap.HelperPort.Pool do
   @patience 5_000
   @margin 500
 
-  # surroundings: what a helper takes over from the VM, as far as that is not secret, and a digest of the rest; generation: a
-  # reference for them.
+  # surroundings: what a helper takes over from the VM, as of surroundings/0; generation: a reference for them.
   # known: the helpers that were started in these surroundings, and when: %{port => milliseconds}.
   # idle: those that wait, {port, os_pid, since}, the one that has come last first.
   # ambiguous: whether the VM can't tell different environments apart.
@@ -178,7 +177,7 @@ defmodule MuonTrap.HelperPort.Pool do
   def handle_continue(:replace, state) do
     if room(state) > 0 and not state.ambiguous do
       port = Helper.open(CommandLine.waiting_port_options())
-      os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
+      os_pid = Helper.os_pid(port)
       now_around = look_around(state)
       state = if now_around.generation == state.generation, do: know(state, port), else: now_around
       {:noreply, if(is_map_key(state.known, port), do: hold(state, port, os_pid), else: drop(state, port))}

@@ -32,7 +32,7 @@ defmodule MuonTrap.HelperPort.Server do
   # launch: what the helper was sent, until the program runs, for in between the helper may be lost and another one be taken,
   # if that is replaceable; new: how many new ones have been started for it; generation: what the
   # pool said of them.
-  # stopping: whether the helper has been told to stop. reusable: whether it can be used again.
+  # stopping: whether the helper has been told to stop.
   # client: whom the next reply goes to: who asked for the launch while it is starting, then who asked for events.
   # parent: the reference of the monitor on the owner's parent. While the owner waits for the launch it doesn't notice its death.
   # owner_waits: how the owner waits for the launch: :for_ever, or :impatient until it is :told that this takes long. Then the
@@ -53,7 +53,6 @@ defmodule MuonTrap.HelperPort.Server do
             new: 0,
             generation: nil,
             stopping: false,
-            reusable: false,
             client: nil,
             parent: nil,
             owner_waits: :for_ever,
@@ -169,8 +168,7 @@ defmodule MuonTrap.HelperPort.Server do
   defp open_new(state, port_options) do
     port = Helper.open(port_options)
     # At once, so that the number is there even when the helper has left since.
-    os_pid = with {:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid
-    {:ok, %{state | port: port, os_pid: os_pid}}
+    {:ok, %{state | port: port, os_pid: Helper.os_pid(port)}}
   rescue
     error -> {:error, error}
   end
@@ -248,12 +246,9 @@ defmodule MuonTrap.HelperPort.Server do
       :unused ->
         lost(state, vanished(:unused))
 
-      # The program never ran. If nobody has stopped it, the helper's outer process was killed.
-      {:error, %{reason: :ecanceled} = error} when not state.stopping ->
-        lost(state, error)
-
+      # The program never ran. If the launch was cancelled and nobody has wanted that, the helper's outer process was killed.
       {:error, error} ->
-        not_launched(if(cancelled?(error) and state.timed_out, do: :timeout, else: error), state)
+        if cancelled?(error), do: lost(state, error), else: not_launched(error, state)
     end
   end
 
@@ -287,7 +282,7 @@ defmodule MuonTrap.HelperPort.Server do
   # Takes in what the helper has told of a program that runs.
   defp note(frame, state) do
     case Protocol.decode(frame) do
-      {:exited, %{reusable: true}} = event -> add(%{state | phase: :ended, reusable: true}, event)
+      {:exited, %{reusable: true}} = event -> add(%{state | phase: :ended}, event)
       {:exited, _ending} = event -> state |> close() |> add(event)
       event -> add(state, event)
     end
@@ -353,7 +348,7 @@ defmodule MuonTrap.HelperPort.Server do
   defp connect_running(state), do: state
 
   # The end came in between. The owner is linked to the port, and so its death would close it whoever had it by then.
-  defp keep_linked(%{reusable: true} = state), do: close(state)
+  defp keep_linked(%{phase: :ended} = state), do: close(state)
   defp keep_linked(state), do: state
 
   defp take_frames(%{port: port, phase: :running} = state) do

@@ -55,7 +55,12 @@ defmodule MuonTrap.Helper do
   The pid of a port's OS process; `nil` when it has left already
   """
   @spec os_pid(port()) :: pos_integer() | nil
-  def os_pid(port), do: with({:os_pid, os_pid} <- Port.info(port, :os_pid), do: os_pid)
+  def os_pid(port) do
+    case Port.info(port, :os_pid) do
+      {:os_pid, os_pid} when is_integer(os_pid) -> os_pid
+      nil -> nil
+    end
+  end
 
   defp missing(reason) do
     %Error{

@@ -25,10 +25,15 @@ void output_init(struct output *output, int fd, uint32_t fixed_window)
     output_open_streams(output, -1, -1);
 }
 
+static struct stream stream_of(int fd, uint8_t tag, uint8_t unasked_tag)
+{
+    return (struct stream){.fd = fd, .tag = tag, .unasked_tag = unasked_tag, .readable = true};
+}
+
 void output_open_streams(struct output *output, int stdout_fd, int stderr_fd)
 {
-    output->streams[0] = (struct stream){.fd = stdout_fd, .tag = TAG_STDOUT, .readable = true};
-    output->streams[1] = (struct stream){.fd = stderr_fd, .tag = TAG_STDERR, .readable = true};
+    output->streams[0] = stream_of(stdout_fd, TAG_STDOUT, TAG_STDOUT_UNASKED);
+    output->streams[1] = stream_of(stderr_fd, TAG_STDERR, TAG_STDERR_UNASKED);
 }
 
 void output_read_again(struct output *output)
@@ -233,6 +238,15 @@ static void close_stream(struct stream *stream)
     stream->readable = false;
 }
 
+/* The header of a frame of data that is sent now, under the window. */
+static void account(struct output *output, const struct stream *stream, uint32_t size, uint64_t now_us)
+{
+    bool asks = window_asks(&output->window, size);
+
+    protocol_data_header(output->bytes, asks ? stream->tag : stream->unasked_tag, size);
+    window_sent(&output->window, size, now_us);
+}
+
 /* A frame whose payload stays in the pipe until it is spliced. False when there is too little for that to pay.
  *
  * A frame that has been announced must come whole before another stream's, an error or the end, and waits meanwhile for
@@ -248,12 +262,11 @@ static bool announce(struct output *output, struct stream *stream, size_t most, 
         return false;
     size = (size_t)available < most ? (size_t)available : most;
     size = size < OUTPUT_FRAME_MOST ? size : OUTPUT_FRAME_MOST;
-    protocol_data_header(output->bytes, stream->tag, (uint32_t)size);
+    account(output, stream, (uint32_t)size, now_us);
     output->at = 0;
     output->end = FRAME_HEADER;
     output->moving_from = stream->fd;
     output->moving = size;
-    window_sent(&output->window, (uint32_t)size, now_us);
     return true;
 }
 
@@ -264,11 +277,12 @@ static void copy(struct output *output, struct stream *stream, size_t most, uint
     if (size > 0) {
         if (throws_away(output))
             return;
-        protocol_data_header(output->bytes, stream->tag, (uint32_t)size);
+        if (output->unacknowledged)
+            protocol_data_header(output->bytes, stream->tag, (uint32_t)size);
+        else
+            account(output, stream, (uint32_t)size, now_us);
         output->at = 0;
         output->end = FRAME_HEADER + (size_t)size;
-        if (!output->unacknowledged)
-            window_sent(&output->window, (uint32_t)size, now_us);
     } else if (size < 0 && errno == EAGAIN) {
         stream->readable = false;
     } else if (size == 0 || errno != EINTR) {

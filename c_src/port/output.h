@@ -22,7 +22,8 @@
 struct stream {
     int fd; /* the program's pipe; -1 when it has ended or was never there */
     uint8_t tag;
-    bool readable; /* there may be something to read */
+    uint8_t unasked_tag; /* where no acknowledgement is asked for yet */
+    bool readable;       /* there may be something to read */
 };
 
 struct output {

@@ -17,6 +17,8 @@
 #define TAG_STARTED 'P'
 #define TAG_STDOUT 'O'
 #define TAG_STDERR 'E'
+#define TAG_STDOUT_UNASKED 'o'
+#define TAG_STDERR_UNASKED 'e'
 #define TAG_EXITED 'X'
 #define TAG_ERROR '!'
 #define TAG_WAITING 'W'

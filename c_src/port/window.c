@@ -11,16 +11,31 @@ void window_init(struct window *window, uint32_t fixed_size)
     };
 }
 
+static uint32_t room_in(uint32_t size, uint32_t outstanding)
+{
+    uint32_t room = size > outstanding ? size - outstanding : 0;
+
+    return size > WINDOW_SMALL && room < size / 4 ? 0 : room;
+}
+
 uint32_t window_room(const struct window *window)
 {
-    uint32_t room = window->size > window->outstanding ? window->size - window->outstanding : 0;
-
-    return window->size > WINDOW_SMALL && room < window->size / 16 ? 0 : room;
+    return room_in(window->size, window->outstanding);
 }
 
 bool window_is_about_to_open(const struct window *window)
 {
-    return window->brisk && window_room(window) == 0;
+    return window->brisk && window->size <= WINDOW_SMALL && window_room(window) == 0;
+}
+
+bool window_asks(struct window *window, uint32_t bytes)
+{
+    window->unasked += bytes;
+    if (window->size > WINDOW_SMALL && window->unasked < window->size / 2 &&
+        room_in(window->size, window->outstanding + bytes) > 0)
+        return false;
+    window->unasked = 0;
+    return true;
 }
 
 void window_sent(struct window *window, uint32_t bytes, uint64_t now_us)
@@ -32,7 +47,8 @@ void window_sent(struct window *window, uint32_t bytes, uint64_t now_us)
     }
 }
 
-/* The reader of a full window has handled all of it: its pace decides what may be outstanding from now on. */
+/* The reader of a full window has handled all of it: its pace decides what may be outstanding from now on. The window does
+ * not shrink while bytes are on their way for which no acknowledgement was asked: it could be full of them. */
 static void follow_reader(struct window *window, uint64_t took_us)
 {
     window->brisk = took_us <= WINDOW_BRISK_US;
@@ -40,7 +56,7 @@ static void follow_reader(struct window *window, uint64_t took_us)
         return;
     if (took_us <= WINDOW_FAST_US && window->size < WINDOW_MOST)
         window->size = window->size > WINDOW_MOST / 2 ? WINDOW_MOST : window->size * 2;
-    else if (took_us > WINDOW_SLOW_US && window->size > WINDOW_LEAST)
+    else if (took_us > WINDOW_SLOW_US && window->size > WINDOW_LEAST && window->unasked == 0)
         window->size = window->size / 2 < WINDOW_LEAST ? WINDOW_LEAST : window->size / 2;
 }
 

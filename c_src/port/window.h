@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WINDOW_LEAST 10240u           /* bytes: where a window that follows its reader starts, and its floor */
-#define WINDOW_MOST (1024u * 1024u)   /* bytes: its ceiling */
-#define WINDOW_SMALL 65536u           /* bytes: a larger one is filled by frames of which none is very small */
+#define WINDOW_LEAST 10240u         /* bytes: where a window that follows its reader starts, and its floor */
+#define WINDOW_MOST (1024u * 1024u) /* bytes: its ceiling */
+#define WINDOW_SMALL 65536u         /* bytes: a larger one is used in large pieces, see window_room(), window_asks() */
 #define WINDOW_FIXED_MOST 0x7fffffffu /* bytes: the largest --stdio-window */
 #define WINDOW_FAST_US 10000u         /* a full window acknowledged within this time doubles */
 #define WINDOW_BRISK_US 1000u         /* and the next acknowledgement after such a one is worth looking for */
@@ -25,18 +25,24 @@ struct window {
     uint32_t measured;    /* bytes of the full window under measurement that are still to be acknowledged; 0: none */
     uint64_t full_at;     /* when it became full, in microseconds */
     bool brisk;           /* the last full window was acknowledged within WINDOW_BRISK_US */
+    uint32_t unasked;     /* bytes sent since the reader was last asked for an acknowledgement */
 };
 
 /* A window of exactly that many bytes or, for 0, one that follows its reader. */
 void window_init(struct window *window, uint32_t fixed_size);
 
 /* How many bytes may be sent now. Of a window larger than WINDOW_SMALL that is none as long as it is less than a
- * sixteenth, so that acknowledgements of few bytes don't bring about frames of few bytes (the "silly window syndrome",
+ * quarter, so that acknowledgements of few bytes don't bring about frames of few bytes (the "silly window syndrome",
  * RFC 9293, 3.8.6.2). */
 uint32_t window_room(const struct window *window);
 
-/* Whether it is full and the reader is so fast that its acknowledgement is about to come. */
+/* Whether it is small and full, and the reader so fast that its acknowledgement is about to come. */
 bool window_is_about_to_open(const struct window *window);
+
+/* Whether the reader is to acknowledge so many bytes that are sent now, and all before them, when it has handled them. Of
+ * a window larger than WINDOW_SMALL it needn't before half of it is unacknowledged or no room is left: each
+ * acknowledgement costs both processes a system call and a wake-up. To be asked once for every window_sent(). */
+bool window_asks(struct window *window, uint32_t bytes);
 
 /* Bytes have been sent: at most window_room(). */
 void window_sent(struct window *window, uint32_t bytes, uint64_t now_us);

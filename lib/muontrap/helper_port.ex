@@ -18,7 +18,8 @@ defmodule MuonTrap.HelperPort do
   # By asking again, or waiting again, the owner says that it has handled what it got before, and the helper gets the
   # acknowledgement that its window goes by. The owner writes that to the port itself. In a request it tells the server how
   # much it was; what the owner has not acknowledged by then, the server does. So an owner that failed while it handled
-  # something can still ask for the rest.
+  # something can still ask for the rest. In the direct way the owner keeps back the acknowledgement of what the helper has not
+  # asked for, as long as more comes.
 
   alias MuonTrap.{Cgroup, CommandLine, Error, Helper, Protocol, Signal, StopSequence}
   alias MuonTrap.HelperPort.{Pool, Server}
@@ -64,8 +65,10 @@ defmodule MuonTrap.HelperPort do
           | {:exited, Protocol.ending()}
           | {:vanished, Error.t()}
 
-  @typedoc "Which of the two ways output takes next"
-  @type way :: :direct | :served
+  @typedoc """
+  Which of the two ways output takes next; `:owing` is the direct one, and the helper has not asked for an acknowledgement yet
+  """
+  @type way :: :direct | :owing | :served
 
   @typedoc """
   What the owner goes on with
@@ -137,8 +140,10 @@ defmodule MuonTrap.HelperPort do
   @spec next(next()) :: {[event()] | :reply | :error, next()}
   def next({%__MODULE__{} = port, bytes, :direct}) do
     acknowledge(port, bytes)
-    if way() == :direct, do: next_direct(port), else: next_in_between(port)
+    next_direct(port, 0, way())
   end
+
+  def next({%__MODULE__{} = port, bytes, :owing}), do: next_direct(port, bytes, way())
 
   def next({%__MODULE__{server: server} = port, bytes, :served}) do
     acknowledge(port, bytes)
@@ -149,33 +154,41 @@ defmodule MuonTrap.HelperPort do
 
   # Port.connect/2 has linked the owner to the port, which must not close when the owner dies.
   def next({events, next}) do
-    with {program, _bytes, :direct} <- next, do: Helper.unlink(program.port)
+    with {program, _bytes, way} when way != :served <- next, do: Helper.unlink(program.port)
     {events, next}
   end
 
-  defp next_direct(%{port: port} = program) do
+  # owed: bytes that have been handled and not acknowledged.
+  defp next_direct(program, owed, :served), do: next_in_between(program, owed)
+
+  defp next_direct(%{port: port} = program, owed, :direct) do
     receive do
-      {^port, {:data, frame}} -> take_frames(Protocol.decode(frame), program, [], :direct)
+      {^port, {:data, frame}} -> take_frames(frame, program, owed, [], :owing)
       {^port, {:exit_status, _status}} -> next({program, 0, :served})
     after
-      @idle -> next_in_between(program)
+      @idle -> next_in_between(program, owed)
     end
   end
 
   # What has come before the port was connected to the server is in the owner's mailbox.
-  defp next_in_between(%{port: port} = program) do
+  defp next_in_between(%{port: port} = program, owed) do
     connect(port, program.server)
 
     receive do
-      {^port, {:data, frame}} -> take_frames(Protocol.decode(frame), program, [], :served)
+      {^port, {:data, frame}} -> take_frames(frame, program, owed, [], :served)
       {^port, {:exit_status, _status}} -> next({program, 0, :served})
     after
-      0 -> next({program, 0, :served})
+      0 -> next({program, owed, :served})
     end
   end
 
   # All that has come by now.
-  defp take_frames({:exited, %{reusable: true}} = event, program, events, _way) do
+  defp take_frames(frame, program, owed, events, way) do
+    way = if way == :owing and Protocol.asks?(frame), do: :direct, else: way
+    take_event(Protocol.decode(frame), program, owed, events, way)
+  end
+
+  defp take_event({:exited, %{reusable: true}} = event, program, _owed, events, _way) do
     # The server gives it back: should this process be killed in between, it is the one who knows.
     connect(program.port, program.server)
     flush(program.port)
@@ -183,7 +196,7 @@ defmodule MuonTrap.HelperPort do
     {Enum.reverse([event | events]), {program, 0, :served}}
   end
 
-  defp take_frames({:exited, _ending} = event, program, events, _way) do
+  defp take_event({:exited, _ending} = event, program, _owed, events, _way) do
     # First, so that the server doesn't take the port's end for that of a helper that was killed.
     GenServer.cast(program.server, :closed)
     Helper.close(program.port)
@@ -191,16 +204,16 @@ defmodule MuonTrap.HelperPort do
     {Enum.reverse([event | events]), {program, 0, :served}}
   end
 
-  defp take_frames(event, %{port: port} = program, events, way) do
+  defp take_event(event, %{port: port} = program, owed, events, way) do
     receive do
-      {^port, {:data, frame}} -> take_frames(Protocol.decode(frame), program, [event | events], way)
-      {^port, {:exit_status, _status}} -> batch([event | events], program, :served)
+      {^port, {:data, frame}} -> take_frames(frame, program, owed, [event | events], way)
+      {^port, {:exit_status, _status}} -> batch([event | events], program, owed, :served)
     after
-      0 -> batch([event | events], program, way)
+      0 -> batch([event | events], program, owed, way)
     end
   end
 
-  defp batch(events, program, way), do: {Enum.reverse(events), {program, size(events), way}}
+  defp batch(events, program, owed, way), do: {Enum.reverse(events), {program, owed + size(events), way}}
 
   # Tail calls, that is how none of our functions is on the stack. An owner with many messages exits when the server has ended.
   defp next_served(server, bytes, :served), do: GenServer.call(server, {:next, bytes, :served}, :infinity)

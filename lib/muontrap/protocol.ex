@@ -80,6 +80,8 @@ defmodule MuonTrap.Protocol do
   def decode(<<?P, pid::32, cgroup_path::binary>>), do: {:started, pid, cgroup_path}
   def decode(<<?O, data::binary>>), do: {:stdout, data}
   def decode(<<?E, data::binary>>), do: {:stderr, data}
+  def decode(<<?o, data::binary>>), do: {:stdout, data}
+  def decode(<<?e, data::binary>>), do: {:stderr, data}
 
   def decode(
         <<?X, signalled::8, code::32, core::8, oom::8, stopped::8, forced::8, user_us::64, system_us::64,
@@ -121,6 +123,11 @@ defmodule MuonTrap.Protocol do
   defp reason("", 0), do: :failed
   defp reason("", errno), do: errno
   defp reason(name, _errno), do: String.to_atom(name)
+
+  # Whether what has come with and before this frame is to be acknowledged as soon as it has been handled.
+  @doc false
+  @spec asks?(binary()) :: boolean()
+  def asks?(<<tag, _payload::binary>>), do: tag not in 'oe'
 
   @doc false
   @spec encode(command()) :: binary()

@@ -210,8 +210,11 @@ bool client_step(struct client *client)
         take_started(client, &frame);
         break;
     case 'O':
+    case 'o':
     case 'E':
-        take_data(client, frame.tag == 'E', &frame);
+    case 'e':
+        client->asked = frame.tag == 'O' || frame.tag == 'E';
+        take_data(client, frame.tag == 'E' || frame.tag == 'e', &frame);
         break;
     case 'W':
         (void)snprintf(client->waits, sizeof client->waits, "%.*s", (int)frame.size, frame.payload);

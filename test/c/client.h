@@ -33,6 +33,7 @@ struct client {
     size_t most_outstanding;
     size_t outstanding;
     bool acknowledge; /* each data frame at once */
+    bool asked;       /* whether the last data frame has asked for an acknowledgement */
     bool errored;     /* and then: */
     int error_stage;
     uint32_t error_number;

@@ -29,7 +29,7 @@ defmodule MuonTrap.ProtocolTest do
       assert @header =~ "#define TAG_#{String.upcase(name)} '#{tag}'"
     end
 
-    assert length(Regex.scan(~r/#define TAG_/, @header)) == 13
+    assert length(Regex.scan(~r/#define TAG_/, @header)) == 15
   end
 
   test "the helper's and the library's stages are those of the page" do
@@ -63,10 +63,18 @@ defmodule MuonTrap.ProtocolTest do
     assert Protocol.decode(tags["started"] <> <<0, 0, 42, 59>> <> "a/b") == {:started, 10811, "a/b"}
     assert Protocol.decode(tags["stdout"] <> "hi\n") == {:stdout, "hi\n"}
     assert Protocol.decode(tags["stderr"] <> "oh\n") == {:stderr, "oh\n"}
+    assert Protocol.decode(tags["stdout_unasked"] <> "hi\n") == {:stdout, "hi\n"}
+    assert Protocol.decode(tags["stderr_unasked"] <> "oh\n") == {:stderr, "oh\n"}
     assert Protocol.decode(tags["unused"]) == :unused
     assert Protocol.decode(tags["waiting"] <> "for it") == {:waiting, "for it"}
     assert Protocol.decode(tags["signalled"] <> <<0::32>>) == {:signalled, :ok}
     assert Protocol.decode(tags["signalled"] <> <<3::32>> <> "esrch") == {:signalled, {:error, :esrch}}
+  end
+
+  test "only data can come without asking for an acknowledgement" do
+    for {name, tag} <- tags("## To the owner") do
+      assert Protocol.asks?(tag <> "hi\n") == not String.ends_with?(name, "_unasked")
+    end
   end
 
   test "an exit status and a signal are told apart, and both have a status" do

@@ -708,6 +708,35 @@ static void a_fast_reader_gets_a_larger_window(void **state)
     (void)client_leave(&client);
 }
 
+static void an_owner_that_waits_to_be_asked_for_acknowledgements_gets_everything(void **state)
+{
+    static const size_t windows[] = {10240, 70000, 1000000, 0};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(windows); i++) {
+        char window[16];
+        size_t asked = 0;
+
+        (void)snprintf(window, sizeof window, "%lu", (unsigned long)windows[i]);
+        if (windows[i] > 0)
+            START(&client, "--stdio-window", window, "--", trouble_path(), "spill-both", "8000000");
+        else
+            ACT("spill-both", "8000000");
+        client.acknowledge = false;
+        while (!client.exited && client_step(&client)) {
+            if (client.outstanding == 0 || !client.asked)
+                continue;
+            asked++;
+            client_ack(&client, (uint32_t)client.outstanding);
+        }
+        assert_pattern(&client, 0, 8000000);
+        assert_pattern(&client, 1, 8000000);
+        if (windows[i] > 65536) /* when it is full, there is none before a quarter of it can be sent */
+            assert_in_range(asked, 1, 16000000 / (windows[i] / 4) + 1);
+        assert_left_with(0);
+    }
+}
+
 static void after_discard_the_program_runs_to_its_end_unheard(void **state)
 {
     (void)state;
@@ -1030,6 +1059,7 @@ static int tests(void)
         TEST(a_fixed_window_is_never_exceeded),
         TEST(an_owner_that_never_acknowledges_gets_one_window),
         TEST(a_fast_reader_gets_a_larger_window),
+        TEST(an_owner_that_waits_to_be_asked_for_acknowledgements_gets_everything),
         TEST(after_discard_the_program_runs_to_its_end_unheard),
         TEST(a_flood_that_is_discarded_does_not_drown_a_stop),
         TEST(a_flood_after_a_half_close_does_not_drown_the_deadline),

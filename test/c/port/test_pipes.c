@@ -176,7 +176,7 @@ static size_t take_frame(struct client *client)
     assert_true(client_frame(client, &frame));
     if (frame.tag == 'P')
         client->program = 1;
-    if (frame.tag != 'O')
+    if (frame.tag != 'O' && frame.tag != 'o')
         return 0;
     client_ack(client, frame.size);
     return frame.size;

@@ -199,16 +199,16 @@ static void a_large_window_of_which_little_is_left_is_full(void **state)
     window_sent(&window, WINDOW_SMALL - 1, start_us);
     assert_int_equal(window_room(&window), 1);
     window_init(&window, 2 * WINDOW_SMALL);
-    window_sent(&window, 2 * WINDOW_SMALL - 2 * WINDOW_SMALL / 16, start_us);
-    assert_int_equal(window_room(&window), 2 * WINDOW_SMALL / 16);
+    window_sent(&window, 2 * WINDOW_SMALL - 2 * WINDOW_SMALL / 4, start_us);
+    assert_int_equal(window_room(&window), 2 * WINDOW_SMALL / 4);
     window_sent(&window, 1, start_us);
     assert_int_equal(window_room(&window), 0);
     assert_int_equal(window.measured, window.outstanding);
     assert_true(window_acknowledged(&window, 1, start_us));
-    assert_int_equal(window_room(&window), 2 * WINDOW_SMALL / 16);
+    assert_int_equal(window_room(&window), 2 * WINDOW_SMALL / 4);
 }
 
-static void a_full_window_of_a_brisk_reader_is_about_to_open(void **state)
+static void a_small_full_window_of_a_brisk_reader_is_about_to_open(void **state)
 {
     struct window window;
 
@@ -223,6 +223,84 @@ static void a_full_window_of_a_brisk_reader_is_about_to_open(void **state)
     assert_true(window_acknowledged(&window, 100, start_us + WINDOW_BRISK_US + 1));
     window_sent(&window, 100, start_us);
     assert_false(window_is_about_to_open(&window));
+    window_init(&window, WINDOW_SMALL + 1);
+    window_sent(&window, WINDOW_SMALL + 1, start_us);
+    assert_true(window_acknowledged(&window, WINDOW_SMALL + 1, start_us));
+    window_sent(&window, WINDOW_SMALL + 1, start_us);
+    assert_false(window_is_about_to_open(&window));
+}
+
+static void a_small_window_asks_for_each_acknowledgement(void **state)
+{
+    struct window window;
+
+    (void)state;
+    window_init(&window, WINDOW_SMALL);
+    assert_true(window_asks(&window, 1));
+}
+
+/* As the helper does it: what it asks is told before the bytes are sent. */
+static bool sent_and_asked(struct window *window, uint32_t bytes)
+{
+    bool asks = window_asks(window, bytes);
+
+    window_sent(window, bytes, start_us);
+    return asks;
+}
+
+static void a_large_window_asks_when_half_of_it_was_sent_and_when_it_is_full(void **state)
+{
+    struct window window;
+
+    (void)state;
+    window_init(&window, 4 * WINDOW_SMALL);
+    assert_false(sent_and_asked(&window, WINDOW_SMALL));
+    assert_false(sent_and_asked(&window, WINDOW_SMALL - 1));
+    assert_true(sent_and_asked(&window, 1));
+    assert_false(sent_and_asked(&window, WINDOW_SMALL));
+    assert_int_equal(window_room(&window), WINDOW_SMALL);
+    assert_true(sent_and_asked(&window, WINDOW_SMALL - 1)); /* one byte of room is none */
+}
+
+/* Or else it could be full of bytes for which nothing was asked. */
+static void a_window_does_not_shrink_before_it_has_asked_for_all(void **state)
+{
+    struct window window;
+
+    (void)state;
+    window_init(&window, 0);
+    window.size = WINDOW_MOST;
+    assert_true(sent_and_asked(&window, WINDOW_MOST));
+    assert_true(window_acknowledged(&window, WINDOW_MOST - 1, start_us));
+    assert_false(sent_and_asked(&window, WINDOW_MOST / 2 - 1));
+    assert_true(window_acknowledged(&window, 1, start_us + WINDOW_SLOW_US + 1));
+    assert_int_equal(window.size, WINDOW_MOST);
+    assert_true(window_room(&window) > 0);
+}
+
+static void a_reader_that_waits_to_be_asked_is_asked_before_the_window_is_full(void **state)
+{
+    struct window window;
+    uint64_t now = start_us;
+    uint32_t owed = 0;
+
+    (void)state;
+    window_init(&window, 0);
+    srandom(2);
+    for (int i = 0; i < 200000; i++) {
+        uint32_t room = window_room(&window);
+        uint32_t bytes = 1 + (uint32_t)random() % room;
+        bool asks = window_asks(&window, bytes);
+
+        window_sent(&window, bytes, now);
+        owed += bytes;
+        now += (uint64_t)random() % (WINDOW_SLOW_US * 2);
+        if (asks && (random() % 3 == 0 || window_room(&window) == 0)) { /* it may have more to read first */
+            assert_true(window_acknowledged(&window, owed, now));
+            owed = 0;
+        }
+        assert_true(window_room(&window) > 0);
+    }
 }
 
 static void whatever_happens_no_more_is_outstanding_than_the_window_was(void **state)
@@ -274,7 +352,11 @@ static int tests(void)
         TEST(the_measure_ends_with_the_last_byte_of_the_full_window_not_with_the_first),
         TEST(a_window_that_has_shrunk_below_what_is_outstanding_has_no_room),
         TEST(a_large_window_of_which_little_is_left_is_full),
-        TEST(a_full_window_of_a_brisk_reader_is_about_to_open),
+        TEST(a_small_full_window_of_a_brisk_reader_is_about_to_open),
+        TEST(a_small_window_asks_for_each_acknowledgement),
+        TEST(a_large_window_asks_when_half_of_it_was_sent_and_when_it_is_full),
+        TEST(a_window_does_not_shrink_before_it_has_asked_for_all),
+        TEST(a_reader_that_waits_to_be_asked_is_asked_before_the_window_is_full),
         TEST(whatever_happens_no_more_is_outstanding_than_the_window_was),
     };
 

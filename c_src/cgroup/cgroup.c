@@ -65,9 +65,11 @@ static bool check_not_frozen(const struct cgroup *cgroup, struct failure *why)
 /* cgroup_figures() subtracts these from what it finds in the end. */
 static void read_first_figures(struct cgroup *cgroup)
 {
+    cgroup->oom_kills = cgroup->user_us = cgroup->system_us = 0;
+    if (cgroup->made)
+        return;
     (void)cgroup_number(cgroup->directory, "memory.events", "oom_kill", &cgroup->oom_kills);
-    (void)cgroup_number(cgroup->directory, "cpu.stat", "user_usec", &cgroup->user_us);
-    (void)cgroup_number(cgroup->directory, "cpu.stat", "system_usec", &cgroup->system_us);
+    (void)cgroup_cpu_time(cgroup->directory, &cgroup->user_us, &cgroup->system_us);
 }
 
 bool cgroup_open(struct cgroup *cgroup, const struct options *options, struct failure *why)
@@ -213,15 +215,17 @@ bool cgroup_forked(const struct cgroup *cgroup, uint64_t *forked)
 void cgroup_figures(const struct cgroup *cgroup, struct ending *ending)
 {
     uint64_t now;
+    uint64_t user_us;
+    uint64_t system_us;
 
     if (!cgroup)
         return;
     if (cgroup_number(cgroup->directory, "memory.events", "oom_kill", &now))
         ending->oom_killed = now > cgroup->oom_kills;
-    if (cgroup_number(cgroup->directory, "cpu.stat", "user_usec", &now))
-        ending->user_us = now - cgroup->user_us;
-    if (cgroup_number(cgroup->directory, "cpu.stat", "system_usec", &now))
-        ending->system_us = now - cgroup->system_us;
+    if (cgroup_cpu_time(cgroup->directory, &user_us, &system_us)) {
+        ending->user_us = user_us - cgroup->user_us;
+        ending->system_us = system_us - cgroup->system_us;
+    }
     /* In a cgroup that was there before, the peak may be that of an earlier program. */
     if (cgroup->made && cgroup_number(cgroup->directory, "memory.peak", "", &now))
         ending->peak_bytes = now;

@@ -170,6 +170,14 @@ bool cgroup_number_in(int fd, const char *key, uint64_t *number)
     return lseek(fd, 0, SEEK_SET) == 0 && read_all(fd, text, sizeof text) && cgroup_number_of(text, key, number);
 }
 
+bool cgroup_cpu_time(int directory, uint64_t *user_us, uint64_t *system_us)
+{
+    char text[1024];
+
+    return cgroup_read(directory, "cpu.stat", text, sizeof text) && cgroup_number_of(text, "user_usec", user_us) &&
+           cgroup_number_of(text, "system_usec", system_us);
+}
+
 bool cgroup_number(int directory, const char *file, const char *key, uint64_t *number)
 {
     int fd = openat(directory, file, O_RDONLY | O_CLOEXEC);

@@ -48,6 +48,9 @@ bool cgroup_number(int directory, const char *file, const char *key, uint64_t *n
  * watched has to be read by the descriptor that is watched. */
 bool cgroup_number_in(int fd, const char *key, uint64_t *number);
 
+/* The CPU time in microseconds, from cpu.stat. */
+bool cgroup_cpu_time(int directory, uint64_t *user_us, uint64_t *system_us);
+
 /* Opens cgroup.events of the cgroup, whose changes poll(2) tells with POLLPRI. -1 when it can't be opened. */
 int cgroup_events_open(int directory);
 

@@ -219,8 +219,11 @@ void cgroup_tree_remove_below(int directory)
 
 void cgroup_tree_remove(int parent, const char *name)
 {
-    int directory = open_with_permissions(parent, name);
+    int directory;
 
+    if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
+        return;
+    directory = open_with_permissions(parent, name);
     if (directory >= 0)
         cgroup_tree_remove_below(directory);
     io_close(&directory);

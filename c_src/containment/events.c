@@ -253,16 +253,32 @@ static bool is_to_leave(const struct relay *relay, const struct pollfd *tether)
                                     (relay->posted & (1u << SIGNALLED | 1u << KEY_PRESSED)) != 0);
 }
 
+/* How long nothing must happen for the code of the start to be given back: what was needed a moment ago may be needed
+ * again in a moment, when the program has ended or the next one is launched. */
+#define FORGET_AFTER_MS 10
+
+static int wait_for_news(struct relay *relay, struct pollfd fds[WATCHED])
+{
+    int ms = relay->more_dead || relay->launch->output.unfinished ? 0 : io_left_ms(relay->deadline);
+
+    if (relay->forgets && (ms < 0 || ms > FORGET_AFTER_MS)) {
+        int ready = poll(fds, WATCHED, FORGET_AFTER_MS);
+
+        if (ready != 0)
+            return ready;
+        platform_forget_start();
+        relay->forgets = false;
+        ms = io_left_ms(relay->deadline);
+    }
+    return poll(fds, WATCHED, ms);
+}
+
 void events_wait(struct relay *relay)
 {
     struct pollfd fds[WATCHED];
 
-    if (relay->forgets)
-        platform_forget_start();
-    relay->forgets = false;
     watch(relay, fds);
-    if (poll_for_acknowledgement(relay, fds) == 0 &&
-        poll(fds, WATCHED, relay->more_dead || relay->launch->output.unfinished ? 0 : io_left_ms(relay->deadline)) < 0)
+    if (poll_for_acknowledgement(relay, fds) == 0 && wait_for_news(relay, fds) < 0)
         return; /* EINTR: the signal has left its byte in the pipe; ENOMEM, EAGAIN: the next try may do better */
     for (int i = 0; i < OUTPUT_STREAMS; i++)
         if (fds[WATCH_STREAMS + i].revents)

@@ -129,16 +129,19 @@ defmodule MuonTrap.Predecessor do
   # of their ancestors: a daemon that is alive below our own parent isn't dying while that is alive (see dying?/3).
   defp candidates(place) do
     parent = parent(place)
-    siblings = owners(place, {:"=:=", :"$2", {:const, parent}})
 
-    if alive?(parent) and Enum.all?(siblings, &Process.alive?/1) and
-         owners(place, {:"=/=", :"$2", {:const, parent}}) == [],
-       do: [],
-       else: for({_process, {owner, _, _}} = entry <- lookup(place), owner != place.owner, do: entry)
+    if alive?(parent) and Enum.all?(siblings(place, parent), &(is_pid(&1) and Process.alive?(&1))),
+      do: [],
+      else: for({_process, {owner, _, _}} = entry <- lookup(place), owner != place.owner, do: entry)
   end
 
-  defp owners(place, condition),
-    do: Registry.select(@registry, [{{place.arguments, :_, {:"$1", :"$2", :_}}, [condition], [:"$1"]}])
+  # The owners below that parent, and :other for each that has another one.
+  defp siblings(place, parent) do
+    Registry.select(@registry, [
+      {{place.arguments, :_, {:"$1", :"$2", :_}}, [{:"=:=", :"$2", {:const, parent}}], [:"$1"]},
+      {{place.arguments, :_, :_}, [], [:other]}
+    ])
+  end
 
   defp lookup(place), do: Registry.lookup(@registry, place.arguments)
 

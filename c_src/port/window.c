@@ -47,8 +47,8 @@ void window_sent(struct window *window, uint32_t bytes, uint64_t now_us)
     }
 }
 
-/* The reader of a full window has handled all of it: its pace decides what may be outstanding from now on. The window does
- * not shrink while bytes are on their way for which no acknowledgement was asked: it could be full of them. */
+/* The reader of a full window has handled all of it: its pace decides what may be outstanding from now on. The window
+ * does not shrink while bytes are on their way for which no acknowledgement was asked: it could be full of them. */
 static void follow_reader(struct window *window, uint64_t took_us)
 {
     window->brisk = took_us <= WINDOW_BRISK_US;

@@ -39,9 +39,10 @@ uint32_t window_room(const struct window *window);
 /* Whether it is small and full, and the reader so fast that its acknowledgement is about to come. */
 bool window_is_about_to_open(const struct window *window);
 
-/* Whether the reader is to acknowledge so many bytes that are sent now, and all before them, when it has handled them. Of
- * a window larger than WINDOW_SMALL it needn't before half of it is unacknowledged or no room is left: each
- * acknowledgement costs both processes a system call and a wake-up. To be asked once for every window_sent(). */
+/* Whether the reader is to acknowledge so many bytes that are sent now, and all before them, when it has handled them.
+ * Of a window larger than WINDOW_SMALL it needn't before half of it was sent since it was last asked, or no room is
+ * left: each acknowledgement costs both processes a system call and a wake-up. Called once before each
+ * window_sent(). */
 bool window_asks(struct window *window, uint32_t bytes);
 
 /* Bytes have been sent: at most window_room(). */

@@ -139,7 +139,8 @@ RARE static bool looks_executable(const char *file)
     return stat(file, &found) == 0 && S_ISREG(found.st_mode) && (found.st_mode & 0111) != 0;
 }
 
-/* To be told so by stat(2) takes a third of the time that execve(2) takes for it, and there may be a dozen directories. */
+/* To be told so by stat(2) takes a third of the time that execve(2) takes for it, and PATH may have a dozen
+ * directories. */
 static bool is_absent(const char *file)
 {
     struct stat found;

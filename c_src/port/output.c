@@ -245,6 +245,7 @@ static void account(struct output *output, const struct stream *stream, uint32_t
 
     protocol_data_header(output->bytes, asks ? stream->tag : stream->unasked_tag, size);
     window_sent(&output->window, size, now_us);
+    output->total += size;
 }
 
 /* A frame whose payload stays in the pipe until it is spliced. False when there is too little for that to pay.

@@ -29,6 +29,7 @@ struct stream {
 struct output {
     int fd;
     struct window window;
+    uint64_t total; /* bytes of data sent under all windows that there were */
     struct pipes pipes;
     struct stream streams[OUTPUT_STREAMS];
     unsigned next;       /* the stream whose turn it is */

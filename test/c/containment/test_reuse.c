@@ -244,6 +244,21 @@ static void after_an_eventful_end_there_is_no_other_launch(void **state)
     (void)client_leave(&client);
 }
 
+/* It is the sum of what it has relayed that counts. */
+static void a_helper_that_has_relayed_much_is_not_used_again(void **state)
+{
+    LINUX_ONLY();
+    (void)state;
+    start();
+    RUN("--", "head", "-c", "16777216", "/dev/zero");
+    assert_int_equal(client.sizes[0], 16777216);
+    assert_true(client.reusable);
+    RUN("--", "echo");
+    assert_int_equal(client.sizes[0], 1);
+    assert_false(client.reusable);
+    (void)client_leave(&client);
+}
+
 static void a_program_on_the_command_line_is_the_only_one(void **state)
 {
     (void)state;
@@ -465,6 +480,7 @@ static int tests(void)
         TEST(what_comes_in_one_write_with_a_launch_is_meant_for_it),
         TEST(stop_and_signal_are_ignored_while_nothing_runs),
         TEST(after_an_eventful_end_there_is_no_other_launch),
+        TEST(a_helper_that_has_relayed_much_is_not_used_again),
         TEST(a_program_on_the_command_line_is_the_only_one),
         TEST(a_portable_helper_is_used_once),
         TEST(a_launch_that_makes_no_sense_is_refused),

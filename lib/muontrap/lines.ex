@@ -28,15 +28,21 @@ defmodule MuonTrap.Lines do
   def push(%__MODULE__{after_return: true} = lines, "\n" <> data), do: push(%{lines | after_return: false}, data)
 
   def push(%__MODULE__{limit: limit} = lines, data) do
-    {complete, [last]} =
-      (lines.rest <> data)
-      |> :binary.split(ends(data), [:global])
-      |> Enum.split(-1)
-
-    {pieces, rest} = cut_unfinished(last, limit, [])
-    lines = %{lines | rest: own(rest), after_return: after_return?(lines, data)}
-    {Enum.map(Enum.flat_map(complete, &cut(&1, limit)) ++ pieces, &own/1), lines}
+    {complete, rest} = (lines.rest <> data) |> :binary.split(ends(data), [:global]) |> complete(limit, [])
+    {complete, %{lines | rest: own(rest), after_return: after_return?(lines, data)}}
   end
+
+  # In one go through what may be thousands of lines.
+  defp complete([last], limit, done) do
+    {pieces, rest} = cut_unfinished(last, limit, [])
+    {:lists.reverse(done, Enum.map(pieces, &own/1)), rest}
+  end
+
+  defp complete([line | others], limit, done) when byte_size(line) <= limit,
+    do: complete(others, limit, [own(line) | done])
+
+  defp complete([line | others], limit, done),
+    do: complete(others, limit, Enum.reduce(cut(line, limit), done, &[own(&1) | &2]))
 
   # The search for one is several times as fast as that for the first of three. Where several match, the longest does.
   defp ends(data), do: if(:binary.match(data, "\r") == :nomatch, do: "\n", else: ["\r\n", "\r", "\n"])

@@ -127,7 +127,7 @@ defmodule MuonTrap.Protocol do
   # Whether what has come with and before this frame is to be acknowledged as soon as it has been handled.
   @doc false
   @spec asks?(binary()) :: boolean()
-  def asks?(<<tag, _payload::binary>>), do: tag not in 'oe'
+  def asks?(<<tag, _payload::binary>>), do: tag not in [?o, ?e]
 
   @doc false
   @spec encode(command()) :: binary()

@@ -4,7 +4,7 @@
 defmodule MuonTrap.CmdTest do
   use ExUnit.Case, async: true
 
-  alias MuonTrap.Test.{OS, Programs}
+  alias MuonTrap.Test.{OS, Programs, Sink}
 
   doctest MuonTrap
   doctest MuonTrap.Error
@@ -40,6 +40,53 @@ defmodule MuonTrap.CmdTest do
 
     test "comes through a window of one byte" do
       assert MuonTrap.cmd("seq", ["1", "500"], stdio_window: 1) == {Enum.map_join(1..500, &"#{&1}\n"), 0}
+    end
+
+    # Piece after piece to an owner that takes them directly, each less than half of the window, so that the helper doesn't ask
+    # for an acknowledgement; and then pauses, in which the owner goes over to waiting for the server.
+    @piecemeal """
+    x=$(head -c 1500 /dev/zero | tr '\\0' x)
+    for i in $(seq 20); do
+      for j in $(seq 20); do
+        printf %s $x
+        k=0; while [ $k -lt 200 ]; do k=$((k+1)); done
+      done
+      sleep 0.02
+    done
+    """
+
+    test "comes piecemeal through a window that is never half full" do
+      assert {%{bytes: 600_000}, 0} =
+               MuonTrap.cmd("sh", ["-c", @piecemeal], into: %Sink{}, stdio_window: 100_000, timeout: 60_000)
+    end
+
+    test "comes through such a window to an owner that gets many other messages meanwhile" do
+      owner = self()
+      crowd = fn _data -> if :rand.uniform(4) == 1, do: for(n <- 1..200, do: send(owner, n)) end
+      calm = fn data -> if(:rand.uniform(4) == 1, do: flush(), else: crowd.(data)) end
+
+      for size <- [100_000, 300_000] do
+        assert {%{bytes: 600_000}, 0} =
+                 MuonTrap.cmd("sh", ["-c", @piecemeal], into: %Sink{with: calm}, stdio_window: size, timeout: 60_000)
+
+        assert {%{bytes: 8_000_000}, 0} =
+                 MuonTrap.cmd("head", ["-c", "8000000", "/dev/zero"],
+                   into: %Sink{with: calm},
+                   stdio_window: size,
+                   timeout: 60_000
+                 )
+      end
+
+      flush()
+    end
+
+    # The numbers that were sent above.
+    defp flush() do
+      receive do
+        n when is_integer(n) -> flush()
+      after
+        0 -> :ok
+      end
     end
 
     test "comes when it is 20,000 lines on stderr" do

@@ -261,13 +261,13 @@ static int wait_for_news(struct relay *relay, struct pollfd fds[WATCHED])
 {
     int ms = relay->more_dead || relay->launch->output.unfinished ? 0 : io_left_ms(relay->deadline);
 
-    if (relay->forgets && (ms < 0 || ms > FORGET_AFTER_MS)) {
-        int ready = poll(fds, WATCHED, FORGET_AFTER_MS);
+    if (relay->forgets_in > 0 && (ms < 0 || ms > FORGET_AFTER_MS)) {
+        int ready = --relay->forgets_in > 0 ? poll(fds, WATCHED, FORGET_AFTER_MS) : 0;
 
         if (ready != 0)
             return ready;
         platform_forget_start();
-        relay->forgets = false;
+        relay->forgets_in = 0;
         ms = io_left_ms(relay->deadline);
     }
     return poll(fds, WATCHED, ms);

@@ -28,6 +28,9 @@ void relay_post(struct relay *relay, enum event event)
     relay->posted |= 1u << event;
 }
 
+/* After so many waits the code of the start is given back even if none was long. */
+#define FORGET_AFTER_WAITS 100u
+
 /* ---- Reporting ---- */
 
 RARE static void tell_failure(struct relay *relay, const struct failure *why)
@@ -145,7 +148,7 @@ static enum state launched(struct relay *relay)
         output_queued(output, protocol_started(output_control(output), (uint32_t)launch->tree.program,
                                                cgroup_path(launch->cgroup)));
     output_open_streams(output, launch->child.stdio.relay_stdout, launch->child.stdio.relay_stderr);
-    relay->forgets = true;
+    relay->forgets_in = FORGET_AFTER_WAITS;
     return RUNNING;
 }
 
@@ -467,7 +470,7 @@ static bool is_reusable(const struct relay *relay)
 static enum state become_idle(struct relay *relay)
 {
     platform_name_self("muontrap-idle");
-    relay->forgets = true;
+    relay->forgets_in = FORGET_AFTER_WAITS;
     relay->bequest->program = 0;
     if (relay->launch->output.pipes.size > 0)
         relay->deadline = io_now_us() + PIPES_RETRY_US;
@@ -579,7 +582,7 @@ RARE static enum state give_up_draining(struct relay *relay)
 {
     const struct output *output = &relay->launch->output;
 
-    if (!output->blocked && window_room(&output->window) > 0)
+    if (!output->blocked && output_may_send(output))
         return tell_end(relay);
     relay->deadline = io_now_us() + CHECK_AGAIN_US;
     return DRAINING;

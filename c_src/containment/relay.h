@@ -68,13 +68,13 @@ struct relay {
     int tether;        /* -1 once it has hung up */
     struct bequest *bequest;
     pid_t keeper;
-    size_t text_size;          /* of the launch frame that came last */
-    bool forgets;              /* there will be something to wait for now, and other code is not needed meanwhile */
-    pid_t parent;              /* the keeper's */
-    bool waits;                /* launches come by frames */
-    bool disused;              /* the helper leaves by itself, without a launch */
-    bool keeper_stopped;       /* because the program is */
-    int keeper_stops;          /* how often it has been told to stop */
+    size_t text_size;    /* of the launch frame that came last */
+    unsigned forgets_in; /* so many waits the code of the start is kept, if none is long before; 0: it is given back */
+    pid_t parent;        /* the keeper's */
+    bool waits;          /* launches come by frames */
+    bool disused;        /* the helper leaves by itself, without a launch */
+    bool keeper_stopped; /* because the program is */
+    int keeper_stops;    /* how often it has been told to stop */
     unsigned stops_followed;   /* the stop of the program, by its number, for which it was told so last */
     int keeper_continued_from; /* the stop, by that number, that somebody has continued it from; 0: from none */
     bool continued;            /* the relay has got a SIGCONT, and the keeper has not told yet that it has got one */

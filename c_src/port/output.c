@@ -128,9 +128,14 @@ static size_t room(const struct output *output)
     return throws_away(output) || output->unacknowledged ? WINDOW_MOST : window_room(&output->window);
 }
 
+bool output_may_send(const struct output *output)
+{
+    return room(output) > 0;
+}
+
 bool output_wants(const struct output *output, const struct stream *stream)
 {
-    return stream->fd >= 0 && !output->blocked && room(output) > 0;
+    return stream->fd >= 0 && !output->blocked && output_may_send(output);
 }
 
 bool output_sent(const struct output *output)

@@ -82,6 +82,9 @@ bool output_has_room(const struct output *output);
 /* Sends what can be sent now. `now_us` as of io_now_us(). */
 void output_pump(struct output *output, uint64_t now_us);
 
+/* Whether there is room in the window, or it doesn't count any more. */
+bool output_may_send(const struct output *output);
+
 /* Whether reading that stream would serve: it is open and there is room in the window. */
 bool output_wants(const struct output *output, const struct stream *stream);
 

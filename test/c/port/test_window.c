@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "port/window.h"
 
@@ -278,29 +279,71 @@ static void a_window_does_not_shrink_before_it_has_asked_for_all(void **state)
     assert_true(window_room(&window) > 0);
 }
 
-static void a_reader_that_waits_to_be_asked_is_asked_before_the_window_is_full(void **state)
+/* What has been sent and not read yet, and whether it asks. */
+struct sent {
+    uint32_t bytes;
+    bool asks;
+};
+
+/* Reads some of what was sent, and then acknowledges all that it has read if any of it asks. */
+static void read_some(struct window *window, struct sent *queue, size_t *count, uint32_t *owed, uint64_t now)
 {
-    struct window window;
-    uint64_t now = start_us;
-    uint32_t owed = 0;
+    size_t some = (size_t)random() % (*count + 1);
+    bool asked = false;
+
+    for (size_t i = 0; i < some; i++) {
+        *owed += queue[i].bytes;
+        asked = asked || queue[i].asks;
+    }
+    *count -= some;
+    memmove(queue, queue + some, *count * sizeof *queue);
+    if (!asked)
+        return;
+    assert_true(window_acknowledged(window, *owed, now));
+    *owed = 0;
+}
+
+/* With readers of any speed, so that the window grows and shrinks, and with fixed windows. */
+static void a_reader_that_waits_to_be_asked_never_waits_for_ever(void **state)
+{
+    static const uint64_t delays_us[] = {2000, 20000, 300000};
+    static const uint32_t sizes[] = {0, 0, 0, 1, WINDOW_SMALL, WINDOW_SMALL + 1, WINDOW_MOST};
+    static struct sent queue[256];
+    unsigned unasked = 0;
+    unsigned shrunk = 0;
 
     (void)state;
-    window_init(&window, 0);
     srandom(2);
-    for (int i = 0; i < 200000; i++) {
-        uint32_t room = window_room(&window);
-        uint32_t bytes = 1 + (uint32_t)random() % room;
-        bool asks = window_asks(&window, bytes);
+    for (int round = 0; round < 200; round++) {
+        struct window window;
+        uint64_t now = start_us;
+        uint32_t owed = 0;
+        size_t count = 0;
 
-        window_sent(&window, bytes, now);
-        owed += bytes;
-        now += (uint64_t)random() % (WINDOW_SLOW_US * 2);
-        if (asks && (random() % 3 == 0 || window_room(&window) == 0)) { /* it may have more to read first */
-            assert_true(window_acknowledged(&window, owed, now));
-            owed = 0;
+        window_init(&window, sizes[(size_t)random() % COUNT(sizes)]);
+        for (int i = 0; i < 5000; i++) {
+            uint32_t before = window.size;
+            uint32_t room = window_room(&window);
+
+            if (room > 0 && count < COUNT(queue) && random() % 4 > 0) {
+                uint32_t most = room < 65531 ? room : 65531;
+                uint32_t bytes = random() % 2 == 0 ? most : 1 + (uint32_t)random() % most;
+
+                queue[count].bytes = bytes;
+                queue[count].asks = window_asks(&window, bytes);
+                unasked += !queue[count++].asks;
+                window_sent(&window, bytes, now);
+            } else {
+                now += (uint64_t)random() % delays_us[i / 500 % (int)COUNT(delays_us)];
+                read_some(&window, queue, &count, &owed, now);
+            }
+            shrunk += window.size < before;
+            if (count == 0)
+                assert_true(window_room(&window) > 0);
         }
-        assert_true(window_room(&window) > 0);
     }
+    assert_true(unasked > 10000);
+    assert_true(shrunk > 100);
 }
 
 static void whatever_happens_no_more_is_outstanding_than_the_window_was(void **state)
@@ -356,7 +399,7 @@ static int tests(void)
         TEST(a_small_window_asks_for_each_acknowledgement),
         TEST(a_large_window_asks_when_half_of_it_was_sent_and_when_it_is_full),
         TEST(a_window_does_not_shrink_before_it_has_asked_for_all),
-        TEST(a_reader_that_waits_to_be_asked_is_asked_before_the_window_is_full),
+        TEST(a_reader_that_waits_to_be_asked_never_waits_for_ever),
         TEST(whatever_happens_no_more_is_outstanding_than_the_window_was),
     };
 

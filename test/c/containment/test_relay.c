@@ -621,6 +621,25 @@ static void what_the_program_wrote_before_it_ended_arrives_after_a_half_close(vo
     assert_left_with(0);
 }
 
+/* A portable helper can't find it, and waits for the end of its output no longer than for the program's, even if
+ * the window was full when the owner went. */
+static void who_has_left_the_tree_holds_nothing_up_after_a_half_close(void **state)
+{
+    long stranger;
+
+    (void)state;
+    START(&client, "-k0", "--stdio-window", "10", "--", "sh", "-c", "setsid sleep 70 & echo $!; exec cat /dev/zero");
+    client.acknowledge = false;
+    client_await_bytes(&client, 10);
+    stranger = strtol((char *)client.streams[0], NULL, 10);
+    assert_true(stranger > 1);
+    client_half_close(&client);
+    client_follow(&client);
+    assert_true(client.exited);
+    (void)client_leave(&client);
+    (void)kill((pid_t)stranger, SIGKILL);
+}
+
 static void an_owner_that_goes_altogether_leaves_nothing_alive(void **state)
 {
     pid_t program;
@@ -1053,6 +1072,7 @@ static int tests(void)
         TEST(the_end_of_standard_input_means_stop_and_everything_still_arrives),
         TEST(what_is_in_the_pipe_arrives_without_acknowledgements_after_a_half_close),
         TEST(what_the_program_wrote_before_it_ended_arrives_after_a_half_close),
+        TEST(who_has_left_the_tree_holds_nothing_up_after_a_half_close),
         TEST(an_owner_that_goes_altogether_leaves_nothing_alive),
         TEST(output_of_every_size_arrives),
         TEST(both_streams_arrive_whole),

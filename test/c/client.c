@@ -28,6 +28,14 @@ static uint64_t get_u64(const uint8_t *at)
     return (uint64_t)get_u32(at) << 32 | get_u32(at + 4);
 }
 
+void client_check_leaks(bool check)
+{
+    if (check)
+        (void)unsetenv("ASAN_OPTIONS");
+    else
+        (void)setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+}
+
 void client_start_limited(struct client *client, rlim_t open_files, const char *const argv[])
 {
     char *all[32] = {(char *)(uintptr_t)muontrap_path(), (char *)(uintptr_t) "--port"};

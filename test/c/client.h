@@ -63,6 +63,11 @@ void client_start_limited(struct client *client, rlim_t open_files, const char *
 void client_start(struct client *client, const char *const argv[]);
 #define START(client, ...) client_start(client, (const char *const[]){__VA_ARGS__, NULL})
 
+/* For a helper that leaves as soon as its keeper is told to end by a signal: the SIGCONT that the keeper sends with it
+ * would call off the SIGSTOP by which LeakSanitizer stops the relay when that leaves, and then LeakSanitizer waits for
+ * ever. Those that are started between false and true are not checked. */
+void client_check_leaks(bool check);
+
 /* Has a helper that waits start a program as of `muontrap --port ARGV...`, and forgets what the last one has told. */
 void client_launch(struct client *client, const char *const argv[]);
 #define LAUNCH(client, ...) client_launch(client, (const char *const[]){__VA_ARGS__, NULL})

@@ -944,7 +944,9 @@ static void a_signal_ends_the_wait_after_an_error(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(causes); i++) {
+        client_check_leaks(false);
         client_start(&client, causes[i]);
+        client_check_leaks(true);
         client_follow(&client);
         assert_true(client.errored);
         assert_int_equal(kill(client.pid, SIGTERM), 0);

@@ -246,10 +246,9 @@ static void close_stream(struct stream *stream)
 /* The header of a frame of data that is sent now, under the window. */
 static void account(struct output *output, const struct stream *stream, uint32_t size, uint64_t now_us)
 {
-    bool asks = window_asks(&output->window, size);
+    bool asks = window_sent(&output->window, size, now_us);
 
     protocol_data_header(output->bytes, asks ? stream->tag : stream->unasked_tag, size);
-    window_sent(&output->window, size, now_us);
     output->total += size;
 }
 

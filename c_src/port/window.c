@@ -11,16 +11,11 @@ void window_init(struct window *window, uint32_t fixed_size)
     };
 }
 
-static uint32_t room_in(uint32_t size, uint32_t outstanding)
-{
-    uint32_t room = size > outstanding ? size - outstanding : 0;
-
-    return size > WINDOW_SMALL && room < size / 4 ? 0 : room;
-}
-
 uint32_t window_room(const struct window *window)
 {
-    return room_in(window->size, window->outstanding);
+    uint32_t room = window->size > window->outstanding ? window->size - window->outstanding : 0;
+
+    return window->size > WINDOW_SMALL && room < window->size / 4 ? 0 : room;
 }
 
 bool window_is_about_to_open(const struct window *window)
@@ -28,23 +23,18 @@ bool window_is_about_to_open(const struct window *window)
     return window->brisk && window->size <= WINDOW_SMALL && window_room(window) == 0;
 }
 
-bool window_asks(struct window *window, uint32_t bytes)
-{
-    window->unasked += bytes;
-    if (window->size > WINDOW_SMALL && window->unasked < window->size / 2 &&
-        room_in(window->size, window->outstanding + bytes) > 0)
-        return false;
-    window->unasked = 0;
-    return true;
-}
-
-void window_sent(struct window *window, uint32_t bytes, uint64_t now_us)
+bool window_sent(struct window *window, uint32_t bytes, uint64_t now_us)
 {
     window->outstanding += bytes;
+    window->unasked += bytes;
     if (window->measured == 0 && window_room(window) == 0) {
         window->measured = window->outstanding;
         window->full_at = now_us;
     }
+    if (window->size > WINDOW_SMALL && window->unasked < window->size / 2 && window_room(window) > 0)
+        return false;
+    window->unasked = 0;
+    return true;
 }
 
 /* The reader of a full window has handled all of it: its pace decides what may be outstanding from now on. The window

@@ -12,7 +12,7 @@
 
 #define WINDOW_LEAST 10240u         /* bytes: where a window that follows its reader starts, and its floor */
 #define WINDOW_MOST (1024u * 1024u) /* bytes: its ceiling */
-#define WINDOW_SMALL 65536u         /* bytes: a larger one is used in large pieces, see window_room(), window_asks() */
+#define WINDOW_SMALL 65536u         /* bytes: a larger one is used in large pieces, see window_room(), window_sent() */
 #define WINDOW_FIXED_MOST 0x7fffffffu /* bytes: the largest --stdio-window */
 #define WINDOW_FAST_US 10000u         /* a full window acknowledged within this time doubles */
 #define WINDOW_BRISK_US 1000u         /* and the next acknowledgement after such a one is worth looking for */
@@ -39,14 +39,10 @@ uint32_t window_room(const struct window *window);
 /* Whether it is small and full, and the reader so fast that its acknowledgement is about to come. */
 bool window_is_about_to_open(const struct window *window);
 
-/* Whether the reader is to acknowledge so many bytes that are sent now, and all before them, when it has handled them.
- * Of a window larger than WINDOW_SMALL it needn't before half of it was sent since it was last asked, or no room is
- * left: each acknowledgement costs both processes a system call and a wake-up. Called once before each
- * window_sent(). */
-bool window_asks(struct window *window, uint32_t bytes);
-
-/* Bytes have been sent: at most window_room(). */
-void window_sent(struct window *window, uint32_t bytes, uint64_t now_us);
+/* Bytes have been sent: at most window_room(). Returns whether the reader is to acknowledge them, and all before them,
+ * when it has handled them. Of a window larger than WINDOW_SMALL it needn't before half of it was sent since it was
+ * last asked, or no room is left: each acknowledgement costs both processes a system call and a wake-up. */
+bool window_sent(struct window *window, uint32_t bytes, uint64_t now_us);
 
 /* Bytes have been acknowledged. False, and nothing changed, when there were fewer outstanding. */
 bool window_acknowledged(struct window *window, uint32_t bytes, uint64_t now_us);

@@ -58,7 +58,7 @@ void client_start_limited(struct client *client, rlim_t open_files, const char *
         (void)getrlimit(RLIMIT_NOFILE, &limit);
         if (open_files) {
             limit.rlim_cur = open_files;
-            (void)setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* the sanitizer needs descriptors for it */
+            client_check_leaks(false); /* the sanitizer needs descriptors for it */
         }
         if (dup2(to[0], 0) < 0 || dup2(from[1], 1) < 0 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
             _exit(200);

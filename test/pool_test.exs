@@ -205,7 +205,38 @@ defmodule MuonTrap.PoolTest do
       OS.eventually(fn -> not OS.alive?(String.to_integer(String.trim(program))) and ended?(helper) end)
       assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
     end
+
+    # The helper hears of the stop when it has told the end already, and leaves.
+    test "when the owner is killed before the server has seen that the program runs, and it ends meanwhile" do
+      {_keeper, relay} = helper = keeper()
+      assert OS.kill(relay, :STOP)
+      owner = spawn(fn -> MuonTrap.cmd("true", []) end)
+      server = OS.eventually(fn -> server_of(owner) end)
+      OS.eventually(fn -> :sys.get_state(server).phase == :starting end)
+
+      :ok = :sys.suspend(server)
+      Process.exit(owner, :kill)
+      OS.eventually(fn -> messages(server) == 1 end)
+      assert OS.kill(relay, :CONT)
+      OS.eventually(fn -> messages(server) == 3 end)
+
+      monitor = Process.monitor(server)
+      :ok = :sys.resume(server)
+      assert_receive {:DOWN, ^monitor, :process, ^server, :normal}, 60_000
+      assert Pool.idle() == 0
+      OS.eventually(fn -> ended?(helper) end)
+      assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
+    end
   end
+
+  defp server_of(owner) do
+    servers =
+      for {_id, pid, _type, _modules} <- DynamicSupervisor.which_children(MuonTrap.HelperPort.Supervisor), do: pid
+
+    Enum.find(servers, &(:sys.get_state(&1).owner == owner))
+  end
+
+  defp messages(pid), do: pid |> Process.info(:message_queue_len) |> elem(1)
 
   test "who fails over the last output doesn't take the helper from others" do
     for _ <- 1..50 do

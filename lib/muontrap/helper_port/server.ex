@@ -262,6 +262,8 @@ defmodule MuonTrap.HelperPort.Server do
 
   defp lost(state, error), do: not_launched(if(state.timed_out, do: :timeout, else: error), state)
 
+  # The owner has died meanwhile. The helper may have told the end before it hears of that, and leaves when it does.
+  defp launched(%{discarding: true} = state), do: {:noreply, state}
   defp launched(%{owner_waits: :told} = state), do: state |> add({:started, state.handle}) |> proceed()
   defp launched(state), do: state |> connect_owner() |> reply(&{:ok, state.handle, &1})
 

@@ -30,10 +30,27 @@ static bool many_are_dying(struct sweeping *sweeping, const struct cgroup *cgrou
            (before == 0 || sweeping->members < before);
 }
 
-static enum sweep again_in(struct sweeping *sweeping, unsigned us)
+static enum sweep again_in(struct sweeping *sweeping, uint64_t us)
 {
     sweeping->due = io_now_us() + us;
     return SWEEP_GOES_ON;
+}
+
+/* A pass goes through all children, of which the kernel ends few meanwhile. So with more than these the next one is not
+ * due at the SIGCHLD of the first that has died, but when as much time has passed as this one has taken; unless they
+ * don't become fewer, because then somebody forks. */
+#define CROWD 20u
+
+static enum sweep sweep_tree(struct sweeping *sweeping, struct tree *tree)
+{
+    uint64_t began = io_now_us();
+    unsigned before = sweeping->children;
+    enum sweep result = tree_sweep(tree, &sweeping->children);
+
+    if (result != SWEEP_GOES_ON || sweeping->children < CROWD || sweeping->children >= before)
+        return result;
+    signals_hold_children(true);
+    return again_in(sweeping, io_now_us() - began);
 }
 
 bool sweep_is_needless(struct tree *tree, const struct cgroup *cgroup)
@@ -48,10 +65,11 @@ enum sweep sweep_pass(struct sweeping *sweeping, struct tree *tree, const struct
     enum sweep result;
     bool killed;
 
+    if (sweeping->due != 0)
+        signals_hold_children(false);
     sweeping->due = 0;
     if (!cgroup)
-        return tree_sweep(tree);
-    signals_hold_children(false);
+        return sweep_tree(sweeping, tree);
     killed = cgroup_kill(cgroup);
     sweeping->populated = cgroup_populated(cgroup);
     if (killed && sweeping->populated && many_are_dying(sweeping, cgroup)) {
@@ -59,7 +77,7 @@ enum sweep sweep_pass(struct sweeping *sweeping, struct tree *tree, const struct
         signals_hold_children(true);
         return again_in(sweeping, REST_US);
     }
-    result = tree_sweep(tree);
+    result = sweep_tree(sweeping, tree);
     if (result == SWEEP_GOES_ON)
         return result;
     sweeping->populated = cgroup_populated(cgroup);

@@ -14,10 +14,11 @@
 
 /* Zero to begin with. */
 struct sweeping {
-    uint64_t due;     /* when another pass is due in any case, as of io_now_us(); 0: when something happens */
-    bool populated;   /* somebody is in the cgroup; its events will tell when nobody is any more */
-    unsigned members; /* of the cgroup that were dying at the last pass */
-    unsigned refused; /* passes in a row in which none of those that were left could be killed by us */
+    uint64_t due;      /* when another pass is due in any case, as of io_now_us(); 0: when something happens */
+    bool populated;    /* somebody is in the cgroup; its events will tell when nobody is any more */
+    unsigned members;  /* of the cgroup that were dying at the last pass */
+    unsigned children; /* that were dying at the last pass */
+    unsigned refused;  /* passes in a row in which none of those that were left could be killed by us */
 };
 
 /* Reaps who is dead, and tells whether no process is left to kill, as after most programs. */

@@ -83,8 +83,8 @@ enum sweep {
 /* Reaps who is dead, and tells whether nobody is left, so that no sweep is needed. */
 bool tree_is_over(struct tree *tree);
 
-/* One pass of the sweep: reaps the dead, kills the living. */
-enum sweep tree_sweep(struct tree *tree);
+/* One pass of the sweep: reaps the dead, kills the living, and counts these. */
+enum sweep tree_sweep(struct tree *tree, unsigned *dying);
 
 /* Kills those that it would, and reaps nobody. */
 void tree_kill(struct tree *tree);

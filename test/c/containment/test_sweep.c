@@ -219,6 +219,62 @@ static void of_a_few_the_dead_are_reaped_at_once(void **state)
     close_all();
 }
 
+/* Of children beside the program, which has no cgroup. */
+static enum sweep pass_over(unsigned children, unsigned as_many_before)
+{
+    tree.program = child();
+    for (unsigned i = 1; i < children; i++)
+        (void)child();
+    sweeping.children = as_many_before;
+    return sweep_pass(&sweeping, &tree, NULL);
+}
+
+static void sweep_rest(void)
+{
+    while (sweep_pass(&sweeping, &tree, NULL) == SWEEP_GOES_ON) {
+        (void)poll(&(struct pollfd){.fd = signals, .events = POLLIN}, 1,
+                   sweeping.due > 0 ? io_left_ms(sweeping.due) : LONG_ENOUGH_MS);
+        (void)signals_take();
+    }
+    assert_true(tree.program_ended);
+    assert_false(children_are_held_back());
+    close_all();
+}
+
+static void a_crowd_that_shrinks_is_not_looked_through_at_each_death(void **state)
+{
+    (void)state;
+    OWN_CGROUP();
+    open_all();
+    assert_int_equal(pass_over(100, 101), SWEEP_GOES_ON);
+    assert_int_equal(sweeping.children, 100);
+    assert_true(sweeping.due > 0);
+    assert_true(children_are_held_back());
+    sweep_rest();
+}
+
+static void a_crowd_that_grows_is_looked_through_at_once(void **state)
+{
+    (void)state;
+    OWN_CGROUP();
+    open_all();
+    assert_int_equal(pass_over(100, 100), SWEEP_GOES_ON);
+    assert_int_equal(sweeping.due, 0);
+    assert_false(children_are_held_back());
+    sweep_rest();
+}
+
+static void a_few_are_looked_at_again_when_one_has_died(void **state)
+{
+    (void)state;
+    OWN_CGROUP();
+    open_all();
+    assert_int_equal(pass_over(3, 100), SWEEP_GOES_ON);
+    assert_int_equal(sweeping.due, 0);
+    assert_false(children_are_held_back());
+    sweep_rest();
+}
+
 /* Somebody from elsewhere may have come after the kill, and no event would tell when he doesn't leave by himself. */
 static void who_came_after_the_kill_is_looked_for_again_soon(void **state)
 {
@@ -250,6 +306,9 @@ int main(void)
         CGROUP_TEST(of_many_dying_nobody_is_reaped_and_no_signal_taken),
         CGROUP_TEST(the_dead_are_reaped_when_the_dying_do_not_become_fewer),
         CGROUP_TEST(of_a_few_the_dead_are_reaped_at_once),
+        CGROUP_TEST(a_crowd_that_shrinks_is_not_looked_through_at_each_death),
+        CGROUP_TEST(a_crowd_that_grows_is_looked_through_at_once),
+        CGROUP_TEST(a_few_are_looked_at_again_when_one_has_died),
         CGROUP_TEST(who_came_after_the_kill_is_looked_for_again_soon),
         CGROUP_TEST(an_empty_cgroup_is_done_with),
     };

@@ -108,8 +108,10 @@ static void await_words(size_t count)
 static enum sweep sweep_all(void)
 {
     enum sweep result;
+    unsigned dying;
 
-    while ((result = tree_sweep(&tree)) == SWEEP_GOES_ON) {
+    while ((result = tree_sweep(&tree, &dying)) == SWEEP_GOES_ON) {
+        assert_true(dying > 0);
         await_readable(signals);
         (void)signals_take();
     }
@@ -138,8 +140,10 @@ static void assert_all_dead(void)
 
 static void without_children_the_sweep_is_done_at_once(void **state)
 {
+    unsigned dying;
+
     (void)state;
-    assert_int_equal(tree_sweep(&tree), SWEEP_DONE);
+    assert_int_equal(tree_sweep(&tree, &dying), SWEEP_DONE);
     assert_int_equal(tree.killed, 0);
 }
 
@@ -254,6 +258,22 @@ static void zombies_are_no_stragglers(void **state)
     assert_all_dead();
 }
 
+static void as_many_dead_as_there_are_take_one_pass(void **state)
+{
+    unsigned dying;
+
+    (void)state;
+    LINUX_ONLY();
+    (void)make_trouble("zombies", "500");
+    await_words(1);
+    assert_int_equal(kill(tree.program, SIGKILL), 0);
+    await_program_end();
+    assert_int_equal(tree_sweep(&tree, &dying), SWEEP_DONE);
+    assert_int_equal(dying, 0);
+    assert_int_equal(tree.killed, 0);
+    assert_all_dead();
+}
+
 /* Our child beside the program; 0 when there is none. */
 static pid_t other_child(void)
 {
@@ -358,6 +378,7 @@ static void what_may_not_be_killed_is_said(void **state)
     int ends[2];
     pid_t stranger;
     enum sweep result;
+    unsigned dying;
 
     (void)state;
     LINUX_ONLY();
@@ -373,13 +394,13 @@ static void what_may_not_be_killed_is_said(void **state)
     }
     (void)close(ends[0]);
     assert_int_equal(setresuid(65534, 65534, 0), 0);
-    result = tree_sweep(&tree);
+    result = tree_sweep(&tree, &dying);
     assert_int_equal(setresuid(0, 0, 0), 0);
     assert_int_equal(result, SWEEP_REFUSED);
     assert_int_equal(tree.refused, stranger);
     (void)close(ends[1]);
     assert_int_equal(waitpid(stranger, NULL, 0), stranger);
-    assert_int_equal(tree_sweep(&tree), SWEEP_DONE);
+    assert_int_equal(tree_sweep(&tree, &dying), SWEEP_DONE);
 }
 
 static int tests(void)
@@ -395,6 +416,7 @@ static int tests(void)
         TREE_TEST(what_forks_as_fast_as_it_can_is_killed),
         TREE_TEST(what_never_keeps_its_pid_or_parent_is_killed),
         TREE_TEST(zombies_are_no_stragglers),
+        TREE_TEST(as_many_dead_as_there_are_take_one_pass),
         TREE_TEST(an_adopted_orphan_that_ends_is_reaped_and_is_no_straggler),
         TREE_TEST(that_the_program_was_stopped_is_noted),
         TREE_TEST(the_program_s_whole_group_is_killed),

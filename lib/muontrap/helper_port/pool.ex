@@ -14,7 +14,8 @@ defmodule MuonTrap.HelperPort.Pool do
   # those in use included, and none is used again. All else the helper compares itself, when it gets a launch with --fresh, and
   # leaves if it isn't as a new one would be. None is used for another program that was started more than a minute ago.
   #
-  # The state holds data alone, so that the code can be loaded anew.
+  # The environment may hold secrets, which must not be seen where the state is shown or logged. So it is kept in a private
+  # table. The state holds data alone, so that the code can be loaded anew.
 
   use GenServer
 
@@ -27,7 +28,7 @@ defmodule MuonTrap.HelperPort.Pool do
   @patience 5_000
   @margin 500
 
-  # surroundings: what a helper takes over from the VM, as of surroundings/0; generation: a reference for them.
+  # surroundings: the table of what a helper takes over from the VM, as of surroundings/0; generation: a reference for that.
   # known: the helpers that were started in these surroundings, and when: %{port => milliseconds}.
   # idle: those that wait, {port, os_pid, since}, the one that has come last first.
   # ambiguous: whether the VM can't tell different environments apart.
@@ -136,7 +137,7 @@ defmodule MuonTrap.HelperPort.Pool do
   def init([]) do
     # The end of a port is a message then.
     Process.flag(:trap_exit, true)
-    {:ok, %__MODULE__{ambiguous: ambiguous?()}}
+    {:ok, %__MODULE__{surroundings: :ets.new(__MODULE__, [:private]), ambiguous: ambiguous?()}}
   end
 
   @impl GenServer
@@ -271,9 +272,14 @@ defmodule MuonTrap.HelperPort.Pool do
   # ---- What a new helper would take over from the VM ----
 
   defp look_around(state) do
-    case surroundings() do
-      same when same == state.surroundings -> state
-      other -> forget_all(%{state | surroundings: other})
+    surroundings = surroundings()
+
+    if :ets.member(state.surroundings, surroundings) do
+      state
+    else
+      :ets.delete_all_objects(state.surroundings)
+      :ets.insert(state.surroundings, {surroundings})
+      forget_all(state)
     end
   end
 
@@ -282,10 +288,7 @@ defmodule MuonTrap.HelperPort.Pool do
     %{state | idle: [], known: %{}, generation: make_ref()}
   end
 
-  # The environment may hold secrets, which must not be seen where the state is shown or logged.
-  defp surroundings() do
-    {:os.env() |> :erlang.term_to_binary() |> :erlang.md5(), Application.get_env(:muontrap, :helper_path)}
-  end
+  defp surroundings(), do: {:os.env(), Application.get_env(:muontrap, :helper_path)}
 
   # Bytes of a variable that are no text are shown as if they were characters (os:env/0), so that two different
   # environments may look the same. The VM itself can only set what is text.

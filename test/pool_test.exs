@@ -229,6 +229,33 @@ defmodule MuonTrap.PoolTest do
     end
   end
 
+  test "a server whose owner died with the end unread goes when the helper is told to leave" do
+    {_keeper, relay} = helper = keeper()
+    test = self()
+
+    owner =
+      spawn(fn ->
+        options = MuonTrap.Options.validate(:cmd, "sh", ["-c", "kill -STOP $$"], [])
+        {:ok, port, next} = MuonTrap.HelperPort.start(options)
+        {[], _next} = MuonTrap.HelperPort.next(next)
+        send(test, {:started, port.server, port.program_pid})
+        Process.sleep(:infinity)
+      end)
+
+    assert_receive {:started, server, program}, 60_000
+    OS.eventually(fn -> OS.state(program) == "T" end)
+    assert OS.kill(program, :CONT)
+    OS.eventually(fn -> File.read!("/proc/#{relay}/comm") == "muontrap-idle\n" end)
+    assert OS.kill(relay, :STOP)
+    monitor = Process.monitor(server)
+    Process.exit(owner, :kill)
+    OS.eventually(fn -> :sys.get_state(server).discarding end)
+    assert OS.kill(relay, :TERM)
+    assert OS.kill(relay, :CONT)
+    assert_receive {:DOWN, ^monitor, :process, ^server, :normal}, 60_000
+    OS.eventually(fn -> ended?(helper) end)
+  end
+
   defp server_of(owner) do
     servers =
       for {_id, pid, _type, _modules} <- DynamicSupervisor.which_children(MuonTrap.HelperPort.Supervisor), do: pid

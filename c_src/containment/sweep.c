@@ -36,21 +36,31 @@ static enum sweep again_in(struct sweeping *sweeping, uint64_t us)
     return SWEEP_GOES_ON;
 }
 
-/* A pass goes through all children, of which the kernel ends few meanwhile. So with more than these the next one is not
- * due at the SIGCHLD of the first that has died, but when as much time has passed as this one has taken; unless they
- * don't become fewer, because then somebody forks. */
-#define CROWD 20u
+/* A pass goes through all children, of which the kernel ends few meanwhile. So with this many the next one is not due
+ * at the SIGCHLD of the first that has died, but when as much time has passed as this one has taken, and no more than
+ * that. Unless they don't become fewer: then somebody forks. */
+#define CROWD 100u
+#define CROWD_REST_US 20000u
+
+static enum sweep let_die(struct sweeping *sweeping, uint64_t us)
+{
+    signals_hold_children(true);
+    return again_in(sweeping, us < CROWD_REST_US ? us : CROWD_REST_US);
+}
 
 static enum sweep sweep_tree(struct sweeping *sweeping, struct tree *tree)
 {
     uint64_t began = io_now_us();
     unsigned before = sweeping->children;
-    enum sweep result = tree_sweep(tree, &sweeping->children);
+    struct left left = {0};
+    enum sweep result = tree_sweep(tree, &left);
 
-    if (result != SWEEP_GOES_ON || sweeping->children < CROWD || sweeping->children >= before)
+    sweeping->children = left.dying;
+    if (result != SWEEP_GOES_ON)
         return result;
-    signals_hold_children(true);
-    return again_in(sweeping, io_now_us() - began);
+    if (left.dying >= CROWD && left.dying < before)
+        return let_die(sweeping, io_now_us() - began);
+    return left.dead ? again_in(sweeping, 0) : SWEEP_GOES_ON;
 }
 
 bool sweep_is_needless(struct tree *tree, const struct cgroup *cgroup)

@@ -50,15 +50,6 @@ static pid_t next_dead(void)
     }
 }
 
-/* A child of ours. */
-static bool is_dead(pid_t child)
-{
-    siginfo_t info;
-
-    info.si_pid = 0;
-    return waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child;
-}
-
 static void spare(pid_t child, void *context)
 {
     struct spared *spared = context;
@@ -205,10 +196,12 @@ struct orphans {
 RARE static void see_to_orphan(pid_t child, void *context)
 {
     struct orphans *orphans = context;
+    siginfo_t info;
 
     if (child == orphans->tree->program || is_spared(orphans->tree, child))
         return;
-    if (is_dead(child)) {
+    info.si_pid = 0;
+    if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child) {
         forget(orphans->told->children, &orphans->told->count, child);
         (void)platform_reap(child, &orphans->tree->used);
         orphans->reaped = true;
@@ -238,6 +231,28 @@ RARE unsigned tree_terminate_orphans(struct tree *tree, struct told *told)
 
 /* ---- The sweep ---- */
 
+struct pass {
+    struct tree *tree;
+    unsigned seen;   /* children that the list named, but for the spared ones */
+    unsigned killed; /* of these, those that will die */
+};
+
+/* The child and, where it leads one, its process group. kill(2) on a group reaches every member at once, and no fork
+ * can slip out in between; and as long as the leader's pid is not reaped it can't be anyone else's, nor the group's. */
+static void kill_child(pid_t child, void *context)
+{
+    struct pass *pass = context;
+
+    if (is_spared(pass->tree, child))
+        return;
+    pass->seen++;
+    (void)kill(-child, SIGKILL);
+    if (kill(child, SIGKILL) == 0)
+        pass->killed++;
+    else if (errno == EPERM)
+        pass->tree->refused = child;
+}
+
 /* With the process group that it may have led. */
 static void reap_dead_one(struct tree *tree, pid_t dead)
 {
@@ -247,71 +262,61 @@ static void reap_dead_one(struct tree *tree, pid_t dead)
     tree_forget_spared(tree, dead);
 }
 
-/* So many of the dead are looked for one after the other. There may be thousands, and each time waitid(2) goes through
- * all children, the living ones too, while none of these can end. */
-#define LOOKED_FOR_MOST 16u
+/* Each look for a dead child goes through the living ones before it, and while it does, none of these can end. Of
+ * thousands that are dying it would find one at a time. So the dead are left for later once they are so few that so
+ * many looks take so many times as long as the reaping. */
+#define LOOKS 16u
+#define LOOKS_COST_MOST 4u
 
-/* As next_dead() does, it returns a child that is dead and not reaped, 0 when there is none, -1 without children. */
+/* As of next_dead(): -1 when there are no children, 0 when none is dead any more, else one that is left for later. */
 static pid_t reap_dead(struct tree *tree)
 {
+    uint64_t looking = 0;
+    uint64_t reaping = 0;
+    uint64_t before = io_now_us();
     pid_t dead = next_dead();
 
-    for (unsigned reaped = 0; dead > 0 && reaped < LOOKED_FOR_MOST; reaped++) {
+    for (unsigned looks = 1; dead > 0; looks++) {
+        uint64_t found = io_now_us();
+
+        looking += found - before;
+        if (looks % LOOKS == 0) {
+            if (looking > LOOKS_COST_MOST * reaping)
+                break;
+            looking = reaping = 0;
+        }
         reap_dead_one(tree, dead);
+        before = io_now_us();
+        reaping += before - found;
         dead = next_dead();
     }
     return dead;
 }
 
+/* So many that have died with the program are reaped without haste. More may be a storm. */
+#define QUIET_MOST 16u
+
 bool tree_is_over(struct tree *tree)
 {
-    return platform_has_children && reap_dead(tree) < 0;
-}
+    pid_t dead = platform_has_children ? next_dead() : 0;
 
-struct pass {
-    struct tree *tree;
-    bool reaps;
-    unsigned seen;   /* children that the list named, but for the spared ones */
-    unsigned killed; /* of these, those that will die */
-    unsigned reaped; /* and those that were dead */
-};
-
-/* The child and, where it leads one, its process group. kill(2) on a group reaches every member at once, and no fork
- * can slip out in between; and as long as the leader's pid is not reaped it can't be anyone else's, nor the group's. */
-static void kill_child(pid_t child, struct pass *pass)
-{
-    (void)kill(-child, SIGKILL);
-    if (kill(child, SIGKILL) == 0)
-        pass->killed++;
-    else if (errno == EPERM)
-        pass->tree->refused = child;
-}
-
-static void see_to_child(pid_t child, void *context)
-{
-    struct pass *pass = context;
-
-    if (is_spared(pass->tree, child))
-        return;
-    pass->seen++;
-    if (!pass->reaps || !is_dead(child)) {
-        kill_child(child, pass);
-        return;
+    for (unsigned reaped = 0; dead > 0 && reaped < QUIET_MOST; reaped++) {
+        reap_dead_one(tree, dead);
+        dead = next_dead();
     }
-    reap_dead_one(pass->tree, child);
-    pass->reaped++;
+    return dead < 0;
 }
 
-static struct pass see_to_children(struct tree *tree, bool reaps)
+static struct pass kill_children(struct tree *tree)
 {
-    struct pass pass = {.tree = tree, .reaps = reaps};
+    struct pass pass = {.tree = tree};
 
     if (!platform_has_children) {
         if (tree->program > 0)
-            see_to_child(tree->program, &pass);
+            kill_child(tree->program, &pass);
     } else {
         tree->refused = 0;
-        (void)platform_pids(tree->children, see_to_child, &pass);
+        (void)platform_pids(tree->children, kill_child, &pass);
     }
     return pass;
 }
@@ -319,24 +324,24 @@ static struct pass see_to_children(struct tree *tree, bool reaps)
 /* Between two SIGCHLDs there is nothing to do: every child that was listed has been killed and will become a zombie,
  * and whoever is orphaned meanwhile is orphaned by one that dies, is our child before that one's SIGCHLD (the kernel
  * reparents first and notifies then), and so is listed by the pass that follows it. The list leaves out a child only
- * while another exits or is reaped (proc(5)), so a pass that saw none, or killed none, is followed by another at once.
- */
-enum sweep tree_sweep(struct tree *tree, unsigned *dying)
+ * while another exits (proc(5)), so a pass that saw none, or killed none, is followed by another at once. */
+enum sweep tree_sweep(struct tree *tree, struct left *left)
 {
     unsigned only_spared = 0; /* passes in a row that saw no others */
 
     for (;;) {
+        pid_t dead = reap_dead(tree);
         struct pass pass;
 
-        if (reap_dead(tree) < 0 || (!platform_has_children && tree->program <= 0))
+        if (dead < 0 || (!platform_has_children && tree->program <= 0))
             return SWEEP_DONE;
-        pass = see_to_children(tree, true);
-        *dying = pass.killed;
+        pass = kill_children(tree);
+        *left = (struct left){.dying = pass.killed, .dead = dead > 0};
         if (pass.seen == 0 && tree->spared && ++only_spared == 2)
             return SWEEP_DONE;
         if (pass.killed > 0)
             return SWEEP_GOES_ON;
-        if (pass.reaped > 0)
+        if (dead > 0)
             continue;
         if (pass.seen > 0 && tree->refused > 0)
             return SWEEP_REFUSED;
@@ -346,5 +351,5 @@ enum sweep tree_sweep(struct tree *tree, unsigned *dying)
 
 void tree_kill(struct tree *tree)
 {
-    (void)see_to_children(tree, false);
+    (void)kill_children(tree);
 }

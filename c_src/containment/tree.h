@@ -75,7 +75,7 @@ void tree_terminate(pid_t to, int signal);
 unsigned tree_terminate_orphans(struct tree *tree, struct told *told);
 
 enum sweep {
-    SWEEP_GOES_ON, /* some are still dying: call again after the next SIGCHLD */
+    SWEEP_GOES_ON, /* some are still dying: call again after the next SIGCHLD, unless some are dead already */
     SWEEP_DONE,    /* there is no descendant left, but for spared ones */
     SWEEP_REFUSED  /* what is left may not be killed by us: tree->refused is one of them */
 };
@@ -83,8 +83,14 @@ enum sweep {
 /* Reaps who is dead, and tells whether nobody is left, so that no sweep is needed. */
 bool tree_is_over(struct tree *tree);
 
-/* One pass of the sweep: reaps the dead, kills the living, and counts these. */
-enum sweep tree_sweep(struct tree *tree, unsigned *dying);
+/* What a pass of the sweep has left. */
+struct left {
+    unsigned dying; /* children that have been killed */
+    bool dead;      /* of these some are dead already, and have been left unreaped: no SIGCHLD will come for them */
+};
+
+/* One pass of the sweep: reaps the dead, and kills the living. */
+enum sweep tree_sweep(struct tree *tree, struct left *left);
 
 /* Kills those that it would, and reaps nobody. */
 void tree_kill(struct tree *tree);

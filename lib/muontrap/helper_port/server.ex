@@ -254,8 +254,12 @@ defmodule MuonTrap.HelperPort.Server do
 
   # A helper that was to be used again has left.
   defp handle_frame(_frame, %{phase: :ended} = state), do: {:noreply, close_port(state)}
-  defp handle_frame(<<?U>>, state), do: {:noreply, close_port(state)}
+  defp handle_frame(<<?U>>, state), do: state |> close_port() |> go_on()
   defp handle_frame(frame, state), do: frame |> note(state) |> proceed()
+
+  # Nobody is left who would tell that it has got the end.
+  defp go_on(%{discarding: true} = state), do: {:stop, :normal, close(state)}
+  defp go_on(state), do: {:noreply, state}
 
   # Before it began the launch.
   defp lost(%{stopping: false, replaceable: true} = state, _error), do: launch_again(state)
@@ -369,7 +373,9 @@ defmodule MuonTrap.HelperPort.Server do
   defp connect_self(state), do: state
 
   # Nobody will ask for anything any more.
-  defp abandon(%{phase: phase} = state) when phase in [:idle, :ended], do: {:stop, :normal, close(state)}
+  defp abandon(%{phase: phase, port: port} = state) when phase in [:idle, :ended] or port == nil,
+    do: {:stop, :normal, close(state)}
+
   defp abandon(state), do: {:noreply, stop_and_discard(state)}
 
   # After discard the helper doesn't wait for its standard input to end before it leaves, and nothing may be written any more.

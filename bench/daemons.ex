@@ -42,8 +42,9 @@ defmodule Bench.Daemons do
     %{start: start_ms, stop: stop_ms}
   end
 
-  # The same of ports. A port tells its program's process only once that has been forked. `kill` tells all programs to
-  # end; that they have is told by their exit statuses.
+  # The same of ports. A port tells its program's process only once that has been forked. `kill` ends all programs; that
+  # they have ended is told by their exit statuses. By SIGKILL, because what is forked inherits from erl_child_setup that
+  # SIGTERM is ignored, and may not have got so far as to execute the program.
   def start_and_stop_ports(count) do
     path = Programs.find(@program)
     {start_us, ports} = :timer.tc(fn -> for _ <- 1..count, do: Programs.open(path, @args) end)
@@ -51,7 +52,7 @@ defmodule Bench.Daemons do
 
     stop_ms =
       Turns.time(fn ->
-        {_output, 0} = System.cmd("kill", Enum.map(pids, &to_string/1))
+        {_output, 0} = System.cmd("kill", ["-KILL" | Enum.map(pids, &to_string/1)])
         Enum.each(ports, &await_end/1)
       end)
 

@@ -399,6 +399,13 @@ bool platform_signal_from_process(const siginfo_t *info)
     return info->si_code <= 0;
 }
 
+/* signal(7), "Signal mask and pending signals": a thread has a set of pending signals of its own, beside the process's,
+ * and of each standard signal a set has one at most. */
+void platform_continue(pid_t pid)
+{
+    (void)syscall(SYS_tgkill, pid, pid, SIGCONT);
+}
+
 /* fcntl(2), F_SETSIG: with O_ASYNC the signal that is sent for I/O can be any. SIGCONT continues a stopped process even
  * if a handler takes it or it is ignored (signal(7)). */
 bool platform_continue_at_end(int fd)

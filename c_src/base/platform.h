@@ -145,6 +145,10 @@ void platform_share_handler(int signal, int other);
 bool platform_signal_from_terminal(const siginfo_t *info);
 bool platform_signal_from_process(const siginfo_t *info);
 
+/* Sends SIGCONT to the keeper's or the relay's only thread, so that it isn't merged with one that another process has
+ * sent to the process, which can't be told from it then. Where the system can't, it may be. */
+void platform_continue(pid_t pid);
+
 /* Has the kernel continue this process, should it be stopped, when the last writer of that pipe has closed it or died.
  * Where the system can't, it does nothing. */
 bool platform_continue_at_end(int fd);

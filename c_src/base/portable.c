@@ -239,6 +239,11 @@ bool platform_signal_from_process(const siginfo_t *info)
     return !platform_signal_from_terminal(info);
 }
 
+void platform_continue(pid_t pid)
+{
+    (void)kill(pid, SIGCONT);
+}
+
 bool platform_continue_at_end(int fd)
 {
     (void)fd;

@@ -42,15 +42,21 @@ void job_control_follow_program(struct relay *relay)
         stop_keeper(relay, tree->stop_signal);
 }
 
-void job_control_continue_keeper(struct relay *relay)
+/* A keeper that learns that it was its own word knows that the next SIGCONT is another one, even if it comes before the
+ * keeper has got so far as to go on. */
+RARE static void continue_keeper(struct relay *relay, bool by_its_word)
 {
-    if (!relay->keeper_stopped)
-        return;
     relay->keeper_stopped = false;
     if (relay->tether < 0)
         return;
-    tether_tell(relay->tether, TETHER_CONTINUED, 0);
-    (void)kill(relay->keeper, SIGCONT); /* after the message, which calls off a stop that has not come yet */
+    tether_tell(relay->tether, TETHER_CONTINUED, by_its_word);
+    platform_continue(relay->keeper); /* after the message, which calls off a stop that has not come yet */
+}
+
+void job_control_continue_keeper(struct relay *relay)
+{
+    if (relay->keeper_stopped)
+        continue_keeper(relay, false);
 }
 
 /* Whether a continuation of the keeper means the program. A SIGCONT for the whole process group has come to the relay,
@@ -78,7 +84,8 @@ RARE void job_control_follow_keeper(struct relay *relay)
         job_control_follow_program(relay);
         return;
     }
-    job_control_continue_keeper(relay);
+    if (relay->keeper_stopped)
+        continue_keeper(relay, true);
     relay->stops_followed = tree->program_stops;
     tree->program_stopped = false;
     (void)kill(tree->program, SIGCONT);

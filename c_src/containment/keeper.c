@@ -33,7 +33,7 @@ struct keeper {
     int stop_by;     /* the signal by which the program has been stopped, and the keeper not yet; 0: none */
     int relay_end;   /* the pipe that ends with the relay; -1 in a port */
     int stops;       /* how often it has been told to stop */
-    int stopped_for; /* the stop, by that number, that it was in, and that is over; 0: none */
+    int stopped_for; /* the stop, by that number, that it was in until somebody continued it; 0: none */
     int end_by;      /* the signal to end by when the relay has ended; 0: none */
 };
 
@@ -51,14 +51,22 @@ static bool is_to_stop(const struct keeper *keeper)
     return keeper->stop_by != 0 && !keeper->tether_hung_up;
 }
 
-/* The tether hangs up when the relay ends, which the signal of its end will tell. */
-static void wait_for_events(struct keeper *keeper)
+/* A stop signal discards a SIGCONT that is pending when it is generated (POSIX, System Interfaces, 2.4.1). So one that
+ * comes while raise(3) runs would be lost. One that follows the program's stop closely comes before, for the keeper
+ * leaves it this time. */
+#define STOP_AFTER_MS 1
+
+/* False when nothing has happened, and the keeper is to stop. The tether hangs up when the relay ends, which the signal
+ * of its end will tell. */
+static bool wait_for_events(struct keeper *keeper)
 {
     struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
                            {.fd = keeper->tether_hung_up ? -1 : keeper->tether, .events = POLLIN}};
+    int ready = poll(fds, 2, is_to_stop(keeper) ? STOP_AFTER_MS : -1);
 
-    if (poll(fds, 2, is_to_stop(keeper) ? 0 : -1) > 0 && (fds[1].revents & (POLLHUP | POLLERR)) != 0)
+    if (ready > 0 && (fds[1].revents & (POLLHUP | POLLERR)) != 0)
         keeper->tether_hung_up = true;
+    return ready != 0;
 }
 
 /* Until nothing is left that descends from us or is in the cgroup, or nothing that we may kill. */
@@ -143,6 +151,8 @@ static void read_tether(struct keeper *keeper)
             break;
         case TETHER_CONTINUED: /* and if we have been stopped, the SIGCONT after it has continued us */
             keeper->stop_by = 0;
+            if (message.value != 0)
+                keeper->stopped_for = 0;
             break;
         case TETHER_KEYS:
             break;
@@ -178,8 +188,11 @@ RARE static void pass_on_stop(const struct keeper *keeper)
 
 /* The relay is not reaped yet, so that its pid is its own. Should somebody have stopped it, it has to go on for a stop
  * or a continuation to have an effect. */
-static void pass_on(const struct keeper *keeper, const struct signals *signals, int stopped_for)
+static void pass_on(struct keeper *keeper, const struct signals *signals)
 {
+    int stopped_for = keeper->stopped_for;
+
+    keeper->stopped_for = 0;
     for (unsigned i = 0; i < signals->passed_count; i++)
         (void)kill(keeper->relay, signals->passed[i]);
     if (signals->continued)
@@ -187,7 +200,7 @@ static void pass_on(const struct keeper *keeper, const struct signals *signals, 
     if (signals->stop)
         pass_on_stop(keeper);
     if (signals->continued || signals->stop)
-        (void)kill(keeper->relay, SIGCONT);
+        platform_continue(keeper->relay);
 }
 
 /* Stops as the program has been stopped, unless something has come that is to be dealt with first. */
@@ -213,18 +226,14 @@ static _Noreturn __attribute__((noinline)) void keep(struct keeper *keeper)
         platform_name_self("muontrap-keeper");
     platform_forget_start();
     while (exit_status < 0) {
-        struct signals signals;
-        int stopped_for;
+        bool is_quiet = !wait_for_events(keeper);
+        struct signals signals = signals_take();
 
-        wait_for_events(keeper);
-        signals = signals_take();
-        stopped_for = keeper->stopped_for;
-        keeper->stopped_for = 0;
         read_tether(keeper);
-        pass_on(keeper, &signals, stopped_for);
+        pass_on(keeper, &signals);
         if (signals.child)
             exit_status = reap_children(keeper);
-        if (exit_status < 0)
+        if (exit_status < 0 && is_quiet)
             stop_with_program(keeper);
     }
     if (keeper->end_by != 0)

@@ -85,8 +85,10 @@ defmodule MuonTrap.PoolTest do
     test "doesn't hand out one of which a process was killed" do
       for which <- [0, 1], _ <- 1..10 do
         helper = keeper()
-        OS.kill(elem(helper, which), "KILL")
-        # At once, and so mostly before the VM has heard of it.
+        killed = elem(helper, which)
+        OS.kill(killed, "KILL")
+        # As soon as it is dead, and so mostly before the VM has heard of it. Who is killed may go on for a while.
+        false = Enum.find(Stream.repeatedly(fn -> OS.alive?(killed) end), &(not &1))
         assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
         OS.eventually(fn -> ended?(helper) end)
         assert keeper() != helper

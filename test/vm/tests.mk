@@ -7,7 +7,7 @@
 .PHONY: test-vm test-cgroups
 # The kernel first, whose download is no part of any test's time. All limits are bounds on hanging, also where emulation
 # shares the processors with others.
-test-vm:
+test-vm: all
 	test/vm/make-boot
 	BATS_TEST_TIMEOUT=1500 env --default-signal bats --formatter '$(CURDIR)/test/cli/formatter' test/vm
 

@@ -10,7 +10,7 @@ defmodule Bench do
   #   only SUBJECT…      measures everything of these subjects
 
   alias Bench.{Library, Machine, Page, Promises, Table}
-  alias Bench.Subjects.{Calls, Cgroup, Cpu, Growth, Launch, Lines, Many, Memory, Output, Stop}
+  alias Bench.Subjects.{Calls, Cgroup, Cpu, Growth, Launch, Lines, Many, Memory, Output, Stop, Talk}
 
   # Memory first, while the VM has done little.
   @subjects [
@@ -23,7 +23,8 @@ defmodule Bench do
     calls: Calls,
     many: Many,
     growth: Growth,
-    stop: Stop
+    stop: Stop,
+    talk: Talk
   ]
 
   # Times the rounds of the short form.

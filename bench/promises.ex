@@ -19,6 +19,7 @@ defmodule Bench.Promises do
     {:output, :at_least, 1.0, :ratio},
     {:output_small_window, :at_least, 0.2, :ratio},
     {:lines, :at_least, 2.0, :ratio},
+    {:both_ways, :at_least, 0.5, :ratio},
     {:cpu, :at_most, 1.15, :ratio},
     {:daemons, :at_most, 1.6, :ratio},
     {:launch_in_cgroup, :at_most, 1.3, :ratio},

@@ -16,7 +16,7 @@ void launch_renew(struct launch *launch)
     launch->never_ran = launch->cancelled = launch->stopped = launch->forced = false;
     launch->tree_gone = launch->eventful = false;
     launch->cgroup = NULL;
-    launch->child = (struct child){.verdict_fd = -1};
+    launch->child = (struct child){.verdict_fd = -1, .stdio = {.master = -1}};
     tree_renew(&launch->tree);
     launch->sweeping = (struct sweeping){0};
     launch->patience = (struct patience){0};
@@ -24,6 +24,7 @@ void launch_renew(struct launch *launch)
     if (launch->output.pipes.size > 0)
         output_give_back_pipes(&launch->output);
     output_init(&launch->output, launch->output.fd, 0);
+    input_init(&launch->input, launch->input_bytes);
 }
 
 /* What a helper that waits can't do: both of its processes have to have the lock. */

@@ -17,6 +17,8 @@
 #include "containment/sweep.h"
 #include "containment/tree.h"
 #include "options.h"
+#include "port/console.h"
+#include "port/input.h"
 #include "port/output.h"
 #include "port/protocol.h"
 #include "program/child.h"
@@ -45,6 +47,7 @@ struct launch {
     bool cancelled;        /* which is that somebody wanted it to stop before */
     bool stopped;          /* the owner's *stop* has come before the program's end */
     bool forced;           /* in a stop, the time was up before all had ended by itself */
+    bool output_failed;    /* from a shell: the program's output could not be written, which `fault` has told */
     bool tree_gone;        /* no descendant is left, or none that we may kill */
     bool eventful;         /* something has come up after which the helper is not as good as new */
     unsigned keys;         /* of enum terminal_key: what has interrupted it from the terminal */
@@ -55,6 +58,8 @@ struct launch {
     struct sweeping sweeping;
     struct patience patience;
     struct ending ending;
+    struct input input;
+    struct console console; /* without --port, and with --pty */
     struct options options;
     struct identity identity;
     struct decoder decoder; /* of the frames that the owner sends */
@@ -66,6 +71,7 @@ struct launch {
     struct told told;                 /* the relay's children that have been told to end */
     char *args[LAUNCH_ARGS_MOST + 3]; /* the command line of a launch frame, and the words before it */
     char text[LAUNCH_MOST];           /* where it is */
+    uint8_t input_bytes[INPUT_WINDOW_MOST];
 };
 
 /* Makes it the one of a launch that comes with a frame: as all zero, but for what stays the helper's. */

@@ -73,6 +73,7 @@ static void choose_stdin(struct launch *launch)
 {
     switch (launch->options.port ? STDIN_NULL : launch->options.stdin_mode) {
     case STDIN_AUTO:
+    case STDIN_FILE:
         launch->null_stdin = stdin_has_other_end();
         launch->lifeline = launch->null_stdin && !stdin_has_ended();
         break;
@@ -83,8 +84,13 @@ static void choose_stdin(struct launch *launch)
     case STDIN_INHERIT:
         break;
     case STDIN_NULL:
+    case STDIN_RELAY: /* which is only had in a port */
         launch->null_stdin = true;
         break;
+    }
+    if (launch->options.pty && !launch->options.port) {
+        launch->console.reads = !launch->null_stdin;
+        console_note(&launch->console);
     }
 }
 

@@ -22,11 +22,16 @@ const char options_usage[] =
     "      --stop-signal SIG[:MS] tell PROGRAM to end by that signal, not by SIGTERM. May be given again: each is\n"
     "                             sent when the MS milliseconds (or those of -k) after the one before are over\n"
     "      --stdin MODE           lifeline: its end means stop, and PROGRAM gets /dev/null; inherit: PROGRAM gets it;\n"
-    "                             null: PROGRAM gets /dev/null. Default: lifeline for a pipe, FIFO or socket (null if\n"
-    "                             it has ended already), else inherit. TERM, HUP, INT and QUIT mean stop in any case;\n"
-    "                             other signals are passed on to PROGRAM\n"
-    "      --stdout MODE          inherit, null or (with --port) relay\n"
-    "      --stderr MODE          inherit, null, stdout (where stdout goes) or (with --port) relay\n"
+    "                             null: PROGRAM gets /dev/null; with --port also relay: it gets what comes in frames.\n"
+    "                             Default: lifeline for a pipe, FIFO or socket (null if it has ended already), else\n"
+    "                             inherit. TERM, HUP, INT and QUIT mean stop in any case; other signals are passed on\n"
+    "                             to PROGRAM\n"
+    "                             file:PATH: PROGRAM gets that file\n"
+    "      --stdout MODE          inherit, null, (with --port) relay, or file[,append][,mode=OCTAL]:PATH\n"
+    "      --stderr MODE          the same, or stdout: where stdout goes\n"
+    "      --pty[=ROWSxCOLUMNS]   give PROGRAM a terminal of its own; what it would inherit as standard input is\n"
+    "                             typed there\n"
+    "      --pty-mode NAME=VALUE  with that mode, as ECHO=0; may be given again\n"
     "      --cd DIR               start PROGRAM in DIR\n"
     "      --arg0 NAME            PROGRAM sees NAME as its argv[0]\n"
     "      --setenv NAME=VALUE    set that variable in PROGRAM's environment; may be given again\n"
@@ -48,6 +53,7 @@ const char options_usage[] =
     "      --port                 speak frames on standard input and output, as an Erlang port with {packet, 4}; with\n"
     "                             nothing else, launches come by frames\n"
     "      --stdio-window BYTES   with --port: the most output that may be unacknowledged\n"
+    "      --tell-ends            with --port: tell when PROGRAM's standard output and error end\n"
     "      --check                say whether a program could be started so, and what would mend it, and leave\n"
     "      --clean                with -g: kill and remove what a killed muontrap has left there, and leave\n"
     "  -h, --help                 print this and leave\n"
@@ -59,7 +65,7 @@ const char options_usage[] =
 const char *const login_variables[] = {NULL, "HOME", "USER", "LOGNAME", "SHELL"};
 
 static const char *const stdin_modes[] =
-    {[STDIN_LIFELINE] = "lifeline", [STDIN_INHERIT] = "inherit", [STDIN_NULL] = "null"};
+    {[STDIN_LIFELINE] = "lifeline", [STDIN_INHERIT] = "inherit", [STDIN_NULL] = "null", [STDIN_RELAY] = "relay"};
 static const char *const output_modes[] =
     {[OUTPUT_INHERIT] = "inherit", [OUTPUT_NULL] = "null", [OUTPUT_STDOUT] = "stdout", [OUTPUT_RELAY] = "relay"};
 
@@ -162,29 +168,150 @@ RARE static bool set_window(const struct argument *arg)
     return number(arg, 1, WINDOW_FIXED_MOST, "bytes", &arg->options->stdio_window);
 }
 
+RARE static bool set_tell_ends(const struct argument *arg)
+{
+    arg->options->tells_ends = true;
+    return true;
+}
+
+/* What is behind file: in the value, which has to be something. */
+static bool path_in(const struct argument *arg, const char *at, const char **path)
+{
+    *path = at + 1;
+    if (at[1] == '\0')
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes file:PATH, not '%s' with an empty path", arg->option,
+                      arg->value);
+    return true;
+}
+
 RARE static bool set_stdin(const struct argument *arg)
 {
-    arg->options->stdin_mode = (enum stdin_mode)choice(arg, stdin_modes, sizeof stdin_modes / sizeof stdin_modes[0],
-                                                       "lifeline, inherit or null");
-    return arg->options->stdin_mode != STDIN_AUTO;
+    struct options *options = arg->options;
+
+    if (strncmp(arg->value, "file:", 5) == 0) {
+        options->stdin_mode = STDIN_FILE;
+        return path_in(arg, arg->value + 4, &options->stdin_file);
+    }
+    options->stdin_mode = (enum stdin_mode)choice(arg, stdin_modes, sizeof stdin_modes / sizeof stdin_modes[0],
+                                                  "lifeline, inherit, null, relay or file:PATH");
+    return options->stdin_mode != STDIN_AUTO;
+}
+
+/* Octal, and no more than permissions. */
+static bool read_mode(const char **at, mode_t *mode)
+{
+    const char *from = *at;
+
+    for (*mode = 0; **at >= '0' && **at <= '7' && *mode <= 07777; ++*at)
+        *mode = *mode * 8 + (mode_t)(**at - '0');
+    return *at > from && *mode <= 07777;
+}
+
+/* file[,append][,mode=OCTAL]:PATH */
+RARE static bool set_file(const struct argument *arg, struct output_file *file)
+{
+    const char *at = arg->value + 4;
+
+    *file = (struct output_file){.mode = 0666};
+    for (;;) {
+        if (strncmp(at, ",append", 7) == 0 && (at[7] == ',' || at[7] == ':')) {
+            file->append = true;
+            at += 7;
+        } else if (strncmp(at, ",mode=", 6) == 0) {
+            at += 6;
+            if (!read_mode(&at, &file->mode))
+                return failed(arg->why, STAGE_OPTIONS, EINVAL,
+                              "%s takes file,mode=OCTAL:PATH with permissions such as 600, not '%s'", arg->option,
+                              arg->value);
+        } else if (*at == ':') {
+            return path_in(arg, at, &file->path);
+        } else {
+            return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes file[,append][,mode=OCTAL]:PATH, not '%s'",
+                          arg->option, arg->value);
+        }
+    }
+}
+
+static bool is_file(const struct argument *arg)
+{
+    return strncmp(arg->value, "file:", 5) == 0 || strncmp(arg->value, "file,", 5) == 0;
+}
+
+static bool set_output(const struct argument *arg, enum output_mode *mode, struct output_file *file, const char *said)
+{
+    if (is_file(arg)) {
+        *mode = OUTPUT_FILE;
+        return set_file(arg, file);
+    }
+    *mode = (enum output_mode)choice(arg, output_modes, sizeof output_modes / sizeof output_modes[0], said);
+    return *mode != OUTPUT_AUTO;
 }
 
 RARE static bool set_stdout(const struct argument *arg)
 {
-    arg->options->stdout_mode =
-        (enum output_mode)choice(arg, output_modes, sizeof output_modes / sizeof output_modes[0],
-                                 "inherit, null or relay");
-    if (arg->options->stdout_mode == OUTPUT_STDOUT)
-        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes inherit, null or relay, not 'stdout'", arg->option);
-    return arg->options->stdout_mode != OUTPUT_AUTO;
+    struct options *options = arg->options;
+
+    if (strcmp(arg->value, "stdout") == 0)
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes inherit, null, relay or file:PATH, not 'stdout'",
+                      arg->option);
+    return set_output(arg, &options->stdout_mode, &options->stdout_file, "inherit, null, relay or file:PATH");
 }
 
 static bool set_stderr(const struct argument *arg)
 {
-    arg->options->stderr_mode =
-        (enum output_mode)choice(arg, output_modes, sizeof output_modes / sizeof output_modes[0],
-                                 "inherit, null, stdout or relay");
-    return arg->options->stderr_mode != OUTPUT_AUTO;
+    struct options *options = arg->options;
+
+    return set_output(arg, &options->stderr_mode, &options->stderr_file, "inherit, null, stdout, relay or file:PATH");
+}
+
+/* A number of rows or columns, and what must be behind it. */
+static bool read_dimension(const char **at, char end, uint16_t *dimension)
+{
+    uint32_t value = 0;
+    const char *from = *at;
+
+    for (; **at >= '0' && **at <= '9' && value <= UINT16_MAX; ++*at)
+        value = value * 10 + (uint32_t)(**at - '0');
+    *dimension = (uint16_t)value;
+    return *at > from && *(*at)++ == end && value >= 1 && value <= UINT16_MAX;
+}
+
+RARE static bool set_pty(const struct argument *arg)
+{
+    struct options *options = arg->options;
+    const char *at = arg->value;
+
+    options->pty = true;
+    if (!arg->value ||
+        (read_dimension(&at, 'x', &options->pty_rows) && read_dimension(&at, '\0', &options->pty_columns)))
+        return true;
+    return failed(arg->why, STAGE_OPTIONS, EINVAL,
+                  "%s takes ROWSxCOLUMNS such as 24x80, each from 1 to %u, or nothing, not '%s'", arg->option,
+                  (unsigned)UINT16_MAX, arg->value);
+}
+
+RARE static bool set_pty_mode(const struct argument *arg)
+{
+    struct options *options = arg->options;
+    struct terminal_mode mode;
+    const char *values = "";
+    int size = (int)strcspn(arg->value, "=");
+    enum terminal_mode_found found = terminal_mode_read(arg->value, &mode, &values);
+
+    if (found == TERMINAL_MODE_UNKNOWN)
+        return failed(arg->why, STAGE_OPTIONS, EINVAL,
+                      "%s: no mode of a terminal is called '%.*s' (RFC 4254, section 8, lists them)", arg->option, size,
+                      arg->value);
+    if (found == TERMINAL_MODE_MISSING)
+        return failed(arg->why, STAGE_OPTIONS, ENOTSUP, "%s: the terminals of this system have no mode '%.*s'",
+                      arg->option, size, arg->value);
+    if (found == TERMINAL_MODE_VALUE)
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s: the mode %.*s takes =VALUE, which is %s; not '%s'",
+                      arg->option, size, arg->value, values, arg->value + size);
+    if (options->pty_mode_count == PTY_MODES_MOST)
+        return failed(arg->why, STAGE_OPTIONS, E2BIG, "%s can be given %u times at most", arg->option, PTY_MODES_MOST);
+    options->pty_modes[options->pty_mode_count++] = mode;
+    return true;
 }
 
 RARE static bool set_uid(const struct argument *arg)
@@ -325,9 +452,12 @@ static const struct option {
     {"delay-to-sigkill", 'k', true, set_delay},
     {"stop-signal", 0, true, set_stop_signal},
     {"stdio-window", 0, true, set_window},
+    {"tell-ends", 0, false, set_tell_ends},
     {"stdin", 0, true, set_stdin},
     {"stdout", 0, true, set_stdout},
     {"stderr", 0, true, set_stderr},
+    {"pty", 0, true, set_pty},
+    {"pty-mode", 0, true, set_pty_mode},
     {"uid", 0, true, set_uid},
     {"gid", 0, true, set_gid},
     {"groups", 0, true, set_groups},
@@ -364,6 +494,14 @@ static const struct option *by_letter(char letter)
     return NULL;
 }
 
+/* The value of --pty may be left out. As an argument of its own it is one if it looks like one. */
+static bool may_lack_value(const struct option *option, const char *next)
+{
+    if (option->set != set_pty)
+        return false;
+    return !next || next[strspn(next, "0123456789")] != 'x' || next[strspn(next, "0123456789x")] != '\0';
+}
+
 /* Takes the option at argv[*at], with the next argument as its value where it needs one, and moves on behind it. */
 static bool parse_option(struct options *options, const char *const argv[], int *at, struct failure *why)
 {
@@ -383,7 +521,7 @@ static bool parse_option(struct options *options, const char *const argv[], int 
                       given);
     if (!option->takes_value && attached)
         return failed(why, STAGE_OPTIONS, EINVAL, "'%s': --%s takes no value", given, option->name);
-    if (option->takes_value && !attached) {
+    if (option->takes_value && !attached && !may_lack_value(option, argv[*at])) {
         if (!argv[*at])
             return failed(why, STAGE_OPTIONS, EINVAL, "%s needs a value after it", given);
         arg.value = argv[(*at)++];
@@ -401,28 +539,80 @@ bool options_same_variable(const char *a, const char *b)
     return size == strcspn(b, "=") && memcmp(a, b, size) == 0;
 }
 
+/* Without --port the owner is whoever sees our standard input and output, and nothing is relayed. */
+static bool settle_without_port(const struct options *options, struct failure *why)
+{
+    if (options->stdout_mode == OUTPUT_RELAY || options->stderr_mode == OUTPUT_RELAY)
+        return failed(why, STAGE_OPTIONS, EINVAL, "--stdout relay and --stderr relay can be had only with --port");
+    if (options->stdin_mode == STDIN_RELAY)
+        return failed(why, STAGE_OPTIONS, EINVAL, "--stdin relay can be had only with --port");
+    if (options->tells_ends)
+        return failed(why, STAGE_OPTIONS, EINVAL,
+                      "--tell-ends can be had only with --port: without it nothing is relayed");
+    if (options->stdio_window != 0)
+        return failed(why, STAGE_OPTIONS, EINVAL,
+                      "--stdio-window can be had only with --port: without it nothing is relayed");
+    return true;
+}
+
+static bool settle_with_port(const struct options *options, struct failure *why)
+{
+    if (options->stdin_mode == STDIN_INHERIT || options->stdin_mode == STDIN_LIFELINE)
+        return failed(why, STAGE_OPTIONS, EINVAL, "--stdin %s can't be had with --port: standard input is frames then",
+                      stdin_modes[options->stdin_mode]);
+    if (options->stdout_mode == OUTPUT_INHERIT)
+        return failed(why, STAGE_OPTIONS, EINVAL,
+                      "--stdout inherit can't be had with --port: standard output is frames then");
+    return true;
+}
+
+/* What the program writes to its terminal is one stream, and what it reads there has one source. */
+static bool settle_pty(const struct options *options, struct failure *why)
+{
+    if (options->stdin_mode == STDIN_FILE)
+        return failed(why, STAGE_OPTIONS, EINVAL,
+                      "--stdin file:%s can't be had with --pty, where the terminal is standard input",
+                      options->stdin_file);
+    if (options->stdout_mode == OUTPUT_RELAY || options->stderr_mode == OUTPUT_RELAY)
+        return failed(why, STAGE_OPTIONS, EINVAL,
+                      "--stdout relay and --stderr relay can't be had with --pty: the terminal is standard output and "
+                      "error, and they are one stream");
+    return true;
+}
+
+/* Two descriptors of one file that were opened apart write over each other, unless both write at its end. */
+static bool writes_over(const struct options *options)
+{
+    return options->stdout_mode == OUTPUT_FILE && options->stderr_mode == OUTPUT_FILE &&
+           strcmp(options->stdout_file.path, options->stderr_file.path) == 0 &&
+           !(options->stdout_file.append && options->stderr_file.append);
+}
+
+static enum output_mode settled(const struct options *options, enum output_mode mode)
+{
+    if (mode != OUTPUT_AUTO)
+        return mode;
+    if (options->pty)
+        return OUTPUT_TERMINAL;
+    return options->port ? OUTPUT_RELAY : OUTPUT_INHERIT;
+}
+
 /* What is not said is decided here, and what makes no sense together is refused. */
 static bool settle_stdio(struct options *options, struct failure *why)
 {
-    if (options->port) {
-        if (options->stdin_mode == STDIN_INHERIT || options->stdin_mode == STDIN_LIFELINE)
-            return failed(why, STAGE_OPTIONS, EINVAL,
-                          "--stdin %s can't be had with --port: standard input is frames then",
-                          stdin_modes[options->stdin_mode]);
-        if (options->stdout_mode == OUTPUT_INHERIT)
-            return failed(why, STAGE_OPTIONS, EINVAL,
-                          "--stdout inherit can't be had with --port: standard output is frames then");
-    } else {
-        if (options->stdout_mode == OUTPUT_RELAY || options->stderr_mode == OUTPUT_RELAY)
-            return failed(why, STAGE_OPTIONS, EINVAL, "--stdout relay and --stderr relay can be had only with --port");
-        if (options->stdio_window != 0)
-            return failed(why, STAGE_OPTIONS, EINVAL,
-                          "--stdio-window can be had only with --port: without it nothing is relayed");
-    }
-    if (options->stdout_mode == OUTPUT_AUTO)
-        options->stdout_mode = options->port ? OUTPUT_RELAY : OUTPUT_INHERIT;
-    if (options->stderr_mode == OUTPUT_AUTO)
-        options->stderr_mode = options->port ? OUTPUT_RELAY : OUTPUT_INHERIT;
+    if (!(options->port ? settle_with_port(options, why) : settle_without_port(options, why)))
+        return false;
+    if (options->pty && !settle_pty(options, why))
+        return false;
+    if (!options->pty && options->pty_mode_count > 0)
+        return failed(why, STAGE_OPTIONS, EINVAL, "--pty-mode needs --pty");
+    if (writes_over(options))
+        return failed(why, STAGE_OPTIONS, EINVAL,
+                      "--stdout and --stderr would write over each other in '%s': say --stderr stdout, or file,append "
+                      "for both",
+                      options->stdout_file.path);
+    options->stdout_mode = settled(options, options->stdout_mode);
+    options->stderr_mode = settled(options, options->stderr_mode);
     return true;
 }
 

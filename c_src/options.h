@@ -9,8 +9,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/failure.h"
+#include "base/terminal_modes.h"
 #include "cgroup/legacy.h"
 
 #define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
@@ -19,9 +21,25 @@
 #define SETENV_MOST 128u    /* --setenv options */
 #define LOGIN_MOST 4u       /* variables that --uid sets */
 #define CONTROLLER_MOST 16u /* --controller options */
+#define PTY_MODES_MOST 64u  /* --pty-mode options */
 
-enum stdin_mode { STDIN_AUTO, STDIN_LIFELINE, STDIN_INHERIT, STDIN_NULL };
-enum output_mode { OUTPUT_AUTO, OUTPUT_INHERIT, OUTPUT_NULL, OUTPUT_STDOUT, OUTPUT_RELAY };
+enum stdin_mode { STDIN_AUTO, STDIN_LIFELINE, STDIN_INHERIT, STDIN_NULL, STDIN_RELAY, STDIN_FILE };
+enum output_mode {
+    OUTPUT_AUTO,
+    OUTPUT_INHERIT,
+    OUTPUT_NULL,
+    OUTPUT_STDOUT,
+    OUTPUT_RELAY,
+    OUTPUT_FILE,
+    OUTPUT_TERMINAL /* which has no name, but goes with --pty */
+};
+
+/* What a shell's > and >> are. */
+struct output_file {
+    const char *path;
+    bool append;
+    mode_t mode; /* of a new file, less the umask */
+};
 
 /* What to do without although the kernel has it, as an older one must (for tests, and so not in the usage). */
 enum without { WITHOUT_CLONE_INTO_CGROUP = 1, WITHOUT_CGROUP_KILL = 2 };
@@ -45,10 +63,19 @@ struct options {
     enum stdin_mode stdin_mode;
     enum output_mode stdout_mode;
     enum output_mode stderr_mode;
+    const char *stdin_file;
+    struct output_file stdout_file;
+    struct output_file stderr_file;
+    bool pty;          /* the program gets a terminal */
+    uint16_t pty_rows; /* 0: not said */
+    uint16_t pty_columns;
+    unsigned pty_mode_count;
+    struct terminal_mode pty_modes[PTY_MODES_MOST];
     uint32_t delay_to_sigkill; /* ms */
     unsigned step_count;       /* one at least */
     struct stop_step steps[STEPS_MOST];
     uint32_t stdio_window; /* bytes; 0: follow the reader */
+    bool tells_ends;       /* of the program's stdout and stderr */
     const char *uid;       /* each a name or a number as given; NULL when not asked for */
     const char *gid;
     const char *groups; /* comma-separated; "" for none */

@@ -9,6 +9,8 @@ defmodule Demo do
 
   def run() do
     large_output()
+    pipeline()
+    dialogue()
     supervised_daemon()
     killed_vm()
     IO.puts("\nAll of it was so.")
@@ -25,6 +27,34 @@ defmodule Demo do
         "head -c #{bytes} /dev/zero: #{byte_size(output)} bytes, status #{status}"
       )
     end
+  end
+
+  defp pipeline() do
+    step("MuonTrap.stream!/3 makes pipelines, which end as soon as nobody reads any more")
+
+    sorted = MuonTrap.stream!("sort", ["-rn"], input: MuonTrap.stream!("seq", ["1000000"]))
+    first = MuonTrap.stream!("head", ["-n", "1"], input: sorted) |> Enum.join()
+    check(first == "1000000\n", "seq 1000000 | sort -rn | head -n 1: #{inspect(first)}")
+  end
+
+  defp dialogue() do
+    step("MuonTrap.Program talks to an interpreter on a terminal of its own")
+
+    {:ok, shell} = MuonTrap.Program.start_link("sh", ["-i"], pty: [echo: false], env: [{"PS1", "$ "}])
+    read_until(shell, "$ ")
+    MuonTrap.Program.write(shell, "echo $((6 * 7)); tty\n")
+    reply = read_until(shell, "$ ")
+    check(reply =~ "42" and reply =~ "/dev/", "echo $((6 * 7)); tty: #{inspect(reply)}")
+    # Ctrl-D
+    :ok = MuonTrap.Program.close_stdin(shell)
+    check(MuonTrap.Program.await(shell) == {:ok, 0}, "the end of its input has ended it, with status 0")
+    MuonTrap.Program.stop(shell)
+  end
+
+  defp read_until(program, words, so_far \\ "") do
+    {:stdout, data} = MuonTrap.Program.read(program, 60_000)
+    so_far = so_far <> data
+    if String.contains?(so_far, words), do: so_far, else: read_until(program, words, so_far)
   end
 
   defp supervised_daemon() do

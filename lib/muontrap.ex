@@ -11,6 +11,8 @@ defmodule MuonTrap do
   when the VM does, even by `kill -9`.
 
     * `cmd/3` runs a program and collects its output, like `System.cmd/3`
+    * `stream!/3` runs a program and gives its output as a stream
+    * `MuonTrap.Program` runs a program to talk to
     * `MuonTrap.Daemon` puts a long-running program into a supervision tree
     * `check/1` says whether programs can be run in cgroups on this machine, and what is to be done if they can't
 
@@ -32,6 +34,11 @@ defmodule MuonTrap do
 
   ## Options
 
+    * `:input` - what the program reads from its standard input, and then its end: iodata, or an enumerable of iodata, which
+      is enumerated by a process of its own, no faster than the program reads. What that raises ends the program, and is
+      raised here. A program that ends, or closes its standard input, before it has read everything is no error; the process that
+      enumerates is killed then. Without it
+      the standard input is empty
     * `:into` - collects the output into that collectable, as the second argument of `Enum.into/2`. Defaults to `""`
     * `:cd` - the directory to run the program in
     * `:lines` - collects whole lines, without their newlines, instead of the bytes as they come. Its value is a number of
@@ -39,9 +46,20 @@ defmodule MuonTrap do
     * `:env` - an enumerable of `{name, value}` strings to set in the program's environment; a `nil` value unsets. Or a
       function without arguments that returns one, which keeps it out of what a supervisor logs of its children
     * `:arg0` - what the program sees as its own name instead of its path
-    * `:stderr_to_stdout` - `true` to collect what the program writes to stderr together with its stdout. Without it, and
-      without `:capture_stderr_only`, stderr goes to where the VM's own goes
+    * `:stdin` - in place of `:input`: `{:file, path}`, a file that the program reads, or `:null`, as by default
+    * `:stdout` - `{:file, path}`, a file that the program's output goes to instead of here, which is made, or emptied;
+      `{:file, path, [:append, mode: 0o600]}` to write at its end, or to make it with these permissions, less the umask; or
+      `:null`, to throw it away. Files are opened as the user that the VM runs as, and relative to where it is
+    * `:stderr` - where stderr goes: `:inherit`, to where the VM's own goes, as by default; `:stdout`, to where stdout goes;
+      `:tag`, to have it collected apart, so that `{:stdout, data}` and `{:stderr, data}` are collected; or `:null` or a file
+      as of `:stdout`
+    * `:stderr_to_stdout` - `true` is the same as `stderr: :stdout`
     * `:capture_stderr_only` - `true` to collect stderr and throw stdout away
+    * `:pty` - `true` gives the program a terminal of its own in place of pipes, of 24 rows and 80 columns, which is its
+      controlling terminal. What it writes there to stdout and stderr is one stream, in which a newline is `"\r\n"`. Or a list
+      with the size and with modes by their names in RFC 4254, section 8, in lower case: `[rows: 50, cols: 132, echo: false, vintr:
+      nil]`. A mode is `true` or `false`, a character a number, or `nil` for none. Without `:input` the end of the input has been typed
+      there at once
     * `:parallelism` - `true` lets the VM schedule port tasks for more throughput (see `Port.open/2`)
     * `:use_stdio` - `true`, as by default. `false`, with which `System.cmd/3` gives the program the VM's own standard
       input and output, is refused, because helper and VM talk over these
@@ -120,6 +138,12 @@ defmodule MuonTrap do
       ...> |> then(fn {output, status} -> {IO.iodata_to_binary(output), status} end)
       {"one\\ntwo\\n", 0}
 
+      iex> MuonTrap.cmd("sort", ["-n"], input: ["10\\n", "9\\n"])
+      {"9\\n10\\n", 0}
+
+      iex> MuonTrap.cmd("head", ["-n", "2"], input: Stream.repeatedly(fn -> "again\\n" end))
+      {"again\\nagain\\n", 0}
+
       iex> MuonTrap.cmd("sh", ["-c", "echo begun; sleep 60"], timeout: 200)
       {"begun\\n", :timeout}
 
@@ -132,6 +156,55 @@ defmodule MuonTrap do
     |> MuonTrap.Options.prepare(command, args, opts)
     |> MuonTrap.Options.complete_for_helper()
     |> MuonTrap.Command.run()
+  end
+
+  @doc """
+  Return what a program writes as a stream
+
+  The program is started when the enumeration begins, and ends with it: when the stream is halted, as by `Enum.take/2`, when the
+  consumer raises, or when the process that enumerates is killed, the program and everything that descends from it are dead. What the
+  consumer has not asked for holds the program up: no more than the window (see `:stdio_window` of `cmd/3`) is on the way.
+
+  The elements are binaries as they come, in which characters and lines may be cut anywhere. To have lines, see `cmd/3`'s
+  `:lines`, or `Stream.transform/4`.
+
+  ## Options
+
+  Those of `cmd/3` except `:into`, `:lines`, `:timeout`, `:use_stdio` and `:hide`, among them `:input`, which can be another
+  stream; and
+
+    * `:stderr` - as of `cmd/3`. With `:tag` the elements are `{:stdout, binary}` and `{:stderr, binary}`
+    * `:exit` - `:return` for `{:exit, status}` as the last element, whatever the status is. By default, `:raise`, it is not
+      among them, and another status than 0 raises `MuonTrap.ExitError`
+
+  ## Errors
+
+  As those of `cmd/3`, but for those of the program and its start, which are raised when the enumeration begins; and
+  `MuonTrap.ExitError`. A program that is ended because the stream was halted raises nothing.
+
+  ## Examples
+
+      iex> MuonTrap.stream!("seq", ["3"]) |> Enum.join()
+      "1\\n2\\n3\\n"
+
+      iex> MuonTrap.stream!("yes") |> Enum.take(1) |> hd() |> binary_part(0, 4)
+      "y\\ny\\n"
+
+      iex> sorted = MuonTrap.stream!("sort", ["-rn"], input: MuonTrap.stream!("seq", ["100"]))
+      iex> MuonTrap.stream!("head", ["-n", "2"], input: sorted) |> Enum.join()
+      "100\\n99\\n"
+
+      iex> MuonTrap.stream!("sh", ["-c", "echo oh >&2; exit 3"], stderr: :tag, exit: :return) |> Enum.to_list()
+      [{:stderr, "oh\\n"}, {:exit, 3}]
+
+      iex> MuonTrap.stream!("sh", ["-c", "exit 3"]) |> Enum.to_list()
+      ** (MuonTrap.ExitError) sh exited with status 3
+  """
+  @spec stream!(String.t(), [String.t()], keyword()) :: Enumerable.t()
+  def stream!(command, args \\ [], opts \\ []) do
+    :stream
+    |> MuonTrap.Options.prepare(command, args, opts)
+    |> MuonTrap.ProgramStream.new()
   end
 
   @typedoc """

@@ -52,21 +52,13 @@ defmodule MuonTrap.ContainmentTest do
   # A portable one is never used again.
   defp assert_helper(mark, %{helper: helper, helpers: before}) do
     if OS.linux_helper?() do
-      {keeper, relay} = keeper_and_relay(mark)
+      {keeper, relay} = OS.keeper_and_relay(mark)
       assert {keeper in before, relay in before} == {helper == :reused, helper == :reused}
     end
   end
 
   defp assert_all_dead(mark, within) do
     OS.eventually(fn -> OS.alive(mark) == [] end, within)
-  end
-
-  # The helper's outer process is the one whose parent is not of the helper.
-  defp keeper_and_relay(mark) do
-    helpers = OS.helpers(mark)
-    [keeper] = Enum.reject(helpers, &(OS.parent(&1) in helpers))
-    [relay] = Enum.filter(helpers, &(OS.parent(&1) == keeper))
-    {keeper, relay}
   end
 
   defp assert_told_of_killed_relay({program, args}, %{within: within} = context) do
@@ -81,7 +73,7 @@ defmodule MuonTrap.ContainmentTest do
 
     assert_receive {:output, "ready\n" <> _}, 60_000
     assert_helper(mark, context)
-    {_keeper, relay} = keeper_and_relay(mark)
+    {_keeper, relay} = OS.keeper_and_relay(mark)
     OS.kill(relay, "KILL")
     assert %MuonTrap.Error{stage: :relay, reason: :vanished} = Task.await(task, 60_000)
     assert_all_dead(mark, within)
@@ -111,7 +103,7 @@ defmodule MuonTrap.ContainmentTest do
         @tag :linux
         test "when the keeper is killed, nothing is left: #{name}", %{within: within} = context do
           %{mark: mark} = start(unquote(Macro.escape(program)), context)
-          {keeper, _relay} = keeper_and_relay(mark)
+          {keeper, _relay} = OS.keeper_and_relay(mark)
           OS.kill(keeper, "KILL")
           assert_all_dead(mark, within)
           assert_receive {:result, {_sink, status}}, 60_000
@@ -128,7 +120,7 @@ defmodule MuonTrap.ContainmentTest do
 
         test "when the program is killed, nothing is left: #{name}", %{within: within} = context do
           %{mark: mark} = start(unquote(Macro.escape(program)), context)
-          {_keeper, relay} = keeper_and_relay(mark)
+          {_keeper, relay} = OS.keeper_and_relay(mark)
           [child] = Enum.filter(OS.children(relay), &(&1 in OS.alive(mark))) |> Enum.take(1)
           OS.kill(child, "KILL")
           assert_all_dead(mark, within)
@@ -197,6 +189,9 @@ defmodule MuonTrap.ContainmentTest do
         Task.await_many(before, 60_000)
         {:ok, _daemon} = MuonTrap.Daemon.start_link("sleep", ["1000"])
         spawn(fn -> MuonTrap.cmd("sh", ["-c", "trap '' TERM; sleep 1000"]) end)
+        deaf = "trap '' TERM HUP; setsid sleep 1000 & sleep 1000"
+        {:ok, _program} = MuonTrap.Program.start_link("sh", ["-c", deaf], pty: true)
+        spawn(fn -> "sh" |> MuonTrap.stream!(["-c", deaf], input: Stream.cycle(["again"])) |> Enum.to_list() end)
         MuonTrap.cmd(#{inspect(program)}, #{inspect(args)}, into: IO.stream(:stdio, :line))
         """
 
@@ -214,9 +209,9 @@ defmodule MuonTrap.ContainmentTest do
         {:os_pid, vm} = Port.info(port, :os_pid)
         on_exit(fn -> for pid <- OS.alive(mark) ++ OS.helpers(mark), do: OS.kill(pid, "KILL") end)
 
-        # Two sleeps, the shell, the daemonised perl and its grandparent, beside the VM itself.
+        # The daemon's sleep, three shells with five sleeps, the daemonised perl and its grandparent, beside the VM itself.
         # Two for each program; and of those that ran one before, some wait.
-        OS.eventually(fn -> length(OS.alive(mark)) >= 5 and length(OS.helpers(mark)) >= 6 end)
+        OS.eventually(fn -> length(OS.alive(mark)) >= 12 and length(OS.helpers(mark)) >= 10 end)
         OS.kill(vm, "KILL")
         OS.eventually(fn -> OS.alive(mark) == [] and OS.helpers(mark) == [] end, within)
       end

@@ -28,7 +28,7 @@ defmodule MuonTrap.HelperTest do
     assert pid > 1
     assert Frames.bytes(frames, "O") == "out\n"
     assert Frames.bytes(frames, "E") == "err\n"
-    assert {"X", <<0, 7::32, 0, 0, 0, 0, _user::64, _system::64, peak::64, 0::32, 0>>} = List.last(frames)
+    assert {"X", <<0, 7::32, 0, 0, 0, 0, _user::64, _system::64, peak::64, 0::32, 0, 0>>} = List.last(frames)
     assert peak > 100_000
     assert {:timeout, _client} = Frames.next(client, 200)
     Frames.close(client)
@@ -37,7 +37,10 @@ defmodule MuonTrap.HelperTest do
 
   test "tells the signal that ended the program and how many were killed after it", %{env: env} do
     {frames, client} = start([], Programs.sh("sleep 1000 & sleep 1000 & kill -SEGV $$"), env) |> Frames.all()
-    assert {"X", <<1, 11::32, _core, 0, 0, 0, _usage::192, stragglers::32, 0, names::binary>>} = List.last(frames)
+
+    assert {"X", <<1, 11::32, _core, 0, 0, 0, _usage::192, stragglers::32, 0, 7, "sigsegv", names::binary>>} =
+             List.last(frames)
+
     assert stragglers == if(OS.linux_helper?(), do: 2, else: stragglers)
     # Either may not have become the sleep yet.
     assert names =~ ~r/\A((sh|sleep)\n)*\z/

@@ -5,6 +5,9 @@
 left_out =
   [
     {:root, MuonTrap.Test.OS.root?(), "needs root"},
+    {:new_privileges, MuonTrap.Test.OS.new_privileges?(),
+     "needs that a program can get privileges, which no_new_privs (prctl(2)) keeps from it"},
+    {:sysfs, File.exists?("/sys/kernel"), "needs /sys"},
     {:linux, MuonTrap.Test.OS.linux_helper?(), "needs the helper built for Linux, not PORTABLE=1"},
     {:musl, MuonTrap.Test.OS.static_helper?(), "needs the static helper (musl-gcc)"},
     {:cgroup_core, MuonTrap.Test.Cgroups.core?(),

@@ -24,7 +24,12 @@ enum stage {
     STAGE_PROTOCOL = 10,
     STAGE_RELAY = 11,
     STAGE_SWEEP = 12,
-    STAGE_LOCK = 13
+    STAGE_LOCK = 13,
+    STAGE_PTY = 14,
+    STAGE_TERMINAL = 15,
+    STAGE_STDIN = 16,
+    STAGE_STDOUT = 17,
+    STAGE_STDERR = 18
 };
 
 struct failure {

@@ -36,6 +36,13 @@ void io_close(int *fd)
     *fd = -1;
 }
 
+void io_close_unless(int *fd, int kept)
+{
+    if (*fd == kept)
+        *fd = -1;
+    io_close(fd);
+}
+
 static bool wait_for(int fd, short events)
 {
     struct pollfd ready = {.fd = fd, .events = events};

@@ -19,6 +19,9 @@ bool io_nonblocking(int fd);
 /* Closes it unless it is -1, and makes it -1. */
 void io_close(int *fd);
 
+/* The same, but leaves that one open. */
+void io_close_unless(int *fd, int kept);
+
 /* Writes all of it, waiting as long as that takes. */
 bool io_write_all(int fd, const void *bytes, size_t size);
 

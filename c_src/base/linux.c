@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -356,6 +357,29 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size)
     if (result < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
         result = read(fd, buffer, size);
     return result;
+}
+
+/* proc(5): a link in /proc/self/fd opens the file itself, also a pipe that has no name. */
+RARE int platform_open_again(int fd, int flags)
+{
+    char path[sizeof "/proc/self/fd/" + 10];
+
+    format(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+/* ioctl_tty(2): TIOCGPTPEER needs no name, which may be another file's in a container. From Linux 4.13 on. */
+RARE int platform_open_terminal(int master)
+{
+    const char *name;
+#ifdef TIOCGPTPEER
+    int terminal = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+    if (terminal >= 0)
+        return terminal;
+#endif
+    name = ptsname(master);
+    return name ? open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
 }
 
 /* Not sigaction(3): the C libraries keep signals 32 and 33 to themselves, but a parent may have left them ignored,

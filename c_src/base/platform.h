@@ -132,6 +132,12 @@ int platform_take_name(const char *name);
 /* read(2) that fails with EAGAIN where it would block, whatever the mode of the descriptor (which others may share). */
 ssize_t platform_read_now(int fd, void *buffer, size_t size);
 
+/* Opens what that descriptor is open on a second time, without blocking, as far as this process may. */
+int platform_open_again(int fd, int flags);
+
+/* The terminal to a pseudo-terminal's master. It doesn't become this process's. */
+int platform_open_terminal(int master);
+
 /* Gives the signal its default disposition, whichever it is. */
 void platform_default_signal(int signal);
 

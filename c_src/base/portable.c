@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -201,6 +202,21 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size)
         return -1;
     }
     return read(fd, buffer, size);
+}
+
+/* Of a terminal alone, which has a name. */
+int platform_open_again(int fd, int flags)
+{
+    char name[256] = "";
+
+    return ttyname_r(fd, name, sizeof name) == 0 ? open(name, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+}
+
+int platform_open_terminal(int master)
+{
+    const char *name = ptsname(master);
+
+    return name ? open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
 }
 
 void platform_default_signal(int signal)

@@ -172,16 +172,30 @@ int signals_reopen(struct failure *why)
     return -1;
 }
 
-int signals_open(const struct signals_kept *kept, struct failure *why)
+static struct sigaction handling(void)
 {
     struct sigaction action;
 
-    if (signals_reopen(why) < 0)
-        return -1;
     memset(&action, 0, sizeof action);
     (void)sigfillset(&action.sa_mask);
     action.sa_sigaction = on_signal;
     action.sa_flags = SA_SIGINFO;
+    return action;
+}
+
+RARE void signals_take_resizes(void)
+{
+    const struct sigaction action = handling();
+
+    (void)sigaction(SIGWINCH, &action, NULL);
+}
+
+int signals_open(const struct signals_kept *kept, struct failure *why)
+{
+    const struct sigaction action = handling();
+
+    if (signals_reopen(why) < 0)
+        return -1;
     for (int signal = 1; signal <= SIGRTMAX; signal++)
         if (is_handled(signal) && !is_kept(kept, signal) && sigaction(signal, &action, NULL) < 0)
             platform_share_handler(signal, SIGCHLD);

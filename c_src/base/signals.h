@@ -34,6 +34,9 @@ int signals_open(const struct signals_kept *kept, struct failure *why);
 /* The same in a process that was forked by one which has called signals_open(), and so has the handlers already. */
 int signals_reopen(struct failure *why);
 
+/* From now on SIGWINCH is among the signals that are passed on, in this process alone. */
+void signals_take_resizes(void);
+
 /* From now on the handlers run. */
 void signals_unblock(void);
 

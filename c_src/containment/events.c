@@ -16,8 +16,10 @@
 #include "base/rare.h"
 #include "base/signals.h"
 #include "containment/deliver.h"
+#include "containment/job_control.h"
 #include "containment/tether.h"
 #include "launch.h"
+#include "program/pty.h"
 
 /* ---- Standard input ---- */
 
@@ -65,8 +67,53 @@ static bool waits_for_launch(const struct relay *relay)
 /* What the owner has sent about a program before it knew of its end. */
 static bool is_late(const struct relay *relay, const struct command *command)
 {
-    return waits_for_launch(relay) &&
-           (command->kind == COMMAND_ACK || command->kind == COMMAND_STOP || command->kind == COMMAND_SIGNAL);
+    return waits_for_launch(relay) && command->kind != COMMAND_LAUNCH && command->kind != COMMAND_DISCARD &&
+           command->kind != COMMAND_MALFORMED;
+}
+
+/* What follows the frame is not read any more. */
+RARE static void refuse(struct relay *relay, const char *what, const char *why)
+{
+    failed(&relay->fault, STAGE_PROTOCOL, EPROTO, "%s arrived on standard input %s; see docs/protocol.md", what, why);
+    relay->deaf = true;
+    relay_post(relay, FAULT);
+}
+
+static bool accepts_input(const struct relay *relay)
+{
+    return relay->launch->input.relayed && !relay->launch->input.ending;
+}
+
+RARE static void refuse_input(struct relay *relay, const char *what)
+{
+    refuse(relay, what,
+           relay->launch->input.relayed
+               ? "after the end of the input"
+               : "for a program whose standard input isn't relayed, or that hasn't been told as started");
+}
+
+static void take_input(struct relay *relay, uint32_t size)
+{
+    struct input *input = &relay->launch->input;
+
+    if (!accepts_input(relay))
+        refuse_input(relay, "an input");
+    else if (!input_take(input, size))
+        refuse(relay, "an input", "for which there was no credit");
+}
+
+/* A program that has ended, which the owner need not know yet, has no terminal any more. */
+RARE static void resize(struct relay *relay, const struct command *command)
+{
+    const struct launch *launch = relay->launch;
+
+    if (!launch->options.pty || relay->state == LAUNCHING || relay->state == IDLE)
+        refuse(relay, "a resize", "for a program that has no terminal, or hasn't been told as started");
+    else if (command->rows == 0 || command->columns == 0)
+        refuse(relay, "a resize", "to no rows or no columns");
+    else if (launch->child.stdio.master >= 0)
+        (void)pty_resize(launch->child.stdio.master,
+                         (struct window_size){.rows = command->rows, .columns = command->columns});
 }
 
 static void obey(struct relay *relay, struct command *command)
@@ -86,6 +133,21 @@ static void obey(struct relay *relay, struct command *command)
         break;
     case COMMAND_LAUNCH:
         take_launch(relay, command->text_size);
+        break;
+    case COMMAND_INPUT:
+        take_input(relay, command->bytes);
+        break;
+    case COMMAND_PIECE:
+        input_copy(&relay->launch->input, command->piece, command->piece_size);
+        break;
+    case COMMAND_END_OF_INPUT:
+        if (accepts_input(relay))
+            input_end(&relay->launch->input);
+        else
+            refuse_input(relay, "an end of input");
+        break;
+    case COMMAND_RESIZE:
+        resize(relay, command);
         break;
     case COMMAND_DISCARD:
         relay->launch->output.discard = true;
@@ -116,21 +178,55 @@ static void owner_gone(struct relay *relay)
 {
     relay->control = -1;
     relay->launch->output.unacknowledged = true;
-    if (relay->launch->decoder.have > 0 && !relay->deaf) {
-        failed(&relay->fault, STAGE_PROTOCOL, EPROTO, "standard input ended within a frame, after %lu bytes of it",
-               (unsigned long)relay->launch->decoder.have);
+    if ((relay->launch->decoder.have > 0 || relay->launch->decoder.left > 0) && !relay->deaf) {
+        failed(&relay->fault, STAGE_PROTOCOL, EPROTO, "standard input ended within a frame, %lu bytes %s",
+               (unsigned long)(relay->launch->decoder.left > 0 ? relay->launch->decoder.left
+                                                               : relay->launch->decoder.have),
+               relay->launch->decoder.left > 0 ? "before the end of an input" : "after its beginning");
         relay->deaf = true;
         relay_post(relay, FAULT);
     }
     relay_post(relay, STOP_ASKED);
 }
 
+/* Where the rest of an input goes without a copy. NULL when it is a frame that is to be read. */
+static uint8_t *room_for_input(struct relay *relay, size_t *most)
+{
+    const struct decoder *decoder = &relay->launch->decoder;
+    uint8_t *room;
+
+    if (decoder->left == 0 || relay->deaf || waits_for_launch(relay))
+        return NULL;
+    room = input_room(&relay->launch->input, most);
+    if (*most > decoder->left)
+        *most = decoder->left;
+    return *most > 0 ? room : NULL;
+}
+
+/* What the program has room for at once need not be copied. False when there is none of it, and then it is read,
+ * because what comes behind it must not wait for the program. */
+static bool move_input(struct relay *relay)
+{
+    struct decoder *decoder = &relay->launch->decoder;
+    size_t moved = 0;
+
+    if (decoder->left > 0 && !relay->deaf && !waits_for_launch(relay))
+        moved = input_move(&relay->launch->input, relay->control, decoder->left);
+    decoder->left -= (uint32_t)moved;
+    return moved > 0;
+}
+
 static void read_control(struct relay *relay)
 {
     uint8_t bytes[2048]; /* most launches fit in */
-    ssize_t size = platform_read_now(relay->control, bytes, sizeof bytes);
+    size_t most = sizeof bytes;
+    uint8_t *room = room_for_input(relay, &most);
+    ssize_t size = platform_read_now(relay->control, room ? room : bytes, room ? most : sizeof bytes);
 
-    if (size > 0)
+    if (size > 0 && room) {
+        input_put(&relay->launch->input, (size_t)size);
+        relay->launch->decoder.left -= (uint32_t)size;
+    } else if (size > 0)
         read_frames(relay, bytes, (size_t)size);
     else if (size == 0 || (errno != EINTR && errno != EAGAIN))
         owner_gone(relay);
@@ -140,10 +236,66 @@ static void read_control(struct relay *relay)
  * owner that doesn't read its answers: the news is then that it has hung up. */
 static void control_has_news(struct relay *relay)
 {
-    if (relay->launch->options.port && output_has_room(&relay->launch->output))
-        read_control(relay);
-    else
+    if (relay->launch->options.port && output_has_room(&relay->launch->output)) {
+        if (!move_input(relay))
+            read_control(relay);
+    } else
         owner_gone(relay);
+}
+
+/* ---- The terminal that we were started from ---- */
+
+/* A size that was asked for stays. */
+RARE static void follow_console(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+
+    if (launch->options.pty_rows == 0 && launch->child.stdio.master >= 0 && console_measure(&launch->console))
+        (void)pty_resize(launch->child.stdio.master, launch->console.size);
+}
+
+/* In the background nothing can be read from it, and who tries is stopped for that (POSIX, Base Definitions, 11.1.4).
+ * When somebody continues the keeper in the foreground, it is taken again. */
+RARE void events_take_console(struct relay *relay)
+{
+    struct console *console = &relay->launch->console;
+
+    io_close_unless(&console->input, STDIN_FILENO);
+    if (!console_is_ours(console)) {
+        job_control_stop_keeper(relay, SIGTTIN);
+        return;
+    }
+    relay->keeper_stopped = false;
+    relay->bequest->raw = true;
+    console_make_raw(console);
+    follow_console(relay); /* SIGWINCH comes to the foreground only */
+    console->input = console_input();
+}
+
+RARE static void read_console(struct relay *relay)
+{
+    struct console *console = &relay->launch->console;
+    struct input *input = &relay->launch->input;
+    size_t most;
+    uint8_t *room = input_room(input, &most);
+    ssize_t size = console_read(console, room, most);
+
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (size > 0) {
+        input_put(input, (size_t)size);
+    } else if (size < 0 && !console_is_ours(console)) {
+        events_take_console(relay);
+    } else {
+        io_close_unless(&console->input, STDIN_FILENO);
+        input_end(input);
+    }
+}
+
+/* Only what finds room at once, so that what the program doesn't read is left for others who read the same file. */
+static bool awaits_console(const struct launch *launch)
+{
+    return launch->console.input >= 0 && launch->input.fd >= 0 && !launch->input.ending && launch->input.count == 0;
 }
 
 /* ---- The keeper and the signals ---- */
@@ -161,8 +313,12 @@ void events_read_signals(struct relay *relay)
         relay_post(relay, SIGNALLED);
     if (signals.keys != 0)
         relay_post(relay, KEY_PRESSED);
-    for (unsigned i = 0; i < signals.passed_count && program > 0; i++)
-        (void)kill(program, signals.passed[i]);
+    for (unsigned i = 0; i < signals.passed_count && program > 0; i++) {
+        if (signals.passed[i] == SIGWINCH)
+            follow_console(relay);
+        else
+            (void)kill(program, signals.passed[i]);
+    }
 }
 
 /* A key that the relay has got as well has been dealt with. */
@@ -204,6 +360,8 @@ enum watched {
     WATCH_VERDICT,
     WATCH_PORT,
     WATCH_CGROUP,
+    WATCH_INPUT,
+    WATCH_CONSOLE,
     WATCH_STREAMS,
     WATCHED = WATCH_STREAMS + OUTPUT_STREAMS
 };
@@ -225,6 +383,9 @@ static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
     fds[WATCH_PORT] = (struct pollfd){.fd = output->blocked ? output->fd : -1, .events = POLLOUT};
     fds[WATCH_CGROUP] =
         (struct pollfd){.fd = awaits_empty_cgroup ? cgroup_events(launch->cgroup) : -1, .events = POLLPRI};
+    /* That nobody reads a pipe any more is told even when it isn't asked for. */
+    fds[WATCH_INPUT] = (struct pollfd){.fd = launch->input.fd, .events = launch->input.blocked ? POLLOUT : 0};
+    fds[WATCH_CONSOLE] = (struct pollfd){.fd = awaits_console(launch) ? launch->console.input : -1, .events = POLLIN};
     for (int i = 0; i < OUTPUT_STREAMS; i++)
         fds[WATCH_STREAMS + i] =
             (struct pollfd){.fd = output_wants(output, &output->streams[i]) ? output->streams[i].fd : -1,
@@ -285,6 +446,12 @@ void events_wait(struct relay *relay)
             relay->launch->output.streams[i].readable = true;
     if (fds[WATCH_PORT].revents)
         relay->launch->output.blocked = false;
+    if ((fds[WATCH_INPUT].revents & (POLLERR | POLLHUP)) != 0)
+        input_lose(&relay->launch->input);
+    else if (fds[WATCH_INPUT].revents)
+        relay->launch->input.blocked = false;
+    if (fds[WATCH_CONSOLE].revents)
+        read_console(relay);
     if (fds[WATCH_VERDICT].revents)
         relay_post(relay, VERDICT);
     if (fds[WATCH_SIGNALS].revents)

@@ -15,4 +15,7 @@ void events_wait(struct relay *relay);
 /* Takes the signals that have come, and posts what they mean. */
 void events_read_signals(struct relay *relay);
 
+/* From now on what comes at the terminal that we were started from is typed at the program's. */
+void events_take_console(struct relay *relay);
+
 #endif

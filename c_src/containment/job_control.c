@@ -22,7 +22,7 @@ bool job_control_open(int ends[2], struct failure *why)
 }
 
 /* SIGSTOP can't be held back until it is known whether the program still is stopped, so SIGTSTP takes its place. */
-RARE static void stop_keeper(struct relay *relay, int signal)
+RARE void job_control_stop_keeper(struct relay *relay, int signal)
 {
     relay->keeper_stopped = true;
     relay->keeper_stops++;
@@ -30,16 +30,20 @@ RARE static void stop_keeper(struct relay *relay, int signal)
     tether_tell(relay->tether, TETHER_STOPPED, signal == SIGSTOP ? SIGTSTP : signal);
 }
 
-/* With a lifeline a plain SIGSTOP is the program's own affair: nobody may be there who would continue us. */
+/* With a lifeline a plain SIGSTOP is the program's own affair: nobody may be there who would continue us. With a
+ * terminal of its own the program is no part of our job. */
 void job_control_follow_program(struct relay *relay)
 {
     const struct tree *tree = &relay->launch->tree;
+    bool runs = !tree->program_ended && (relay->state == RUNNING || relay->state == LAUNCHING);
 
-    if (!tree->program_stopped || tree->program_ended || (relay->state != RUNNING && relay->state != LAUNCHING))
+    if (runs && relay->launch->options.pty)
+        return;
+    if (!runs || !tree->program_stopped)
         job_control_continue_keeper(relay);
     else if (tree->program_stops != relay->stops_followed && relay->tether >= 0 && !relay->launch->options.port &&
              !(relay->control >= 0 && tree->stop_signal == SIGSTOP))
-        stop_keeper(relay, tree->stop_signal);
+        job_control_stop_keeper(relay, tree->stop_signal);
 }
 
 /* A keeper that learns that it was its own word knows that the next SIGCONT is another one, even if it comes before the

@@ -20,6 +20,9 @@
  * until it dies, and to close the other one; the keeper the other way round. */
 bool job_control_open(int ends[2], struct failure *why);
 
+/* In the relay: the keeper is to stop by that signal of job control. */
+void job_control_stop_keeper(struct relay *relay, int signal);
+
 /* In the relay: the program may have been stopped, or continued. */
 void job_control_follow_program(struct relay *relay);
 

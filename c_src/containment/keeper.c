@@ -24,6 +24,7 @@
 struct keeper {
     const struct options *options;
     const struct cgroup *cgroup;
+    const struct console *console;
     struct tree *tree;
     pid_t relay;
     int tether;
@@ -172,6 +173,8 @@ static int reap_children(struct keeper *keeper)
         if (pid != keeper->relay)
             continue;
         read_tether(keeper);
+        if (keeper->bequest->raw) /* before anything is printed there */
+            console_restore(keeper->console);
         return WIFEXITED(status) ? WEXITSTATUS(status) : clean_up_after_relay(keeper, status);
     }
     return -1;
@@ -243,7 +246,10 @@ static _Noreturn __attribute__((noinline)) void keep(struct keeper *keeper)
 
 bool keeper_start(struct launch *launch, struct tether *tether, struct failure *why)
 {
-    struct keeper keeper = {.options = &launch->options, .cgroup = launch->cgroup, .tree = &launch->tree};
+    struct keeper keeper = {.options = &launch->options,
+                            .cgroup = launch->cgroup,
+                            .console = &launch->console,
+                            .tree = &launch->tree};
     unsigned keys;
     int ends[2];
     int relay_ends[2] = {-1, -1}; /* of the pipe that ends with the relay; in a port there is no job control */

@@ -117,8 +117,7 @@ RARE static enum state give_up_launch(struct relay *relay)
 
     launch->never_ran = true;
     child_started(&launch->child);
-    io_close(&launch->child.stdio.relay_stdout);
-    io_close(&launch->child.stdio.relay_stderr);
+    stdio_abandon(&launch->child.stdio);
     child_close_inherited(launch);
     return begin_sweep(relay);
 }
@@ -137,6 +136,20 @@ RARE static enum state cancel_launch_for_fault(struct relay *relay)
     return give_up_launch(relay);
 }
 
+/* Where nothing is going to come, the program is not to wait for it. */
+RARE static void open_input(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+
+    input_open(&launch->input, launch->child.stdio.relay_stdin, launch->options.pty);
+    if (launch->options.stdin_mode == STDIN_RELAY)
+        input_relay(&launch->input);
+    else if (!launch->console.reads)
+        input_end(&launch->input);
+    else
+        events_take_console(relay);
+}
+
 static enum state launched(struct relay *relay)
 {
     struct launch *launch = relay->launch;
@@ -147,7 +160,11 @@ static enum state launched(struct relay *relay)
     if (launch->options.port)
         output_queued(output, protocol_started(output_control(output), (uint32_t)launch->tree.program,
                                                cgroup_path(launch->cgroup)));
-    output_open_streams(output, launch->child.stdio.relay_stdout, launch->child.stdio.relay_stderr);
+    if (launch->child.stdio.relay_stdin >= 0)
+        open_input(relay);
+    output_open_streams(output, launch->child.stdio.relay_stdout, launch->child.stdio.relay_stderr,
+                        launch->options.tells_ends);
+    output->streams[0].is_terminal = launch->options.pty;
     relay->forgets_in = FORGET_AFTER_WAITS;
     return RUNNING;
 }
@@ -382,6 +399,8 @@ static enum state reap(struct relay *relay)
 RARE static enum state follow_keeper(struct relay *relay)
 {
     job_control_follow_keeper(relay);
+    if (relay->launch->console.reads && relay->state == RUNNING)
+        events_take_console(relay);
     return relay->state;
 }
 
@@ -428,6 +447,12 @@ RARE static void leave_cgroup(struct relay *relay)
         close_cgroup(relay);
 }
 
+/* From a shell, where the program had a terminal of its own and has been told to end. */
+static bool is_stopped_console(const struct launch *launch)
+{
+    return launch->output.raw && launch->patience.until > 0;
+}
+
 /* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where
  * descendants may have escaped, or die in their own time because we are not their parent, does it take the pipe's
  * end, or a while. */
@@ -436,12 +461,16 @@ static enum state begin_drain(struct relay *relay)
     struct launch *launch = relay->launch;
 
     gather_figures(launch);
+    input_lose(&launch->input);
+    if (launch->options.pty)
+        io_close(&launch->child.stdio.master);
     if (launch->cgroup)
         leave_cgroup(relay);
     if (launch->lock > 0 && platform_has_children && launch->tree.refused == 0)
         lock_release(launch); /* before the owner is told, who may start the next one at once */
     output_read_again(&launch->output);
-    if (!platform_has_children)
+    relay->drained = launch->output.total;
+    if (!platform_has_children || is_stopped_console(launch))
         relay->deadline = in_ms(launch->options.delay_to_sigkill);
     return DRAINING;
 }
@@ -577,15 +606,37 @@ RARE static enum state report_idle_fault(struct relay *relay)
 /* For a pipe that may never end. */
 #define CHECK_AGAIN_US 100000u
 
+/* A terminal on which somebody has pressed Ctrl-S, or who doesn't read, is not to hold up a stop for ever. */
+RARE static enum state drain_on_console(struct relay *relay)
+{
+    struct output *output = &relay->launch->output;
+
+    if (output->blocked && output->total == relay->drained)
+        output_abandon(output);
+    relay->drained = output->total;
+    relay->deadline = in_ms(relay->launch->options.delay_to_sigkill);
+    return DRAINING;
+}
+
 /* The time for what may never end is up. What the owner has held up is not lost for that. */
 RARE static enum state give_up_draining(struct relay *relay)
 {
     const struct output *output = &relay->launch->output;
 
+    if (is_stopped_console(relay->launch) && (platform_has_children || output->blocked))
+        return drain_on_console(relay);
     if (!output->blocked && output_may_send(output))
         return tell_end(relay);
     relay->deadline = io_now_us() + CHECK_AGAIN_US;
     return DRAINING;
+}
+
+/* From a shell nobody need wait for one who doesn't read, when he has been told so. */
+RARE static enum state abandon_output(struct relay *relay)
+{
+    if (!relay->launch->options.port)
+        output_abandon(&relay->launch->output);
+    return relay->state;
 }
 
 static enum state leave(struct relay *relay)
@@ -634,6 +685,8 @@ static action *const table[STATES][EVENTS] = {
     },
     [DRAINING] = {
         [FAULT]            = report_fault,
+        [SIGNALLED]        = abandon_output,
+        [KEY_PRESSED]      = abandon_output,
         [TIME_UP]          = give_up_draining,
         [DRAINED]          = tell_end,
     },
@@ -675,6 +728,18 @@ static bool time_is_up(const struct relay *relay)
     return relay->deadline != 0 && io_now_us() >= relay->deadline;
 }
 
+/* From a shell. */
+RARE static void post_output_failed(struct relay *relay)
+{
+    struct launch *launch = relay->launch;
+
+    launch->output_failed = true;
+    failed(&relay->fault, STAGE_RELAY, launch->output.error,
+           "cannot write what the program has written to its terminal to standard output: %s",
+           strerror(launch->output.error));
+    relay_post(relay, FAULT);
+}
+
 /* Posts what is no event of the kernel's, but follows from the state that there is now. Each of these ends with the
  * action that the table has for it, or is taken back here. */
 static void post_what_follows(struct relay *relay)
@@ -682,6 +747,8 @@ static void post_what_follows(struct relay *relay)
     struct launch *launch = relay->launch;
     enum state state = relay->state;
 
+    if (launch->output.error != 0 && !launch->output_failed)
+        post_output_failed(relay);
     if (launch->output.gone && (state == LAUNCHING || state == RUNNING))
         relay_post(relay, STOP_ASKED);
     if (launch->output.shortened) {
@@ -719,12 +786,32 @@ static enum event take_first_posted(struct relay *relay)
     return (enum event)event;
 }
 
+/* The owner is told of credit as soon as there is room for that. */
+RARE static void pump_input(struct relay *relay)
+{
+    struct input *input = &relay->launch->input;
+    struct output *output = &relay->launch->output;
+    uint32_t granted;
+
+    input_pump(input);
+    if (input->relayed && input->lost) /* once, and before the end: this needs no room of its own */
+        output_queued(output, protocol_input_closed(output_control(output), input->taken));
+    input->lost = false;
+    if (!input->relayed || !output_has_room(output))
+        return;
+    granted = input_grant(input, io_now_us());
+    if (granted > 0)
+        output_queued(output, protocol_credit(output_control(output), granted));
+}
+
 /* Deals with one event after the other until none is left. Whatever a step brings about is asked for again after it. */
 static void settle(struct relay *relay)
 {
     for (;;) {
         action *act;
 
+        if (relay->launch->input.fd >= 0 || relay->launch->input.lost)
+            pump_input(relay);
         output_pump(&relay->launch->output, io_now_us());
         post_what_follows(relay);
         if (relay->posted == 0 || relay->state == DONE)
@@ -765,7 +852,7 @@ static int exit_status(const struct launch *launch)
         return child_exit_status_of_cancelled(&launch->options);
     if (launch->never_ran)
         return child_exit_status_of(&launch->why);
-    if (!launch->tree.program_ended)
+    if (!launch->tree.program_ended || launch->output_failed)
         return EXIT_MUONTRAP_FAILED;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
@@ -797,6 +884,14 @@ static void start_idle(struct relay *relay)
     signals_unblock();
 }
 
+/* Without frames, and so without a window. */
+RARE static void relay_console(struct launch *launch)
+{
+    output_open_raw(&launch->output, console_output());
+    signals_take_resizes();
+    (void)console_measure(&launch->console); /* it may have changed since it was noted */
+}
+
 int relay_run(struct launch *launch, const struct tether *tether, struct failure *why)
 {
     struct relay relay = {.launch = launch,
@@ -809,6 +904,10 @@ int relay_run(struct launch *launch, const struct tether *tether, struct failure
     launch->decoder.text = launch->text;
     relay.control = launch->lifeline || launch->options.port ? STDIN_FILENO : -1;
     output_init(&launch->output, STDOUT_FILENO, launch->options.stdio_window);
+    launch->console.input = -1;
+    if (launch->options.pty && !launch->options.port)
+        relay_console(launch);
+    input_init(&launch->input, launch->input_bytes);
     signals_ignore_continuation_by(tether->keeper);
     if (!tree_open(&launch->tree, why) || (relay.signals = signals_reopen(why)) < 0)
         return -1;
@@ -819,6 +918,8 @@ int relay_run(struct launch *launch, const struct tether *tether, struct failure
     else if (!start_first(&relay, why))
         return -1;
     loop(&relay);
+    if (relay.bequest->raw)
+        console_restore(&launch->console);
     if (!launch->options.port)
         choose_end(&relay);
     return relay.waits && !launch->never_ran ? 0 : exit_status(launch);

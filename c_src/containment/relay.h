@@ -84,6 +84,7 @@ struct relay {
     bool signalled;            /* a signal has come that means stop, when all had been said */
     int stopped_by_key;        /* the signal of the terminal's key that the program is stopped for; 0: it isn't */
     bool more_dead;            /* orphans are still to be reaped, though their signals have been taken */
+    uint64_t drained;          /* how much output had been sent when it was last looked whether somebody takes it */
     struct failure fault;
 };
 

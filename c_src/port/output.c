@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/platform.h"
 #include "base/rare.h"
+#include "port/console.h"
 
 #define DATA_ROOM (sizeof((struct output *)0)->bytes - FRAME_HEADER)
 
@@ -22,18 +23,27 @@ void output_init(struct output *output, int fd, uint32_t fixed_window)
     output->fd = fd;
     output->over = false;
     window_init(&output->window, fixed_window);
-    output_open_streams(output, -1, -1);
+    output_open_streams(output, -1, -1, false);
 }
 
-static struct stream stream_of(int fd, uint8_t tag, uint8_t unasked_tag)
+void output_open_streams(struct output *output, int stdout_fd, int stderr_fd, bool tells_ends)
 {
-    return (struct stream){.fd = fd, .tag = tag, .unasked_tag = unasked_tag, .readable = true};
+    output->streams[0] = (struct stream){.fd = stdout_fd,
+                                         .tag = TAG_STDOUT,
+                                         .unasked_tag = TAG_STDOUT_UNASKED,
+                                         .ended_tag = tells_ends ? TAG_STDOUT_ENDED : 0,
+                                         .readable = true};
+    output->streams[1] = (struct stream){.fd = stderr_fd,
+                                         .tag = TAG_STDERR,
+                                         .unasked_tag = TAG_STDERR_UNASKED,
+                                         .ended_tag = tells_ends ? TAG_STDERR_ENDED : 0,
+                                         .readable = true};
 }
 
-void output_open_streams(struct output *output, int stdout_fd, int stderr_fd)
+RARE void output_open_raw(struct output *output, int fd)
 {
-    output->streams[0] = stream_of(stdout_fd, TAG_STDOUT, TAG_STDOUT_UNASKED);
-    output->streams[1] = stream_of(stderr_fd, TAG_STDERR, TAG_STDERR_UNASKED);
+    output->fd = fd;
+    output->raw = output->unacknowledged = true;
 }
 
 void output_read_again(struct output *output)
@@ -159,15 +169,18 @@ bool output_ended(const struct output *output)
 /* A write has failed: wait for room, or there is nobody to write to. */
 static void write_failed(struct output *output)
 {
-    if (errno == EAGAIN)
+    if (errno == EAGAIN) {
         output->blocked = true;
-    else if (errno != EINTR)
+    } else if (errno != EINTR) {
+        output->error = output->raw && errno != EPIPE ? errno : 0;
         output_abandon(output);
+    }
 }
 
 static void send_some(struct output *output, const uint8_t *bytes, size_t *at, size_t end)
 {
-    ssize_t sent = write(output->fd, bytes + *at, end - *at);
+    ssize_t sent =
+        output->raw ? console_write(output->fd, bytes + *at, end - *at) : write(output->fd, bytes + *at, end - *at);
 
     if (sent >= 0)
         *at += (size_t)sent;
@@ -237,10 +250,14 @@ static void send_control(struct output *output)
         output->control_at = output->control_end = 0;
 }
 
-static void close_stream(struct stream *stream)
+static void close_stream(struct output *output, struct stream *stream)
 {
     io_close(&stream->fd);
     stream->readable = false;
+    if (stream->ended_tag == 0)
+        return;
+    protocol_data_header(output_control(output), stream->ended_tag, 0);
+    output_queued(output, FRAME_HEADER);
 }
 
 /* The header of a frame of data that is sent now, under the window. */
@@ -275,23 +292,37 @@ static bool announce(struct output *output, struct stream *stream, size_t most, 
     return true;
 }
 
+/* Linux hands what is written to a terminal on to its reader in a work of its own (flush_to_ldisc()). A read of the
+ * master that finds nothing waits for that work, but not for one that the work itself has asked for, because its
+ * reader had made room at that moment. By the next read that one has begun, and is waited for. So what is found twice
+ * is so. */
+static bool is_doubtful(struct stream *stream)
+{
+    stream->doubted = stream->is_terminal && !stream->doubted;
+    return stream->doubted;
+}
+
 static void copy(struct output *output, struct stream *stream, size_t most, uint64_t now_us)
 {
     ssize_t size = read(stream->fd, output->bytes + FRAME_HEADER, most < OUTPUT_COPY_MOST ? most : OUTPUT_COPY_MOST);
 
     if (size > 0) {
+        stream->doubted = false;
         if (throws_away(output))
             return;
-        if (output->unacknowledged)
+        if (output->unacknowledged) {
             protocol_data_header(output->bytes, stream->tag, (uint32_t)size);
-        else
+            output->total += (uint64_t)size;
+        } else
             account(output, stream, (uint32_t)size, now_us);
-        output->at = 0;
+        output->at = output->raw ? FRAME_HEADER : 0;
         output->end = FRAME_HEADER + (size_t)size;
+    } else if ((size < 0 && errno == EINTR) || is_doubtful(stream)) {
+        return;
     } else if (size < 0 && errno == EAGAIN) {
         stream->readable = false;
-    } else if (size == 0 || errno != EINTR) {
-        close_stream(stream);
+    } else {
+        close_stream(output, stream);
     }
 }
 

@@ -23,13 +23,16 @@ struct stream {
     int fd; /* the program's pipe; -1 when it has ended or was never there */
     uint8_t tag;
     uint8_t unasked_tag; /* where no acknowledgement is asked for yet */
+    uint8_t ended_tag;   /* to tell its end by; 0: that isn't told */
     bool readable;       /* there may be something to read */
+    bool is_terminal;    /* it is a terminal's master, and not a pipe */
+    bool doubted;        /* of which the last read has found nothing, or the end */
 };
 
 struct output {
     int fd;
     struct window window;
-    uint64_t total; /* bytes of data sent under all windows that there were */
+    uint64_t total; /* bytes of data sent under all windows that there were, and without one */
     struct pipes pipes;
     struct stream streams[OUTPUT_STREAMS];
     unsigned next;       /* the stream whose turn it is */
@@ -37,6 +40,8 @@ struct output {
     bool blocked;        /* the reader's pipe is full: go on when poll(2) says POLLOUT */
     bool gone;           /* the reader is: whatever would be sent is thrown away */
     bool discard;        /* data is thrown away, and needs no window */
+    bool raw;            /* what is sent has no headers */
+    int error;           /* then: why it is gone, where that isn't a reader that has left; 0: it is not */
     bool unacknowledged; /* no acknowledgement can come any more: the window doesn't count */
     bool no_splice;
     bool over;       /* no more data will come: the pipes are to be as they were */
@@ -55,8 +60,11 @@ struct output {
  * been closed and of which all has been sent. There are no streams at first. */
 void output_init(struct output *output, int fd, uint32_t fixed_window);
 
-/* From now on the program's pipes are read (-1: there is none). */
-void output_open_streams(struct output *output, int stdout_fd, int stderr_fd);
+/* What the program writes goes there as it is, and nobody acknowledges it. */
+void output_open_raw(struct output *output, int fd);
+
+/* From now on the program's pipes are read (-1: there is none), and their ends told, if so asked. */
+void output_open_streams(struct output *output, int stdout_fd, int stderr_fd, bool tells_ends);
 
 /* Reads them again, even those in which nothing is to be expected. */
 void output_read_again(struct output *output);

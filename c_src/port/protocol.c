@@ -5,6 +5,7 @@
 #include "base/rare.h"
 #include "base/signal_name.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -62,7 +63,17 @@ size_t protocol_started(uint8_t frame[FRAME_CONTROL_MOST], uint32_t pid, const c
     return finish(frame, TAG_STARTED, put_text(at, cgroup_path, FRAME_CONTROL_MOST - FRAME_HEADER - 4));
 }
 
-#define EXITED_LEAST (FRAME_HEADER + 38u) /* bytes of the frame without the names */
+/* As Erlang spells it, "sigterm"; nothing for a signal without a name. */
+RARE static uint8_t *put_signal_name(uint8_t *at, uint32_t signal)
+{
+    const char *name = signal_name((int)signal);
+    uint8_t *end = name ? put_text(put_text(at + 1, "sig", 3), name, SIGNAL_NAME_MOST - 3) : at + 1;
+
+    for (uint8_t *letter = at + 4; letter < end; letter++)
+        *letter = (uint8_t)tolower(*letter);
+    (void)put_u8(at, (unsigned)(end - at - 1));
+    return end;
+}
 
 size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *ending, const char *names)
 {
@@ -79,7 +90,8 @@ size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *e
     at = put_u64(at, ending->peak_bytes);
     at = put_u32(at, ending->stragglers);
     at = put_u8(at, ending->reusable);
-    return finish(frame, TAG_EXITED, put_text(at, names, FRAME_CONTROL_MOST - EXITED_LEAST));
+    at = ending->signalled ? put_signal_name(at, ending->code) : put_u8(at, 0);
+    return finish(frame, TAG_EXITED, put_text(at, names, FRAME_CONTROL_MOST - (size_t)(at - frame)));
 }
 
 RARE size_t protocol_waiting(uint8_t frame[FRAME_CONTROL_MOST], const char *words)
@@ -99,6 +111,16 @@ RARE size_t protocol_unused(uint8_t frame[FRAME_HEADER])
     return finish(frame, TAG_UNUSED, frame + FRAME_HEADER);
 }
 
+RARE size_t protocol_credit(uint8_t frame[FRAME_CONTROL_MOST], uint32_t bytes)
+{
+    return finish(frame, TAG_CREDIT, put_u32(frame + FRAME_HEADER, bytes));
+}
+
+RARE size_t protocol_input_closed(uint8_t frame[FRAME_CONTROL_MOST], uint64_t taken)
+{
+    return finish(frame, TAG_INPUT_CLOSED, put_u64(frame + FRAME_HEADER, taken));
+}
+
 RARE size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure)
 {
     const char *name = errno_name(failure->error);
@@ -116,13 +138,16 @@ static uint32_t command_least(uint8_t tag)
 {
     switch (tag) {
     case TAG_ACK:
+    case TAG_RESIZE:
         return 5;
     case TAG_STOP:
     case TAG_DISCARD:
+    case TAG_END_OF_INPUT:
         return 1;
     case TAG_SIGNAL:
         return 3;
     case TAG_LAUNCH:
+    case TAG_INPUT:
         return 2;
     default:
         return 0;
@@ -136,6 +161,8 @@ static uint32_t command_most(uint8_t tag)
         return 2 + SIGNAL_NAME_MOST;
     case TAG_LAUNCH:
         return LAUNCH_MOST;
+    case TAG_INPUT:
+        return INPUT_MOST;
     default:
         return command_least(tag);
     }
@@ -148,7 +175,7 @@ RARE static void malformed(struct command *command, uint32_t size, int tag)
         failed(&command->why, STAGE_PROTOCOL, EPROTO,
                "a frame of %lu bytes arrived on standard input, where 1 to %u are allowed; see the table of frames in "
                "docs/protocol.md",
-               (unsigned long)size, LAUNCH_MOST);
+               (unsigned long)size, INPUT_MOST);
     else if (command_least((uint8_t)tag) == 0)
         failed(&command->why, STAGE_PROTOCOL, EPROTO,
                "a frame with the unknown tag 0x%02x arrived on standard input; see the table of frames in "
@@ -172,14 +199,14 @@ RARE static void out_of_turn(struct command *command)
 }
 
 /* Looks at what has arrived as early as it can be judged, so that a wrong length is not waited for. */
-static void recognise_frame(const struct decoder *decoder, struct command *command)
+static void recognise_frame(struct decoder *decoder, struct command *command)
 {
     uint32_t size;
 
     if (decoder->have < 4)
         return;
     size = get_u32(decoder->bytes);
-    if (size < 1 || size > LAUNCH_MOST) {
+    if (size < 1 || size > INPUT_MOST) {
         malformed(command, size, -1);
         return;
     }
@@ -191,6 +218,11 @@ static void recognise_frame(const struct decoder *decoder, struct command *comma
     }
     if (decoder->bytes[4] == TAG_LAUNCH && !decoder->expects_launch) {
         out_of_turn(command);
+        return;
+    }
+    if (decoder->bytes[4] == TAG_INPUT) {
+        command->kind = COMMAND_INPUT;
+        command->bytes = decoder->left = size - 1;
         return;
     }
     if (decoder->have < 4 + size)
@@ -213,6 +245,14 @@ static void recognise_frame(const struct decoder *decoder, struct command *comma
         command->text_size = size - 1;
         decoder->text[size - 1] = '\0';
         break;
+    case TAG_END_OF_INPUT:
+        command->kind = COMMAND_END_OF_INPUT;
+        break;
+    case TAG_RESIZE:
+        command->kind = COMMAND_RESIZE;
+        command->rows = (uint16_t)(get_u32(decoder->bytes + FRAME_HEADER) >> 16);
+        command->columns = (uint16_t)(get_u32(decoder->bytes + FRAME_HEADER) & 0xffffu);
+        break;
     default:
         command->kind = COMMAND_DISCARD;
     }
@@ -228,9 +268,23 @@ static void keep(struct decoder *decoder, uint8_t byte)
     decoder->have++;
 }
 
+static void take_piece(struct decoder *decoder, const uint8_t **input, size_t *size, struct command *command)
+{
+    command->kind = COMMAND_PIECE;
+    command->piece = *input;
+    command->piece_size = *size < decoder->left ? *size : decoder->left;
+    decoder->left -= (uint32_t)command->piece_size;
+    *input += command->piece_size;
+    *size -= command->piece_size;
+}
+
 void protocol_decode(struct decoder *decoder, const uint8_t **input, size_t *size, struct command *command)
 {
     command->kind = COMMAND_NONE;
+    if (decoder->left > 0 && *size > 0) {
+        take_piece(decoder, input, size, command);
+        return;
+    }
     while (*size > 0 && command->kind == COMMAND_NONE) {
         keep(decoder, **input);
         ++*input;

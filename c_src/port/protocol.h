@@ -24,6 +24,10 @@
 #define TAG_WAITING 'W'
 #define TAG_SIGNALLED 'K'
 #define TAG_UNUSED 'U'
+#define TAG_CREDIT 'C'
+#define TAG_INPUT_CLOSED 'I'
+#define TAG_STDOUT_ENDED 'Q'
+#define TAG_STDERR_ENDED 'q'
 
 /* Tags of the frames from the VM. */
 #define TAG_ACK 'a'
@@ -31,10 +35,14 @@
 #define TAG_DISCARD 'd'
 #define TAG_SIGNAL 'k'
 #define TAG_LAUNCH 'l'
+#define TAG_INPUT 'i'
+#define TAG_END_OF_INPUT 'z'
+#define TAG_RESIZE 'w'
 
 #define FRAME_HEADER 5u          /* bytes: the length and the tag */
 #define FRAME_CONTROL_MOST 5120u /* bytes: no control frame to the VM is longer */
-#define COMMAND_MOST 18u         /* bytes: the longest frame from the VM but for launch, tag and payload */
+#define COMMAND_MOST 18u         /* bytes: the longest frame from the VM but for launch and input, tag and payload */
+#define INPUT_MOST 1048577u      /* bytes: the longest input, tag and payload */
 #define LAUNCH_MOST 16384u       /* bytes: the longest launch, tag and payload */
 #define SIGNAL_NAME_MOST 16u     /* bytes: of a signal's name */
 
@@ -63,6 +71,8 @@ size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *e
 size_t protocol_waiting(uint8_t frame[FRAME_CONTROL_MOST], const char *words);
 size_t protocol_signalled(uint8_t frame[FRAME_CONTROL_MOST], int error);
 size_t protocol_unused(uint8_t frame[FRAME_HEADER]);
+size_t protocol_credit(uint8_t frame[FRAME_CONTROL_MOST], uint32_t bytes);
+size_t protocol_input_closed(uint8_t frame[FRAME_CONTROL_MOST], uint64_t taken);
 size_t protocol_error(uint8_t frame[FRAME_CONTROL_MOST], const struct failure *failure);
 
 enum command_kind {
@@ -72,15 +82,23 @@ enum command_kind {
     COMMAND_DISCARD,
     COMMAND_SIGNAL,
     COMMAND_LAUNCH,
+    COMMAND_INPUT,
+    COMMAND_PIECE,
+    COMMAND_END_OF_INPUT,
+    COMMAND_RESIZE,
     COMMAND_MALFORMED
 };
 
 struct command {
     enum command_kind kind;
-    uint32_t bytes;     /* of COMMAND_ACK */
-    unsigned receiver;  /* of COMMAND_SIGNAL: whom it is for, as of enum receiver if it is one */
-    int signal;         /* and which, or -1 for a name that none has */
-    size_t text_size;   /* of COMMAND_LAUNCH: of what is in the text that the decoder was given */
+    uint32_t bytes;    /* of COMMAND_ACK, and of COMMAND_INPUT: so many follow, in pieces */
+    unsigned receiver; /* of COMMAND_SIGNAL: whom it is for, as of enum receiver if it is one */
+    int signal;        /* and which, or -1 for a name that none has */
+    uint16_t rows;     /* of COMMAND_RESIZE */
+    uint16_t columns;
+    size_t text_size;     /* of COMMAND_LAUNCH: of what is in the text that the decoder was given */
+    const uint8_t *piece; /* of COMMAND_PIECE: in the input that is being decoded */
+    size_t piece_size;
     struct failure why; /* of COMMAND_MALFORMED */
 };
 
@@ -88,11 +106,13 @@ struct command {
 struct decoder {
     uint8_t bytes[4 + COMMAND_MOST];
     size_t have;
+    uint32_t left;       /* of an input's payload, which isn't kept: so much is still to come */
     bool expects_launch; /* else one would be out of turn */
     char *text;          /* room for LAUNCH_MOST bytes, where its payload goes; NULL where none is ever expected */
 };
 
 /* Takes bytes from *input until a frame is whole, and says which it is: COMMAND_NONE when the input is used up before.
+ * Of an *input* the header is told first, and then the payload in pieces, as it comes.
  * After COMMAND_MALFORMED the stream has no meaning any more and must not be decoded further. A null byte is put behind
  * the payload of a launch. */
 void protocol_decode(struct decoder *decoder, const uint8_t **input, size_t *size, struct command *command);

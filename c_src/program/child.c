@@ -29,74 +29,7 @@ struct message {
     int error;
 };
 
-static void stdio_close(struct stdio *stdio)
-{
-    for (int fd = 0; fd < 3; fd++)
-        if (stdio->program[fd] > 2 && stdio->program[fd] != stdio->null && (fd != 2 || !stdio->stderr_is_stdout))
-            io_close(&stdio->program[fd]);
-    io_close(&stdio->null);
-}
-
-static bool relayed(const struct identity *identity, int *program_end, int *our_end, struct failure *why)
-{
-    int ends[2];
-
-    if (!io_pipe(ends))
-        return failed(why, STAGE_SETUP, errno, "cannot make a pipe for the program's output: %s (raise ulimit -n)",
-                      strerror(errno));
-    /* A pipe is its maker's, and so a program that runs as another user could not open /dev/stdout. Should that not be
-     * permitted, it can write to its descriptors all the same. */
-    if (identity->change_uid && fchown(ends[1], identity->uid, (gid_t)-1) < 0)
-        errno = 0;
-    *program_end = ends[1];
-    *our_end = ends[0];
-    /* Only our end: the flag belongs to the open file description, and each end of a pipe has its own. */
-    if (!io_nonblocking(ends[0]))
-        return failed(why, STAGE_SETUP, errno, "cannot make a pipe non-blocking: %s", strerror(errno));
-    return true;
-}
-
-static bool stdio_open(struct stdio *stdio, const struct launch *launch, struct failure *why)
-{
-    const struct options *options = &launch->options;
-
-    *stdio = (struct stdio){.program = {0, 1, 2}, .null = -1, .relay_stdout = -1, .relay_stderr = -1};
-    stdio->null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (stdio->null < 0)
-        return failed(why, STAGE_SETUP, errno, "cannot open /dev/null: %s", strerror(errno));
-    if (launch->null_stdin)
-        stdio->program[0] = stdio->null;
-    if (options->stdout_mode == OUTPUT_NULL)
-        stdio->program[1] = stdio->null;
-    else if (options->stdout_mode == OUTPUT_RELAY &&
-             !relayed(&launch->identity, &stdio->program[1], &stdio->relay_stdout, why))
-        return false;
-    if (options->stderr_mode == OUTPUT_NULL)
-        stdio->program[2] = stdio->null;
-    else if (options->stderr_mode == OUTPUT_STDOUT) {
-        stdio->program[2] = stdio->program[1];
-        stdio->stderr_is_stdout = true;
-    } else if (options->stderr_mode == OUTPUT_RELAY &&
-               !relayed(&launch->identity, &stdio->program[2], &stdio->relay_stderr, why))
-        return false;
-    return true;
-}
-
 /* ---- In the child, from here to the next line like this one: no memory is allocated, nothing is printed. ---- */
-
-static bool install_stdio(const struct stdio *stdio)
-{
-    /* 2 before 1: stderr may go to our own stdout, which 1 is until it is replaced. */
-    static const int order[] = {2, 1, 0};
-
-    for (int i = 0; i < 3; i++) {
-        int fd = order[i];
-
-        if (stdio->program[fd] != fd && dup2(stdio->program[fd], fd) < 0)
-            return false;
-    }
-    return true;
-}
 
 /* Whether one of the --setenv from that on, or of what --uid sets or unsets, has the same name. */
 static bool is_set(const struct options *options, unsigned from, const char *variable)
@@ -193,7 +126,7 @@ static bool leave_our_group(const struct launch *launch)
 {
     if (child_shares_group(launch))
         return true;
-    return launch->options.port ? setsid() >= 0 : setpgid(0, 0) == 0;
+    return launch->options.port || launch->options.pty ? setsid() >= 0 : setpgid(0, 0) == 0;
 }
 
 static bool enter_cgroup(const struct launch *launch, int verdict_fd)
@@ -204,7 +137,17 @@ static bool enter_cgroup(const struct launch *launch, int verdict_fd)
            write(verdict_fd, &alive, sizeof alive) == (ssize_t)sizeof alive;
 }
 
-static _Noreturn void become_program(const struct launch *launch, pid_t parent, int verdict_fd)
+/* To open a file may take for ever, as with a FIFO that has no other end. That comes before the identity is changed, by
+ * which this is forgotten (prctl(2), PR_SET_PDEATHSIG). */
+static bool dies_with_us_while_it_opens_files(const struct options *options, pid_t parent)
+{
+    if (options->stdin_mode != STDIN_FILE && options->stdout_mode != OUTPUT_FILE && options->stderr_mode != OUTPUT_FILE)
+        return true;
+    errno = ESRCH;
+    return platform_die_with_parent(parent);
+}
+
+static _Noreturn void become_program(struct launch *launch, pid_t parent, int verdict_fd)
 {
     const struct options *options = &launch->options;
     struct message message = {.stage = STAGE_CGROUP};
@@ -212,7 +155,9 @@ static _Noreturn void become_program(const struct launch *launch, pid_t parent, 
     if (launch->cgroup && !enter_cgroup(launch, verdict_fd))
         goto failed;
     message.stage = STAGE_SPAWN;
-    if (!leave_our_group(launch) || !install_stdio(&launch->child.stdio))
+    if (!dies_with_us_while_it_opens_files(options, parent))
+        goto failed;
+    if (!leave_our_group(launch) || !stdio_install(&launch->child.stdio, options, &message.stage))
         goto failed;
     message.stage = STAGE_CD;
     if (options->cd && chdir(options->cd) < 0)
@@ -318,6 +263,18 @@ RARE static bool explain(const struct launch *launch, const struct message *mess
         return cgroup_explain(launch->cgroup, message->error, why);
     case STAGE_EXEC:
         return exec_failed(options, message->error, why);
+    case STAGE_TERMINAL:
+        return failed(why, STAGE_TERMINAL, message->error,
+                      "cannot make a pseudo-terminal the controlling terminal of '%s': %s", options->file, words);
+    case STAGE_STDIN:
+        return failed(why, STAGE_STDIN, message->error, "cannot open '%s' as standard input: %s", options->stdin_file,
+                      words);
+    case STAGE_STDOUT:
+        return failed(why, STAGE_STDOUT, message->error, "cannot open '%s' as standard output: %s",
+                      options->stdout_file.path, words);
+    case STAGE_STDERR:
+        return failed(why, STAGE_STDERR, message->error, "cannot open '%s' as standard error: %s",
+                      options->stderr_file.path, words);
     case STAGE_CD:
         return failed(why, STAGE_CD, message->error, "cannot change to the directory '%s': %s", options->cd, words);
     case STAGE_GROUPS:
@@ -460,7 +417,8 @@ enum verdict child_verdict(struct launch *launch, struct failure *why)
 
 bool child_shares_group(const struct launch *launch)
 {
-    return !launch->options.port && (platform_has_children || (!launch->null_stdin && isatty(STDIN_FILENO)));
+    return !launch->options.port && !launch->options.pty &&
+           (platform_has_children || (!launch->null_stdin && isatty(STDIN_FILENO)));
 }
 
 int child_exit_status_of_cancelled(const struct options *options)

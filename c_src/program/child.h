@@ -14,18 +14,10 @@
 #include <sys/types.h>
 
 #include "base/failure.h"
+#include "program/stdio.h"
 
 struct launch;
 struct options;
-
-/* The descriptors that become the program's 0, 1 and 2 (itself where it stays), and our ends of the pipes. */
-struct stdio {
-    int program[3];
-    int null;
-    bool stderr_is_stdout;
-    int relay_stdout; /* where its output is to be read, -1 where it is not relayed */
-    int relay_stderr;
-};
 
 struct child {
     pid_t pid;

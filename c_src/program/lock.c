@@ -223,6 +223,13 @@ static enum lock read_control(struct wait *wait, struct failure *why)
         case COMMAND_SIGNAL:
             send_frame(protocol_signalled(frame, ESRCH)); /* there is no program yet that could get one */
             break;
+        case COMMAND_INPUT:
+        case COMMAND_END_OF_INPUT:
+        case COMMAND_RESIZE:
+            failed(why, STAGE_PROTOCOL, EPROTO,
+                   "input or a resize arrived on standard input before the program had been told as started; see "
+                   "docs/protocol.md");
+            return LOCK_FAILED;
         default:
             break;
         }

@@ -8,12 +8,13 @@ defmodule MuonTrap.Command do
   # It is a reduction over the stream of events, which `step/2` takes in. The calling process waits inside of the stream,
   # where it has none of the functions of this module on its stack (see `MuonTrap.HelperPort.events/1`).
 
-  alias MuonTrap.{Error, HelperPort, Lines, Options}
+  alias MuonTrap.{Error, Feeder, HelperPort, Lines, Options, Stdio}
 
-  # partial_line: with the option :lines, what has come of the line whose end has not come, the last piece first; else nil.
-  # error: what the helper has stopped the program for.
+  # partial_lines: with the option :lines, what has come of each stream's line whose end has not come, the last piece first; else
+  # nil. tags: what is collected has the name of its stream.
+  # error: what the helper has stopped the program for. feeder: who writes the option :input to it.
   @enforce_keys [:port, :collected, :collector]
-  defstruct [:port, :collected, :collector, :partial_line, :error]
+  defstruct [:port, :collected, :collector, :partial_lines, :tags, :error, :feeder]
 
   @doc """
   Run the program and return what was collected with the exit status, or with `:timeout`
@@ -47,8 +48,18 @@ defmodule MuonTrap.Command do
         {:ended, {collector.(initial, :done), :timeout}}
 
       {port, next} ->
-        partial_line = if is_map_key(options, :lines), do: []
-        run = %__MODULE__{port: port, collected: initial, collector: collector, partial_line: partial_line}
+        partial_lines = if is_map_key(options, :lines), do: %{stdout: [], stderr: []}
+        feeder = if is_map_key(options, :input), do: Feeder.start(port, options.input)
+
+        run = %__MODULE__{
+          port: port,
+          collected: initial,
+          collector: collector,
+          partial_lines: partial_lines,
+          tags: Stdio.tags?(options),
+          feeder: feeder
+        }
+
         {:running, run, next}
     end
   end
@@ -78,42 +89,61 @@ defmodule MuonTrap.Command do
   def step([], run), do: {:cont, run}
   def step(nothing, run) when is_atom(nothing), do: {:cont, run}
 
-  def step([{stream, data} | events], run) when stream in [:stdout, :stderr], do: step(events, collect(run, data))
+  def step([{stream, data} | events], run) when stream in [:stdout, :stderr],
+    do: step(events, collect(run, stream, data))
 
   # The helper stops the program because of it, and tells its end.
   def step([{:error, error} | events], run), do: step(events, %{run | error: error})
   def step([{:vanished, error}], run), do: fail(run, error)
   def step([{_end, _ending}], %{error: error} = run) when error != nil, do: fail(run, error)
-  # Nobody but the timer of the option :timeout has it stopped and then waits for the end.
-  def step([{:exited, %{stopped: true}}], run), do: {:halt, {done(run), :timeout}}
-  def step([{:exited, ending}], run), do: {:halt, {done(run), ending.status}}
+
+  def step([{:exited, ending}], run) do
+    case Feeder.stop(run.feeder) do
+      :ok ->
+        # Nobody else than the timer of the option :timeout has it stopped and then waits for the end.
+        {:halt, {done(run), if(ending.stopped, do: :timeout, else: ending.status)}}
+
+      {kind, reason, stacktrace} ->
+        run.collector.(run.collected, :halt)
+        :erlang.raise(kind, reason, stacktrace)
+    end
+  end
 
   @spec fail(%__MODULE__{}, Error.t()) :: no_return()
   defp fail(run, error) do
+    Feeder.stop(run.feeder)
     run.collector.(run.collected, :halt)
     raise error
   end
 
   defp done(run) do
-    run = collect_last_line(run)
+    run = Enum.reduce([:stdout, :stderr], run, &collect_last_line/2)
     run.collector.(run.collected, :done)
   end
 
-  defp collect(%{partial_line: nil} = run, data), do: collect_each(run, [data])
+  defp collect(%{partial_lines: nil} = run, stream, data), do: collect_each(run, stream, [data])
 
-  defp collect(run, data) do
-    {lines, partial} = Lines.whole(run.partial_line, data)
-    collect_each(%{run | partial_line: partial}, lines)
+  defp collect(run, stream, data) do
+    {lines, partial} = Lines.whole(run.partial_lines[stream], data)
+    collect_each(put_in(run.partial_lines[stream], partial), stream, lines)
   end
 
-  defp collect_last_line(%{partial_line: partial} = run) when partial in [nil, []], do: run
-  defp collect_last_line(run), do: collect_each(run, [run.partial_line |> Enum.reverse() |> IO.iodata_to_binary()])
+  defp collect_last_line(stream, run) do
+    case run.partial_lines[stream] do
+      nothing when nothing in [nil, []] -> run
+      partial -> collect_each(run, stream, [partial |> Enum.reverse() |> IO.iodata_to_binary()])
+    end
+  end
 
-  defp collect_each(run, items) do
+  defp collect_each(%{tags: true} = run, stream, items), do: collect_items(run, Enum.map(items, &{stream, &1}))
+  defp collect_each(run, _stream, items), do: collect_items(run, items)
+
+  defp collect_items(run, items) do
     Enum.reduce(items, run, fn item, run -> %{run | collected: run.collector.(run.collected, {:cont, item})} end)
   catch
     kind, reason ->
       HelperPort.abandon(run.port)
+      Feeder.stop(run.feeder)
       run.collector.(run.collected, :halt)
       :erlang.raise(kind, reason, __STACKTRACE__)
   end

@@ -7,7 +7,7 @@ defmodule MuonTrap.CommandLine do
 
   alias MuonTrap.Cgroup
   alias MuonTrap.Cgroup.Settings
-  alias MuonTrap.{Options, Protocol, Signal}
+  alias MuonTrap.{Protocol, Signal, Stdio}
 
   # What the helper sets for a program that runs as another user (login_variables of options.c).
   @login_variables ["HOME", "USER", "LOGNAME", "SHELL"]
@@ -73,7 +73,7 @@ defmodule MuonTrap.CommandLine do
   end
 
   defp arguments(options),
-    do: Enum.flat_map(options, &argument/1) ++ output_arguments(options)
+    do: Enum.flat_map(options, &argument/1) ++ Stdio.arguments(options)
 
   defp argument({:cd, directory}), do: ["--cd", directory]
   defp argument({:arg0, name}), do: ["--arg0", name]
@@ -114,8 +114,4 @@ defmodule MuonTrap.CommandLine do
     do: env |> Map.take(@login_variables) |> Map.keys() |> Enum.flat_map(&["--keepenv", &1])
 
   defp login_arguments(_options), do: []
-
-  defp output_arguments(%{capture_stderr_only: true}), do: ["--stdout", "null"]
-  defp output_arguments(%{stderr_to_stdout: true}), do: ["--stderr", "stdout"]
-  defp output_arguments(options), do: if(Options.logs_stderr?(options), do: [], else: ["--stderr", "inherit"])
 end

@@ -38,7 +38,7 @@ defmodule MuonTrap.Daemon do
 
   ## Options
 
-  Those of `MuonTrap.cmd/3` other than `:into`, `:lines`, `:timeout`, `:use_stdio` and `:hide`, and:
+  Those of `MuonTrap.cmd/3` other than `:input`, `:into`, `:lines`, `:timeout`, `:use_stdio` and `:hide`, and:
 
     * `:name` - register the daemon under this name, see the "Name registration" section of `GenServer`
     * `:log_output` - log each line of the output at this level, e.g. `:debug`. With `[stdout: :info, stderr: :error]`, or one
@@ -52,9 +52,8 @@ defmodule MuonTrap.Daemon do
       `:muontrap_args`, which are always there
     * `:max_line_length` - bytes after which a line is passed on in pieces. Defaults to 65,536. With `:log_output` the
       pieces are smaller if Logger's own limit is (`config :logger, truncate: bytes`, by default 8 KB)
-    * `:stderr_to_stdout` - `true` to treat stderr as output. Without it stderr goes to where the VM's own goes, unless
-      `:log_output` has a level for it
-    * `:capture_stderr_only` - `true` to treat stderr as the output and throw stdout away
+    * `:stderr` - as of `cmd/3`. By default it is `:inherit`, unless `:log_output` has a level for it. With `:tag` its lines are
+      logged too, at the same level; `:logger_fun` is called with `{:stdout, line}` and `{:stderr, line}` then
     * `:exit_status_to_reason` - a function from the exit status (0 to 255, 128 plus the signal's number when a signal
       ended the program) to the reason that the daemon stops with. By default that is `:normal` for 0, `:oom_killed`
       for another when the kernel's OOM killer struck in the program's cgroup, and `:error_exit_status` for all else
@@ -101,7 +100,7 @@ defmodule MuonTrap.Daemon do
   use GenServer
 
   alias MuonTrap.Cgroup.{Settings, Statistics}
-  alias MuonTrap.{Cgroup, HelperPort, Lines, Options, Predecessor, Protocol, Signal, StopSequence}
+  alias MuonTrap.{Cgroup, HelperPort, Lines, Options, Predecessor, Protocol, Signal, Stdio, StopSequence}
 
   require Logger
 
@@ -248,14 +247,7 @@ defmodule MuonTrap.Daemon do
   """
   @spec signal(GenServer.server(), Signal.t(), Protocol.receiver()) :: :ok | {:error, atom()}
   def signal(server, signal, to \\ :program) do
-    unless Signal.signal?(signal) do
-      raise ArgumentError, "expected a signal such as :sighup, or its number, got: #{inspect(signal)}"
-    end
-
-    unless is_map_key(Protocol.receivers(), to) do
-      raise ArgumentError, "a signal is for :program, :group, :tree or :cgroup, got: #{inspect(to)}"
-    end
-
+    Signal.check!(signal, to)
     GenServer.call(server, {:signal, signal, to}, :infinity)
   end
 
@@ -460,9 +452,7 @@ defmodule MuonTrap.Daemon do
   defp ask(state, handled), do: %{state | request: HelperPort.request(state.port, handled)}
 
   # Where each line goes; nil when nobody wants lines.
-  defp logger(%{logger_fun: {module, function}}), do: {:apply, module, function, []}
-  defp logger(%{logger_fun: {module, function, args}}), do: {:apply, module, function, args}
-  defp logger(%{logger_fun: fun}), do: {:call, fun}
+  defp logger(%{logger_fun: fun} = options), do: {:fun, fun, Stdio.tags?(options)}
 
   defp logger(%{log_output: level} = options) do
     prefix = Map.get(options, :log_prefix, options.cmd <> ": ")
@@ -492,13 +482,17 @@ defmodule MuonTrap.Daemon do
   defp logs?(%{levels: levels}, stream), do: is_map_key(levels, stream)
   defp logs?(_fun, _stream), do: true
 
-  defp log_line(line, _stream, {:call, fun}), do: fun.(line)
-  defp log_line(line, _stream, {:apply, module, function, args}), do: apply(module, function, [line | args])
+  defp log_line(line, stream, {:fun, fun, true}), do: call({stream, line}, fun)
+  defp log_line(line, _stream, {:fun, fun, false}), do: call(line, fun)
 
   defp log_line(line, stream, %{levels: levels, prefix: prefix, transform: transform, limit: limit}) do
     text = if transform, do: line |> transform.() |> IO.chardata_to_string(), else: replace_invalid(line)
     for piece <- Lines.cut(text, limit), do: Logger.log(levels[stream], [prefix, piece])
   end
+
+  defp call(line, {module, function}), do: apply(module, function, [line])
+  defp call(line, {module, function, args}), do: apply(module, function, [line | args])
+  defp call(line, fun), do: fun.(line)
 
   if function_exported?(String, :replace_invalid, 1) do
     defp replace_invalid(line), do: String.replace_invalid(line)

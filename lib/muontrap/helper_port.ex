@@ -94,7 +94,7 @@ defmodule MuonTrap.HelperPort do
   def start(options, place \\ nil, waits \\ :for_ever) do
     with {:ok, options} <- Cgroup.choose(options) do
       timeout = Map.get(options, :timeout, :infinity)
-      way = if place, do: :served, else: way()
+      way = if place || options[:served], do: :served, else: way()
 
       arguments = if Pool.used?(), do: CommandLine.launch(options)
 
@@ -158,6 +158,17 @@ defmodule MuonTrap.HelperPort do
     {events, next}
   end
 
+  @doc """
+  The same for an owner that does something else in between: it stays served, and nothing comes into its mailbox unasked
+  """
+  @spec next_served(next()) :: {[event()] | :reply | :error, next()}
+  def next_served({%__MODULE__{server: server} = port, bytes, :served}) do
+    acknowledge(port, bytes)
+    server |> :gen_server.send_request({:next, bytes, :served}) |> :gen_server.receive_response(:infinity)
+  end
+
+  def next_served(next), do: next(next)
+
   # owed: bytes that have been handled and not acknowledged.
   defp next_direct(program, owed, :served), do: next_in_between(program, owed)
 
@@ -204,12 +215,20 @@ defmodule MuonTrap.HelperPort do
     {Enum.reverse([event | events]), {program, 0, :served}}
   end
 
-  defp take_event(event, %{port: port} = program, owed, events, way) do
+  # It is the server who sends input.
+  defp take_event({kind, _what} = news, program, owed, events, way) when kind in [:credit, :input_closed] do
+    GenServer.cast(program.server, news)
+    take_more(program, owed, events, way)
+  end
+
+  defp take_event(event, program, owed, events, way), do: take_more(program, owed, [event | events], way)
+
+  defp take_more(%{port: port} = program, owed, events, way) do
     receive do
-      {^port, {:data, frame}} -> take_frames(frame, program, owed, [event | events], way)
-      {^port, {:exit_status, _status}} -> batch([event | events], program, owed, :served)
+      {^port, {:data, frame}} -> take_frames(frame, program, owed, events, way)
+      {^port, {:exit_status, _status}} -> batch(events, program, owed, :served)
     after
-      0 -> batch([event | events], program, owed, way)
+      0 -> batch(events, program, owed, way)
     end
   end
 
@@ -250,6 +269,18 @@ defmodule MuonTrap.HelperPort do
     acknowledge(port, bytes)
     :gen_server.send_request(server, {:next, bytes, :served})
   end
+
+  @doc """
+  The same when what came before may not have been handled yet. `handled/2` tells when it has been.
+  """
+  @spec request_unhandled(t()) :: term()
+  def request_unhandled(%__MODULE__{server: server}), do: :gen_server.send_request(server, :next_unhandled)
+
+  @doc """
+  So many bytes more have been handled
+  """
+  @spec handled(t(), non_neg_integer()) :: :ok
+  def handled(%__MODULE__{server: server}, bytes), do: GenServer.cast(server, {:handled, bytes})
 
   @doc """
   How many bytes of output there are in these events
@@ -328,6 +359,54 @@ defmodule MuonTrap.HelperPort do
   """
   @spec signal(t(), Signal.t(), Protocol.receiver()) :: :ok
   def signal(%__MODULE__{server: server}, signal, to), do: GenServer.cast(server, {:signal, Signal.name(signal), to})
+
+  @doc """
+  Set the size of the program's terminal
+  """
+  @spec resize(t(), pos_integer(), pos_integer()) :: :ok
+  def resize(%__MODULE__{server: server}, rows, columns), do: GenServer.cast(server, {:resize, rows, columns})
+
+  @doc """
+  Write to the program's standard input, and return when all has been handed over. It can't be when nobody reads it any more,
+  or its end has been sent. When the time is up, nothing more of it is written.
+  """
+  @spec write(t(), iodata(), timeout()) :: :ok | {:error, :closed | :timeout}
+  def write(%__MODULE__{server: server}, data, timeout \\ :infinity) do
+    reference = make_ref()
+
+    try do
+      GenServer.call(server, {:write, reference, data}, timeout)
+    catch
+      :exit, {:timeout, _call} ->
+        GenServer.cast(server, {:give_up_write, reference})
+        {:error, :timeout}
+
+      :exit, _ended ->
+        {:error, :closed}
+    end
+  end
+
+  @doc """
+  Send the end of the program's standard input, after all that has been written before
+  """
+  @spec end_input(t()) :: :ok
+  def end_input(%__MODULE__{server: server}), do: GenServer.cast(server, :end_input)
+
+  @doc """
+  Have the program ended should the calling process, which is to write to it, fail
+  """
+  @spec feed(t()) :: :ok
+  def feed(%__MODULE__{server: server}) do
+    GenServer.call(server, :feed, :infinity)
+  catch
+    :exit, _ended -> :ok
+  end
+
+  @doc """
+  Have the program ended, because what it was to read has failed
+  """
+  @spec input_failed(t()) :: :ok
+  def input_failed(%__MODULE__{server: server}), do: GenServer.cast(server, :stop)
 
   @doc """
   Have the program and all its descendants ended

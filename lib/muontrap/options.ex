@@ -9,7 +9,7 @@ defmodule MuonTrap.Options do
   require Logger
 
   alias MuonTrap.Cgroup.Settings
-  alias MuonTrap.{Cgroup, StopSequence}
+  alias MuonTrap.{Cgroup, Feeder, Stdio, StopSequence}
 
   # The helper's own bounds: WINDOW_FIXED_MOST and INT_MAX.
   @most 0x7FFFFFFF
@@ -19,8 +19,6 @@ defmodule MuonTrap.Options do
     :cd,
     :env,
     :arg0,
-    :stderr_to_stdout,
-    :capture_stderr_only,
     :parallelism,
     :stdio_window,
     :delay_to_sigkill,
@@ -31,11 +29,13 @@ defmodule MuonTrap.Options do
     :uid,
     :gid,
     :groups
-    | @cgroup
+    | @cgroup ++ Stdio.names()
   ]
   @allowed %{
     check: @cgroup,
-    cmd: @common ++ [:into, :lines, :timeout, :use_stdio, :hide],
+    stream: @common ++ [:input, :exit],
+    program: @common ++ [:active, :owner, :when_done],
+    cmd: @common ++ [:input, :into, :lines, :timeout, :use_stdio, :hide],
     daemon:
       @common ++
         [
@@ -91,22 +91,22 @@ defmodule MuonTrap.Options do
       iex> MuonTrap.Options.validate(:cmd, "sh", [], timeout: "soon")
       ** (ArgumentError) invalid option :timeout for MuonTrap.cmd/3: expected a positive number of milliseconds or :infinity, got: "soon"
   """
-  @spec validate(:cmd | :daemon, String.t(), [String.t()], keyword()) :: t()
+  @spec validate(:cmd | :stream | :program | :daemon, String.t(), [String.t()], keyword()) :: t()
   def validate(context, command, args, opts), do: context |> prepare(command, args, opts) |> complete(context)
 
   @doc """
   The first half of `validate/4`: all but what is to be found out when the program is about to be started, the environment that
   a function returns and the program's path. `complete/2` is the second half.
   """
-  @spec prepare(:cmd | :daemon, String.t(), [String.t()], keyword()) :: map()
-  def prepare(context, command, args, opts) when context in [:cmd, :daemon] do
+  @spec prepare(:cmd | :stream | :program | :daemon, String.t(), [String.t()], keyword()) :: map()
+  def prepare(context, command, args, opts) when context in [:cmd, :stream, :program, :daemon] do
     check_command!(context, command)
     check_args!(context, args)
     context |> check_options!(opts) |> Map.merge(%{cmd: command, args: args})
   end
 
   @doc false
-  @spec complete(map(), :cmd | :daemon) :: t()
+  @spec complete(map(), :cmd | :stream | :program | :daemon) :: t()
   def complete(options, context) do
     options |> evaluate_env(context) |> Map.delete(:wait_for) |> find_program()
   end
@@ -165,6 +165,8 @@ defmodule MuonTrap.Options do
   defp defaults(_context), do: %{}
 
   defp operation(:cmd), do: "MuonTrap.cmd/3"
+  defp operation(:stream), do: "MuonTrap.stream!/3"
+  defp operation(:program), do: "MuonTrap.Program.start_link/3"
   defp operation(:daemon), do: "MuonTrap.Daemon.start_link/3"
   defp operation(:check), do: "MuonTrap.check/1"
 
@@ -182,7 +184,7 @@ defmodule MuonTrap.Options do
     end
   end
 
-  defp put!(context, {:env, fun}, options) when is_function(fun, 0) and context in [:cmd, :daemon],
+  defp put!(context, {:env, fun}, options) when is_function(fun, 0) and context != :check,
     do: Map.put(options, :env, fun)
 
   defp put!(context, {name, value}, options) do
@@ -208,6 +210,8 @@ defmodule MuonTrap.Options do
 
   # The environment may hold secrets, which must not get into a log with this message. The names say which variable is wrong.
   defp got(:env, value), do: wrong_variables(value)
+  # What is written to a program may be as secret, and large.
+  defp got(:input, _value), do: ""
   defp got(_name, value), do: ", got: #{inspect(value)}"
 
   defp wrong_variables(value) do
@@ -222,13 +226,10 @@ defmodule MuonTrap.Options do
   # Of several variables of one name the last counts.
   defp normal(:env, value), do: Map.new(value)
   defp normal(:lock, value), do: Path.expand(value)
-  defp normal(_name, value), do: value
+  defp normal(name, value), do: Stdio.normal(name, value)
 
   defp check_combination!(context, options) do
-    if options[:stderr_to_stdout] && options[:capture_stderr_only] do
-      raise ArgumentError,
-            "the options :stderr_to_stdout and :capture_stderr_only for #{operation(context)} exclude each other"
-    end
+    if conflict = Stdio.conflict(options), do: raise(ArgumentError, "#{operation(context)}: #{conflict}")
 
     if options[:stop_sequence] && (options[:stop_signal] || options[:delay_to_sigkill]) do
       raise ArgumentError,
@@ -238,12 +239,6 @@ defmodule MuonTrap.Options do
 
     if options[:lock_timeout] && !options[:lock] do
       raise ArgumentError, "the option :lock_timeout for #{operation(context)} needs :lock, the file to lock"
-    end
-
-    if is_list(options[:log_output]) && (options[:stderr_to_stdout] || options[:capture_stderr_only]) do
-      raise ArgumentError,
-            "the option :log_output for #{operation(context)} has levels for the streams, so that :stderr_to_stdout and " <>
-              ":capture_stderr_only, which leave one of them, can't be given beside it"
     end
 
     if options[:cgroup_base] && options[:cgroup_path] do
@@ -262,17 +257,22 @@ defmodule MuonTrap.Options do
     end
   end
 
-  @doc """
-  Whether what the program writes to stderr is logged as such
-  """
-  @spec logs_stderr?(map()) :: boolean()
-  def logs_stderr?(%{logger_fun: _fun}), do: false
-  def logs_stderr?(%{log_output: levels}) when is_list(levels), do: Keyword.has_key?(levels, :stderr)
-  def logs_stderr?(_options), do: false
-
   defp check(:into, value),
     do: expect(Collectable.impl_for(value) != nil, "a Collectable such as a string, a list or a stream")
 
+  defp check(:input, value) do
+    expect(
+      Feeder.iodata?(value) or enumerable?(value),
+      "iodata (a binary, or a list of bytes and binaries) or an enumerable of iodata"
+    )
+  end
+
+  defp check(:active, value),
+    do: expect(value in [true, false, :once] or integer?(value, 1), "true, false, :once or a positive number")
+
+  defp check(:owner, value), do: expect(is_pid(value) and node(value) == node(), "a process of this node")
+  defp check(:when_done, value), do: expect(value in [:stay, :stop], ":stay or :stop")
+  defp check(:exit, value), do: expect(value in [:raise, :return], ":raise or :return")
   defp check(:lines, value), do: expect(integer?(value, 1), "a number of bytes from 1 to #{@most}")
   defp check(:hide, value), do: expect(is_boolean(value), "true or false")
 
@@ -299,8 +299,7 @@ defmodule MuonTrap.Options do
     )
   end
 
-  defp check(name, value) when name in [:stderr_to_stdout, :capture_stderr_only, :parallelism],
-    do: expect(is_boolean(value), "true or false")
+  defp check(:parallelism, value), do: expect(is_boolean(value), "true or false")
 
   defp check(:stdio_window, value), do: expect(integer?(value, 1), "a number of bytes from 1 to #{@most}")
   defp check(:delay_to_sigkill, value), do: expect(integer?(value, 0), "a number of milliseconds from 0 to #{@most}")
@@ -381,6 +380,7 @@ defmodule MuonTrap.Options do
     do: expect(hibernate_after?(value), "a number of milliseconds from 0 to #{@most} or :infinity")
 
   defp check(:wait_for, value), do: expect(is_function(value, 0), "a function without arguments")
+  defp check(name, value), do: Stdio.check(name, value)
 
   defp expect(true, _expected), do: :ok
   defp expect(false, expected), do: {:error, expected}

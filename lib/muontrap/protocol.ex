@@ -11,6 +11,7 @@ defmodule MuonTrap.Protocol do
   @type ending :: %{
           status: non_neg_integer(),
           signal: pos_integer() | nil,
+          signal_name: atom(),
           core_dumped: boolean(),
           oom_killed: boolean(),
           stopped: boolean(),
@@ -30,13 +31,24 @@ defmodule MuonTrap.Protocol do
           | {:error, Error.t()}
           | {:waiting, String.t()}
           | {:signalled, :ok | {:error, atom()}}
+          | {:credit, pos_integer()}
+          | {:input_closed, non_neg_integer()}
+          | :stdout_ended
+          | :stderr_ended
           | :unused
 
   @typedoc "Whom a signal is for"
   @type receiver :: :program | :group | :tree | :cgroup
 
   @type command ::
-          {:ack, non_neg_integer()} | :stop | :discard | {:signal, String.t(), receiver()} | {:launch, [String.t()]}
+          {:ack, non_neg_integer()}
+          | :stop
+          | :discard
+          | {:signal, String.t(), receiver()}
+          | {:launch, [String.t()]}
+          | {:input, iodata()}
+          | :end_of_input
+          | {:resize, pos_integer(), pos_integer()}
 
   @receivers %{program: 0, group: 1, tree: 2, cgroup: 3}
 
@@ -57,7 +69,12 @@ defmodule MuonTrap.Protocol do
     10 => :protocol,
     11 => :relay,
     12 => :sweep,
-    13 => :lock
+    13 => :lock,
+    14 => :pty,
+    15 => :terminal,
+    16 => :stdin,
+    17 => :stdout,
+    18 => :stderr
   }
 
   @doc false
@@ -85,13 +102,15 @@ defmodule MuonTrap.Protocol do
 
   def decode(
         <<?X, signalled::8, code::32, core::8, oom::8, stopped::8, forced::8, user_us::64, system_us::64,
-          peak_bytes::64, stragglers::32, reusable::8, names::binary>>
+          peak_bytes::64, stragglers::32, reusable::8, size::8, signal::binary-size(size), names::binary>>
       ) do
     {:exited,
      %{
        # 128 + n for a signal, as a shell and Erlang's ports have it (POSIX, Shell Command Language, 2.8.2)
        status: if(signalled == 1, do: 128 + code, else: code),
        signal: if(signalled == 1, do: code),
+       # Bounded, too, and nil for a signal that has none.
+       signal_name: if(signal != "", do: String.to_atom(signal)),
        core_dumped: core == 1,
        oom_killed: oom == 1,
        stopped: stopped == 1,
@@ -116,6 +135,10 @@ defmodule MuonTrap.Protocol do
 
   def decode(<<?U>>), do: :unused
   def decode(<<?W, words::binary>>), do: {:waiting, words}
+  def decode(<<?C, bytes::32>>), do: {:credit, bytes}
+  def decode(<<?I, taken::64>>), do: {:input_closed, taken}
+  def decode(<<?Q>>), do: :stdout_ended
+  def decode(<<?q>>), do: :stderr_ended
   def decode(<<?K, 0::32>>), do: {:signalled, :ok}
   def decode(<<?K, errno::32, name::binary>>), do: {:signalled, {:error, reason(name, errno)}}
 
@@ -130,10 +153,13 @@ defmodule MuonTrap.Protocol do
   def asks?(<<tag, _payload::binary>>), do: tag not in [?o, ?e]
 
   @doc false
-  @spec encode(command()) :: binary()
+  @spec encode(command()) :: iodata()
   def encode({:ack, bytes}), do: <<?a, bytes::32>>
   def encode(:stop), do: <<?s>>
   def encode(:discard), do: <<?d>>
+  def encode({:input, data}), do: [?i | data]
+  def encode(:end_of_input), do: <<?z>>
+  def encode({:resize, rows, columns}), do: <<?w, rows::16, columns::16>>
   def encode({:launch, arguments}), do: IO.iodata_to_binary([?l | Enum.map(arguments, &[&1, 0])])
   def encode({:signal, name, to}), do: <<?k, @receivers[to]::8, name::binary>>
 end

@@ -49,6 +49,20 @@ defmodule MuonTrap.Signal do
   def signal?(signal), do: signal in @names or (is_integer(signal) and signal in 1..127)
 
   @doc """
+  Raise `ArgumentError` for what is no signal, or nobody who could get one
+  """
+  @spec check!(term(), term()) :: :ok
+  def check!(signal, to) do
+    unless signal?(signal),
+      do: raise(ArgumentError, "expected a signal such as :sighup, or its number, got: #{inspect(signal)}")
+
+    unless is_map_key(MuonTrap.Protocol.receivers(), to),
+      do: raise(ArgumentError, "a signal is for :program, :group, :tree or :cgroup, got: #{inspect(to)}")
+
+    :ok
+  end
+
+  @doc """
   The name that the helper knows it by, and people
 
       iex> MuonTrap.Signal.name(:sighup)

@@ -15,8 +15,8 @@ _muontrap_scan()
 {
     local i at words cword
 
-    # As the shell splits them; COMP_WORDS has each = as a word of its own.
-    _get_comp_words_by_ref -n = words cword
+    # As the shell splits them; COMP_WORDS has each = and : as a word of its own.
+    _get_comp_words_by_ref -n =: words cword
     for ((i = 1; i <= cword; i++)); do
         case ${words[i]} in
             --)
@@ -26,8 +26,11 @@ _muontrap_scan()
             --port)
                 port=yes
                 ;;
+            --pty) # its value may be left out
+                [[ ${words[i + 1]-} != +([0-9])x+([0-9]) ]] || ((i++))
+                ;;
             -k | --delay-to-sigkill | --stop-signal | --lock | --lock-timeout | --stdin | --stdout | --stderr | --cd | \
-                --setenv | --unsetenv | --keepenv | --arg0 | --uid | --gid | --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
+                --pty-mode | --setenv | --unsetenv | --keepenv | --arg0 | --uid | --gid | --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
                 ((i++))
                 ;;
             -*) ;;
@@ -58,15 +61,33 @@ _muontrap_modes()
 {
     local modes
 
+    case $cur in
+        file:* | file,*:*)
+            _muontrap_reply_file
+            return
+            ;;
+    esac
     case $1${port:+ --port} in
         --stdin) modes='inherit lifeline null' ;;
         --stdout) modes='inherit null' ;;
         --stderr) modes='inherit null stdout' ;;
-        '--stdin --port') modes='null' ;;
+        '--stdin --port') modes='null relay' ;;
         '--stdout --port') modes='null relay' ;;
         '--stderr --port') modes='inherit null relay stdout' ;;
     esac
+    modes+=' file:'
+    [[ $1 == --stdin ]] || modes+=' file,append:'
+    compopt -o nospace
     _muontrap_reply -W "$modes"
+    __ltrim_colon_completions "$cur"
+}
+
+# The path behind file: or file,append:.
+_muontrap_reply_file()
+{
+    mapfile -t COMPREPLY < <(compgen -P "${cur%%:*}:" -f -- "${cur#*:}")
+    compopt -o nospace
+    __ltrim_colon_completions "$cur"
 }
 
 # The last name of a list separated by commas; those before it stay.
@@ -83,7 +104,7 @@ _muontrap()
 {
     # shellcheck disable=SC2034 # _init_completion sets words and cword
     local cur prev words cword split program='' port=''
-    _init_completion -s || return
+    _init_completion -s -n : || return
 
     _muontrap_scan
     if [[ $program ]]; then
@@ -132,6 +153,15 @@ _muontrap()
             _muontrap_reply -W 'HOME USER LOGNAME SHELL'
             return
             ;;
+        --pty)
+            _muontrap_reply -W '24x80'
+            ((${#COMPREPLY[@]} == 0)) || return
+            ;;
+        --pty-mode)
+            _muontrap_reply -S = -W 'ECHO ICANON ISIG IXON ICRNL ONLCR OPOST IUTF8 VEOF VERASE VINTR VKILL VQUIT VSUSP'
+            compopt -o nospace
+            return
+            ;;
         --stdio-window)
             _muontrap_reply -W '10240 65536 1048576'
             return
@@ -160,10 +190,10 @@ _muontrap()
     $split && return
 
     if [[ $cur == -* ]]; then
-        local options='--delay-to-sigkill --stop-signal --lock --lock-timeout --stdin --stdout --stderr --cd --setenv
+        local options='--delay-to-sigkill --stop-signal --lock --lock-timeout --stdin --stdout --stderr --pty --pty-mode --cd --setenv
             --unsetenv --keepenv --arg0 --uid --gid --groups
             --group --path --controller --set --check --clean --port --help --version -k -g -p -c -s -h -V'
-        [[ $port ]] && options+=' --stdio-window'
+        [[ $port ]] && options+=' --stdio-window --tell-ends'
         _muontrap_reply -W "$options"
     fi
 } &&

@@ -15,6 +15,7 @@
 #include "client.h"
 
 #define FRAME_MOST (2u * 1024 * 1024)
+#define INPUT_MOST (65536u - 5)
 
 static uint8_t payload[FRAME_MOST];
 
@@ -187,7 +188,9 @@ static void take_error(struct client *client, const struct frame *frame)
 
 static void take_exited(struct client *client, const struct frame *frame)
 {
-    assert_true(frame->size >= 38);
+    uint8_t signal_size = frame->size >= 39 ? frame->payload[38] : 0;
+
+    assert_true(frame->size >= 39u + signal_size);
     client->exited = true;
     client->signalled = frame->payload[0] == 1;
     client->code = get_u32(frame->payload + 1);
@@ -198,7 +201,9 @@ static void take_exited(struct client *client, const struct frame *frame)
     client->peak_bytes = get_u64(frame->payload + 25);
     client->stragglers = get_u32(frame->payload + 33);
     client->reusable = frame->payload[37] == 1;
-    (void)snprintf(client->names, sizeof client->names, "%.*s", (int)(frame->size - 38), frame->payload + 38);
+    (void)snprintf(client->signal, sizeof client->signal, "%.*s", signal_size, frame->payload + 39);
+    (void)snprintf(client->names, sizeof client->names, "%.*s", (int)(frame->size - 39 - signal_size),
+                   frame->payload + 39 + signal_size);
 }
 
 bool client_step(struct client *client)
@@ -222,10 +227,25 @@ bool client_step(struct client *client)
     case 'E':
     case 'e':
         client->asked = frame.tag == 'O' || frame.tag == 'E';
+        assert_false(client->ended[frame.tag == 'E' || frame.tag == 'e']);
         take_data(client, frame.tag == 'E' || frame.tag == 'e', &frame);
         break;
     case 'W':
         (void)snprintf(client->waits, sizeof client->waits, "%.*s", (int)frame.size, frame.payload);
+        break;
+    case 'C':
+        assert_false(client->input_closed);
+        client->credit += get_u32(frame.payload);
+        break;
+    case 'I':
+        assert_false(client->input_closed);
+        client->input_closed = true;
+        client->taken = get_u64(frame.payload);
+        break;
+    case 'Q':
+    case 'q':
+        assert_false(client->ended[frame.tag == 'q']);
+        client->ended[frame.tag == 'q'] = true;
         break;
     case 'K':
         client->answers++;
@@ -291,6 +311,51 @@ void client_ack(struct client *client, uint32_t bytes)
 void client_stop(struct client *client)
 {
     client_send(client, "\0\0\0\1s", 5);
+}
+
+size_t client_some_input(struct client *client, const void *bytes, size_t size)
+{
+    uint8_t header[5] = {0, 0, 0, 0, 'i'};
+
+    if (size > client->credit)
+        size = client->credit;
+    if (size > INPUT_MOST)
+        size = INPUT_MOST;
+    if (size == 0)
+        return 0;
+    for (unsigned i = 0; i < 4; i++)
+        header[i] = (uint8_t)((size + 1) >> (24 - 8 * i));
+    client_send(client, header, sizeof header);
+    client_send(client, bytes, size);
+    client->credit -= size;
+    return size;
+}
+
+void client_input(struct client *client, const void *bytes, size_t size)
+{
+    const uint8_t *at = bytes;
+
+    while (size > 0 && !client->input_closed) {
+        size_t sent = client_some_input(client, at, size);
+
+        at += sent;
+        size -= sent;
+        if (sent == 0)
+            assert_true(client_step(client));
+    }
+}
+
+void client_end_input(struct client *client)
+{
+    client_send(client, "\0\0\0\1z", 5);
+}
+
+void client_resize(struct client *client, unsigned rows, unsigned columns)
+{
+    const uint8_t frame[] =
+        {0, 0, 0, 5, 'w', (uint8_t)(rows >> 8), (uint8_t)rows, (uint8_t)(columns >> 8), (uint8_t)columns};
+
+    client_send(client, frame, sizeof frame);
 }
 
 void client_discard(struct client *client)

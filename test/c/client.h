@@ -41,6 +41,7 @@ struct client {
     char error_words[2048];
     bool exited; /* and then: */
     bool signalled;
+    char signal[256]; /* its name; empty without one */
     uint32_t code;
     bool oom_killed;
     bool stopped;
@@ -52,6 +53,11 @@ struct client {
     char names[256];
 
     char waits[1100]; /* what it waits for */
+
+    size_t credit;     /* bytes of input that may be sent */
+    bool input_closed; /* and then: */
+    uint64_t taken;
+    bool ended[2]; /* stdout and stderr */
 
     int answers;     /* to signals */
     uint32_t answer; /* the last one's errno */
@@ -86,6 +92,12 @@ void client_follow(struct client *client);
 void client_send(struct client *client, const void *bytes, size_t size);
 void client_ack(struct client *client, uint32_t bytes);
 void client_stop(struct client *client);
+/* As much of it as there is credit for, in one frame. Returns how much that was. */
+size_t client_some_input(struct client *client, const void *bytes, size_t size);
+/* All of it, as credit comes, while it follows; or until nobody reads it any more. */
+void client_input(struct client *client, const void *bytes, size_t size);
+void client_end_input(struct client *client);
+void client_resize(struct client *client, unsigned rows, unsigned columns);
 void client_discard(struct client *client);
 /* Closes standard input alone. */
 void client_half_close(struct client *client);

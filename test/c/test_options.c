@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "options.h"
@@ -192,6 +193,10 @@ static void the_usage_names_every_option(void **state)
                                         "--lock-timeout",
                                         "--port",
                                         "--stdio-window",
+                                        "--tell-ends",
+                                        "--pty[=ROWSxCOLUMNS]",
+                                        "--pty-mode NAME=VALUE",
+                                        "file[,append][,mode=OCTAL]:PATH",
                                         "-h, --help",
                                         "-V, --version"};
 
@@ -331,10 +336,15 @@ static void stdin_has_three_modes(void **state)
     REFUSES(EINVAL, "not ''", "--stdin", "", "true");
 }
 
-static void in_a_port_stdin_can_be_null_only(void **state)
+static void in_a_port_stdin_can_be_null_or_relayed_only(void **state)
 {
     (void)state;
     assert_true(TAKES("--port", "--stdin", "null", "true"));
+    assert_true(TAKES("--port", "--stdin", "relay", "true"));
+    assert_int_equal(options.stdin_mode, STDIN_RELAY);
+    assert_false(options.tells_ends);
+    assert_true(TAKES("--port", "--tell-ends", "true"));
+    assert_true(options.tells_ends);
     REFUSES(EINVAL, "--stdin inherit can't be had with --port", "--port", "--stdin", "inherit", "true");
     REFUSES(EINVAL, "--stdin lifeline can't be had with --port", "--stdin", "lifeline", "--port", "true");
 }
@@ -370,6 +380,156 @@ static void only_in_a_port_can_output_be_relayed(void **state)
     (void)state;
     REFUSES(EINVAL, "only with --port", "--stdout", "relay", "true");
     REFUSES(EINVAL, "only with --port", "--stderr", "relay", "true");
+    REFUSES(EINVAL, "only with --port", "--stdin", "relay", "true");
+    REFUSES(EINVAL, "only with --port", "--tell-ends", "true");
+}
+
+static void stdin_can_be_a_file(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--stdin", "file:/a,b:c", "true"));
+    assert_int_equal(options.stdin_mode, STDIN_FILE);
+    assert_string_equal(options.stdin_file, "/a,b:c");
+    assert_true(TAKES("--port", "--stdin=file:x", "true"));
+    assert_int_equal(options.stdin_mode, STDIN_FILE);
+    REFUSES(EINVAL, "with an empty path", "--stdin", "file:", "true");
+    REFUSES(EINVAL, "not 'file'", "--stdin", "file", "true");
+    REFUSES(EINVAL, "not 'file,append:x'", "--stdin", "file,append:x", "true");
+}
+
+static void output_can_be_a_file(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--stdout", "file:/a:b", "--stderr", "file,append:,mode=1:c", "true"));
+    assert_int_equal(options.stdout_mode, OUTPUT_FILE);
+    assert_string_equal(options.stdout_file.path, "/a:b");
+    assert_false(options.stdout_file.append);
+    assert_int_equal(options.stdout_file.mode, 0666);
+    assert_int_equal(options.stderr_mode, OUTPUT_FILE);
+    assert_string_equal(options.stderr_file.path, ",mode=1:c");
+    assert_true(options.stderr_file.append);
+    assert_true(TAKES("--port", "--stdout", "file,mode=600,append:x", "true"));
+    assert_int_equal(options.stdout_file.mode, 0600);
+    assert_true(options.stdout_file.append);
+    assert_true(TAKES("--stdout", "file,append,mode=7777:x", "true"));
+    assert_int_equal(options.stdout_file.mode, 07777);
+    assert_true(TAKES("--stdout", "file,mode=0:x", "true"));
+    assert_int_equal(options.stdout_file.mode, 0);
+}
+
+static void a_file_that_is_not_spelt_so_is_refused(void **state)
+{
+    (void)state;
+    REFUSES(EINVAL, "with an empty path", "--stdout", "file:", "true");
+    REFUSES(EINVAL, "with an empty path", "--stderr", "file,append:", "true");
+    REFUSES(EINVAL, "file[,append][,mode=OCTAL]:PATH", "--stdout", "file,", "true");
+    REFUSES(EINVAL, "file[,append][,mode=OCTAL]:PATH", "--stdout", "file,append", "true");
+    REFUSES(EINVAL, "file[,append][,mode=OCTAL]:PATH", "--stdout", "file,appendix:x", "true");
+    REFUSES(EINVAL, "file[,append][,mode=OCTAL]:PATH", "--stdout", "file,mode=644", "true");
+    REFUSES(EINVAL, "file[,append][,mode=OCTAL]:PATH", "--stdout", "file,mode=648:x", "true");
+    REFUSES(EINVAL, "file[,append][,mode=OCTAL]:PATH", "--stdout", "file,x:x", "true");
+    REFUSES(EINVAL, "permissions such as 600", "--stdout", "file,mode=:x", "true");
+    REFUSES(EINVAL, "permissions such as 600", "--stdout", "file,mode=9:x", "true");
+    REFUSES(EINVAL, "permissions such as 600", "--stderr", "file,mode=10000:x", "true");
+    REFUSES(EINVAL, "permissions such as 600", "--stderr", "file,mode=777777777777777777777777:x", "true");
+    REFUSES(EINVAL, "not 'file'", "--stdout", "file", "true");
+}
+
+static void one_file_for_both_has_to_be_appended_to(void **state)
+{
+    (void)state;
+    REFUSES(EINVAL, "write over each other in 'x'", "--stdout", "file:x", "--stderr", "file:x", "true");
+    REFUSES(EINVAL, "write over each other", "--stdout", "file,append:x", "--stderr", "file:x", "true");
+    REFUSES(EINVAL, "write over each other", "--stdout", "file:x", "--stderr", "file,append:x", "true");
+    assert_true(TAKES("--stdout", "file,append:x", "--stderr", "file,append:x", "true"));
+    assert_true(TAKES("--stdout", "file:x", "--stderr", "file:y", "true"));
+    assert_true(TAKES("--stdout", "file:x", "--stderr", "stdout", "true"));
+    assert_true(TAKES("--stderr", "file:x", "true"));
+}
+
+static void a_terminal_may_have_a_size(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--pty", "true"));
+    assert_true(options.pty);
+    assert_int_equal(options.pty_rows, 0);
+    assert_int_equal(options.stdout_mode, OUTPUT_TERMINAL);
+    assert_int_equal(options.stderr_mode, OUTPUT_TERMINAL);
+    assert_string_equal(options.program[0], "true");
+    assert_true(TAKES("--pty", "24x80", "true"));
+    assert_int_equal(options.pty_rows, 24);
+    assert_int_equal(options.pty_columns, 80);
+    assert_true(TAKES("--pty=1x65535", "24x80"));
+    assert_int_equal(options.pty_rows, 1);
+    assert_int_equal(options.pty_columns, 65535);
+    assert_string_equal(options.program[0], "24x80");
+    assert_true(TAKES("--pty", "--", "24x80"));
+    assert_string_equal(options.program[0], "24x80");
+    assert_true(TAKES("--pty", "24y", "true"));
+    assert_string_equal(options.program[0], "24y");
+    assert_true(TAKES("--pty", "24xterm", "true"));
+    assert_string_equal(options.program[0], "24xterm");
+    assert_true(TAKES("--port", "--pty", "true"));
+    assert_int_equal(options.stdout_mode, OUTPUT_TERMINAL);
+    REFUSES(EINVAL, "no program", "--pty");
+}
+
+static void a_size_is_two_numbers_from_1_to_65535(void **state)
+{
+    static const char *const wrong[] = {"0x80",   "24x0", "65536x80", "24x65536", "24x80x1", "24x",         "x",
+                                        "24x80 ", "24",   "",         "-1x80",    "70000x1", "1x4294967297"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        char option[64];
+
+        (void)snprintf(option, sizeof option, "--pty=%s", wrong[i]);
+        REFUSES(EINVAL, "ROWSxCOLUMNS such as 24x80, each from 1 to 65535", option, "true");
+    }
+    REFUSES(EINVAL, "not '0x0'", "--pty", "0x0", "true");
+}
+
+static void a_terminal_has_modes_by_their_names(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--pty", "--pty-mode", "ECHO=0", "--pty-mode=veof=24", "true"));
+    assert_int_equal(options.pty_mode_count, 2);
+    assert_int_equal(options.pty_modes[0].value, 0);
+    assert_int_equal(options.pty_modes[1].value, 24);
+    REFUSES(EINVAL, "no mode of a terminal is called 'NOSUCH'", "--pty", "--pty-mode", "NOSUCH=1", "true");
+    REFUSES(ENOTSUP, "have no mode 'VFLUSH'", "--pty", "--pty-mode", "VFLUSH=1", "true");
+    REFUSES(EINVAL, "ECHO takes =VALUE, which is 0 or 1; not '=2'", "--pty", "--pty-mode", "ECHO=2", "true");
+    REFUSES(EINVAL, "needs --pty", "--pty-mode", "ECHO=0", "true");
+}
+
+static void more_modes_than_there_is_room_for_are_refused(void **state)
+{
+    static char *argv[PTY_MODES_MOST + 5];
+
+    (void)state;
+    argv[0] = (char *)"muontrap";
+    argv[1] = (char *)"--pty";
+    for (unsigned i = 2; i < PTY_MODES_MOST + 2; i++)
+        argv[i] = (char *)"--pty-mode=ECHO=1";
+    argv[PTY_MODES_MOST + 2] = (char *)"true";
+    assert_true(takes(argv));
+    assert_int_equal(options.pty_mode_count, PTY_MODES_MOST);
+    argv[PTY_MODES_MOST + 2] = argv[2];
+    argv[PTY_MODES_MOST + 3] = (char *)"true";
+    assert_false(takes(argv));
+    assert_int_equal(why.error, E2BIG);
+}
+
+static void a_terminal_is_one_stream_and_has_its_own_input(void **state)
+{
+    (void)state;
+    REFUSES(EINVAL, "where the terminal is standard input", "--pty", "--stdin", "file:x", "true");
+    REFUSES(EINVAL, "they are one stream", "--port", "--pty", "--stdout", "relay", "true");
+    REFUSES(EINVAL, "they are one stream", "--port", "--pty", "--stderr", "relay", "true");
+    assert_true(TAKES("--pty", "--stdout", "file:x", "--stderr", "null", "true"));
+    assert_int_equal(options.stdout_mode, OUTPUT_FILE);
+    assert_int_equal(options.stderr_mode, OUTPUT_NULL);
+    assert_true(TAKES("--port", "--pty", "--stdin", "relay", "true"));
 }
 
 static void names_are_kept_as_given(void **state)
@@ -559,10 +719,19 @@ static int tests(void)
         TEST(the_window_is_at_least_one_byte),
         TEST(a_window_needs_a_port),
         TEST(stdin_has_three_modes),
-        TEST(in_a_port_stdin_can_be_null_only),
+        TEST(in_a_port_stdin_can_be_null_or_relayed_only),
         TEST(stdout_and_stderr_have_their_modes),
         TEST(in_a_port_output_is_relayed),
         TEST(only_in_a_port_can_output_be_relayed),
+        TEST(stdin_can_be_a_file),
+        TEST(output_can_be_a_file),
+        TEST(a_file_that_is_not_spelt_so_is_refused),
+        TEST(one_file_for_both_has_to_be_appended_to),
+        TEST(a_terminal_may_have_a_size),
+        TEST(a_size_is_two_numbers_from_1_to_65535),
+        TEST(a_terminal_has_modes_by_their_names),
+        TEST(more_modes_than_there_is_room_for_are_refused),
+        TEST(a_terminal_is_one_stream_and_has_its_own_input),
         TEST(names_are_kept_as_given),
         TEST(empty_names_are_refused),
         TEST(a_value_may_look_like_an_option),

@@ -14,15 +14,16 @@ TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG)
     $(if $(PORTABLE),-DPORTABLE=1 -DMUONTRAP_PORTABLE)
 
 PURE_MODULES := options port/protocol port/window base/failure base/format base/signal_name cgroup/legacy \
-    cgroup/cgroup_text cgroup/cgroup_path
+    cgroup/cgroup_text cgroup/cgroup_path base/terminal_modes
 PURE_TESTS := $(addprefix test_,$(notdir $(PURE_MODULES)))
 TESTS ?= $(PURE_TESTS) test_platform test_identity test_child test_tree test_output test_pipes test_keeper test_launch \
-    test_relay test_reuse test_cgroup test_sweep
+    test_relay test_input test_pty test_reuse test_cgroup test_sweep
 
 # The system calls that a test program can make fail.
 WRAP_test_platform := syscall
 WRAP_test_identity := platform_setgroups platform_setgid platform_setuid platform_drop_capabilities
-WRAP_test_child := fork pipe setsid dup2 prctl platform_setgroups platform_setgid platform_setuid open
+WRAP_test_child := fork pipe setsid dup2 prctl platform_setgroups platform_setgid platform_setuid open posix_openpt \
+    unlockpt ioctl fcntl
 WRAP_test_tree := prctl open
 WRAP_test_cgroup := syscall mkdirat unlinkat
 WRAP_test_sweep := cgroup_populated cgroup_members
@@ -47,8 +48,9 @@ test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap 
 	}; \
 	for test in $(TESTS); do \
 	    run $$test; \
-	    case $$test in test_launch|test_relay|test_reuse|test_keeper|test_pipes) run $$test $(BUILD)/muontrap;; esac; \
-	    case $$test in test_relay) [ -n '$(PORTABLE)' ] || REUSED=1 run $$test;; esac; \
+	    case $$test in test_launch|test_relay|test_input|test_pty|test_reuse|test_keeper|test_pipes) \
+	        run $$test $(BUILD)/muontrap;; esac; \
+	    case $$test in test_relay|test_input|test_pty) [ -n '$(PORTABLE)' ] || REUSED=1 run $$test;; esac; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 

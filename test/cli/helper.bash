@@ -59,6 +59,18 @@ end_survivors() {
 linux_only() { [ -z "${PORTABLE:-}" ] || skip "needs Linux: ${1:-a child subreaper}"; }
 root_only() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
+# `run_scene FILE NAME` runs a scene on a terminal that expect has.
+run_scene() {
+    command -v expect >/dev/null || skip "needs expect"
+    run timeout -k 5 100 env --default-signal MARK="$mark" DIR="$dir" MUONTRAP="$MUONTRAP" \
+        expect -f "$BATS_TEST_DIRNAME/$1" "$2"
+    # shellcheck disable=SC2154 # bats sets it
+    [ "$status" = 0 ] || {
+        cat -v <<<"$output" >&2
+        return 1
+    }
+}
+
 # `as_user UID COMMAND...` runs the command as that user, who has no groups. bash starts the command, because setpriv
 # still has root's capabilities when it executes a program, and would find one that the user may not reach.
 as_user() {

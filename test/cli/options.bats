@@ -96,8 +96,12 @@ framed() {
     refused --stdio-window --port --- --stdio-window 100 true
 }
 
+@test "--tell-ends without --port is refused" {
+    refused --tell-ends --port --- --tell-ends true
+}
+
 @test "a mode that there is not is named together with those there are" {
-    refused --stdin lifeline inherit null "'bogus'" --- --stdin bogus true
+    refused --stdin lifeline inherit null relay "'bogus'" --- --stdin bogus true
     refused --stdout inherit null "'bogus'" --- --stdout bogus true
     refused --stdout inherit null "'stdout'" --- --stdout stdout true
     refused --stderr inherit null stdout "'bogus'" --- --stderr=bogus true
@@ -107,6 +111,45 @@ framed() {
 @test "relay is a mode of the port alone" {
     refused relay --port --- --stdout relay true
     refused relay --port --- --stderr relay true
+    refused relay --port --- --stdin relay true
+}
+
+@test "one file for standard output and error is refused, unless both append" {
+    refused "write over each other" "--stderr stdout" "file,append" --- --stdout file:x --stderr file:x true
+    refused "write over each other" --- --stdout file,append:x --stderr file:x true
+}
+
+@test "a file is spelt file[,append][,mode=OCTAL]:PATH" {
+    refused --stdin "empty path" --- --stdin file: true
+    refused --stdout "empty path" --- --stdout file: true
+    refused --stdout "file[,append][,mode=OCTAL]:PATH" "'file,apend:x'" --- --stdout file,apend:x true
+    refused --stderr "permissions such as 600" --- --stderr file,mode=8:x true
+    refused --stderr "permissions such as 600" --- --stderr file,mode=70000:x true
+}
+
+@test "a terminal has 1 to 65535 rows and columns" {
+    for size in 0x80 24x0 70000x80 24x70000 24 24x 24x80x2 x abc; do
+        refused --pty ROWSxCOLUMNS "1 to 65535" "'$size'" --- "--pty=$size" true
+    done
+    refused "'0x80'" --- --pty 0x80 true
+}
+
+@test "a terminal's mode is named, and has a value" {
+    refused "'NOSUCH'" "RFC 4254" --- --pty --pty-mode NOSUCH=1 true
+    refused ECHO "0 or 1" --- --pty --pty-mode ECHO true
+    refused ECHO "0 or 1" "'=2'" --- --pty --pty-mode ECHO=2 true
+    refused VEOF "0 to 255" --- --pty --pty-mode VEOF=256 true
+    refused TTY_OP_OSPEED 38400 --- --pty --pty-mode TTY_OP_OSPEED=9601 true
+    refused VFLUSH "have no mode" --- --pty --pty-mode VFLUSH=1 true
+    refused --pty-mode "needs --pty" --- --pty-mode ECHO=0 true
+}
+
+@test "a terminal is standard input, and output and error in one" {
+    refused "--stdin file:x can't be had with --pty" --- --pty --stdin file:x true
+    framed --pty --stdout relay
+    output_has "one stream"
+    framed --pty --stderr relay
+    output_has "one stream"
 }
 
 @test "what makes no sense in a port is refused with a frame" {

@@ -269,3 +269,144 @@ muontrap_without_output() { muontrap "$@" >&-; }
     run -0 muontrap sh -c 'echo one; sh -c "echo two"; echo three'
     output_is $'one\ntwo\nthree'
 }
+
+# ---- Files ----
+
+@test "--stdin file:PATH gives the program that file, and standard input stays the lifeline" {
+    printf 'from the file\n' >"$dir/file"
+    run -0 muontrap --stdin "file:$dir/file" cat </dev/null
+    output_is "from the file"
+    lifeline
+    start --stdin "file:$dir/file" sh -c 'cat; exec sleep 100' <&7
+    exec 7<&-
+    await "from the file"
+    exec 8>&-
+    everything_is_gone
+    ends_with 143
+}
+
+@test "--stdout file:PATH makes the file, and empties one that is there" {
+    run -0 muontrap --stdout "file:$dir/file" echo one
+    output_is ""
+    [ "$(<"$dir/file")" = one ]
+    run -0 muontrap --stdout "file:$dir/file" echo 2
+    [ "$(<"$dir/file")" = 2 ]
+}
+
+@test "--stdout file,append:PATH writes at its end" {
+    run -0 muontrap --stdout "file,append:$dir/file" echo one
+    run -0 muontrap --stdout "file,append:$dir/file" echo two
+    [ "$(<"$dir/file")" = $'one\ntwo' ]
+}
+
+@test "--stderr file:PATH takes the errors alone" {
+    run -0 --separate-stderr muontrap --stderr "file:$dir/file" sh -c 'echo out; echo err >&2'
+    output_is out
+    [ -z "$stderr" ]
+    [ "$(<"$dir/file")" = err ]
+}
+
+@test "--stdout file:PATH and --stderr stdout go to the same file, in order" {
+    run -0 muontrap --stdout "file:$dir/file" --stderr stdout sh -c 'echo 1; echo 2 >&2; echo 3'
+    output_is ""
+    [ "$(<"$dir/file")" = $'1\n2\n3' ]
+}
+
+@test "both can be appended to one file, in order" {
+    run -0 muontrap --stdout "file,append:$dir/file" --stderr "file,append:$dir/file" sh -c 'echo 1; echo 2 >&2; echo 3'
+    [ "$(<"$dir/file")" = $'1\n2\n3' ]
+}
+
+@test "a new file has the mode that is said, less the umask, and one that is there keeps its own" {
+    run -0 bash -c 'umask 022; "$MUONTRAP" --stdout "file:$0" --stderr "file,mode=666:$0.1" true' "$dir/file"
+    [ "$(stat -c %a "$dir/file")" = 644 ]
+    [ "$(stat -c %a "$dir/file.1")" = 644 ]
+    run -0 muontrap --stdout "file,mode=600:$dir/secret" true
+    [ "$(stat -c %a "$dir/secret")" = 600 ]
+    run -0 muontrap --stdout "file,mode=600:$dir/file" true
+    [ "$(stat -c %a "$dir/file")" = 644 ]
+}
+
+@test "a path may have colons, commas and spaces in it" {
+    run -0 muontrap --stdout "file:$dir/a:b,mode=1: c" echo hi
+    [ "$(<"$dir/a:b,mode=1: c")" = hi ]
+}
+
+@test "a relative path is one from where muontrap was started, not from --cd" {
+    mkdir "$dir/here" "$dir/there"
+    run -0 bash -c 'cd "$0/here" && "$MUONTRAP" --cd ../there --stdout file:out pwd' "$dir"
+    [ "$(<"$dir/here/out")" = "$dir/there" ]
+}
+
+@test "a file that cannot be opened is named, with the reason, and the program does not run" {
+    refused "cannot open '$dir/no/file'" "standard input" "No such file" --- \
+        --stdin "file:$dir/no/file" touch "$dir/ran"
+    refused "cannot open '$dir/no/file'" "standard output" "No such file" --- \
+        --stdout "file:$dir/no/file" touch "$dir/ran"
+    refused "cannot open '$dir/no/file'" "standard error" "No such file" --- \
+        --stderr "file:$dir/no/file" touch "$dir/ran"
+    refused "cannot open '$dir'" "directory" --- --stdout "file:$dir" touch "$dir/ran"
+    [ ! -e "$dir/ran" ]
+}
+
+@test "a file that another user may not open is told so" {
+    root_only
+    let_others_run_muontrap
+    echo secret >"$dir/secret"
+    chmod 600 "$dir/secret"
+    run -125 as_user 65533 "$MUONTRAP" --stdin "file:$dir/secret" cat
+    output_has "$dir/secret" "ermission denied"
+    run -125 as_user 65533 "$MUONTRAP" --stdout "file:$dir/secret" echo lost
+    output_has "$dir/secret" "ermission denied"
+    [ "$(<"$dir/secret")" = secret ]
+}
+
+@test "with --uid the files are opened as who started muontrap" {
+    root_only
+    echo secret >"$dir/secret"
+    chmod 600 "$dir/secret"
+    run -0 muontrap --uid nobody --stdin "file:$dir/secret" --stdout "file,mode=600:$dir/out" sh -c 'cat; id -u'
+    [ "$(<"$dir/out")" = "secret"$'\n'"$(id -u nobody)" ]
+    [ "$(stat -c %u "$dir/out")" = 0 ]
+}
+
+@test "a FIFO waits for its other end" {
+    mkfifo "$dir/fifo"
+    start --stdout "file:$dir/fifo" sh -c 'echo through the FIFO'
+    run -0 timeout "$PATIENCE" cat "$dir/fifo"
+    output_is "through the FIFO"
+    everything_is_gone
+    ends_with 0
+}
+
+# There is the process that is to become the program. It waits in open(2), or is about to.
+process_is_made() {
+    local deadline=$((SECONDS + PATIENCE))
+
+    until relay=$(relay_of "$keeper" 2>/dev/null) && [ -n "$(children_of "$relay" 2>/dev/null)" ]; do
+        [ "$SECONDS" -lt "$deadline" ] || return
+        sleep 0.02
+    done
+}
+
+@test "a FIFO whose other end is not there can be stopped" {
+    mkfifo "$dir/fifo"
+    for option in --stdin --stdout --stderr; do
+        start "$option" "file:$dir/fifo" sleep 100
+        process_is_made
+        kill "$keeper"
+        everything_is_gone
+        ends_with 143
+        make_room
+    done
+}
+
+@test "who waits for a FIFO dies with keeper and relay" {
+    linux_only
+    mkfifo "$dir/fifo"
+    start --stdout "file:$dir/fifo" sleep 100
+    process_is_made
+    kill -KILL "$keeper" "$relay"
+    everything_is_gone
+    ends_with 137
+}

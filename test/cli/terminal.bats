@@ -6,19 +6,7 @@
 
 load helper
 
-setup() {
-    common_setup
-    command -v expect >/dev/null || skip "needs expect"
-}
-
-scene() {
-    run timeout -k 5 100 env --default-signal MARK="$mark" DIR="$dir" MUONTRAP="$MUONTRAP" \
-        expect -f "$BATS_TEST_DIRNAME/terminal.exp" "$1"
-    [ "$status" = 0 ] || {
-        cat -v <<<"$output" >&2
-        return 1
-    }
-}
+scene() { run_scene terminal.exp "$1"; }
 
 # What was hung up dies after the scene has ended: keeper, relay, program and all.
 then_nothing_survives() { survivors_end; }

@@ -21,6 +21,20 @@ static void expect(bool holds)
         abort();
 }
 
+static void check_file(enum output_mode mode, const struct output_file *file)
+{
+    expect(mode != OUTPUT_FILE || (file->path[0] != '\0' && file->mode <= 07777));
+}
+
+/* That they can be applied, whatever they are. */
+static void check_modes(const struct options *options)
+{
+    static struct termios termios;
+
+    for (unsigned i = 0; i < options->pty_mode_count; i++)
+        terminal_mode_apply(&options->pty_modes[i], &termios);
+}
+
 static void check(const struct options *options)
 {
     if (options->help || options->version)
@@ -34,9 +48,17 @@ static void check(const struct options *options)
     expect(options->delay_to_sigkill <= INT_MAX);
     expect(options->stdio_window <= WINDOW_FIXED_MOST);
     expect(options->stdio_window == 0 || options->port);
-    expect(options->stdin_mode <= STDIN_NULL);
-    expect(options->stdout_mode > OUTPUT_AUTO && options->stdout_mode <= OUTPUT_RELAY);
-    expect(options->stderr_mode > OUTPUT_AUTO && options->stderr_mode <= OUTPUT_RELAY);
+    expect(options->stdin_mode <= STDIN_FILE);
+    expect(options->stdin_mode != STDIN_RELAY || options->port);
+    expect(options->stdin_mode != STDIN_FILE || (options->stdin_file[0] != '\0' && !options->pty));
+    expect(options->stdout_mode > OUTPUT_AUTO && options->stdout_mode <= OUTPUT_TERMINAL);
+    expect(options->stderr_mode > OUTPUT_AUTO && options->stderr_mode <= OUTPUT_TERMINAL);
+    check_file(options->stdout_mode, &options->stdout_file);
+    check_file(options->stderr_mode, &options->stderr_file);
+    expect(options->pty || (options->stdout_mode != OUTPUT_TERMINAL && options->stderr_mode != OUTPUT_TERMINAL));
+    expect(options->pty || options->pty_mode_count == 0);
+    expect(options->pty_mode_count <= PTY_MODES_MOST && (options->pty_rows == 0) == (options->pty_columns == 0));
+    check_modes(options);
     expect(options->stdout_mode != OUTPUT_STDOUT);
     expect(options->port ? options->stdout_mode != OUTPUT_INHERIT : options->stdout_mode != OUTPUT_RELAY);
     expect(options->port || options->stderr_mode != OUTPUT_RELAY);

@@ -18,6 +18,7 @@ struct heard {
     enum command_kind kinds[COMMANDS_MOST];
     uint32_t bytes[COMMANDS_MOST];
     size_t left_within; /* a frame at the end */
+    uint64_t input;     /* a sum of its bytes */
     size_t taken;
 };
 
@@ -41,9 +42,20 @@ static void hear(struct heard *heard, const uint8_t *data, size_t size, unsigned
         memcpy(copy, data, piece);
         do {
             protocol_decode(&decoder, &at, &left, &command);
+            /* How an input is cut is no difference, but what it is. */
+            if (command.kind == COMMAND_PIECE) {
+                if (command.piece_size == 0)
+                    abort();
+                for (size_t i = 0; i < command.piece_size; i++)
+                    heard->input = heard->input * 31 + command.piece[i];
+                continue;
+            }
             if (command.kind != COMMAND_NONE) {
                 heard->kinds[heard->count] = command.kind;
-                heard->bytes[heard->count++] = command.kind == COMMAND_ACK ? command.bytes : 0;
+                heard->bytes[heard->count++] =
+                    command.kind == COMMAND_ACK || command.kind == COMMAND_INPUT ? command.bytes
+                    : command.kind == COMMAND_RESIZE ? (uint32_t)command.rows << 16 | command.columns
+                                                     : 0;
             }
             if (command.kind == COMMAND_NONE && left > 0)
                 abort();
@@ -57,7 +69,7 @@ static void hear(struct heard *heard, const uint8_t *data, size_t size, unsigned
         size -= piece - left;
         seed = seed == 0 ? 0 : seed * 1103515245u + 12345u;
     }
-    heard->left_within = decoder.have;
+    heard->left_within = decoder.have + decoder.left;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -70,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hear(&whole, data + 1, size - 1, 0, data[0] % 2 == 1);
     hear(&cut, data + 1, size - 1, data[0] + 1u, data[0] % 2 == 1);
     if (whole.count != cut.count || whole.left_within != cut.left_within || whole.taken != cut.taken ||
-        memcmp(whole.kinds, cut.kinds, sizeof whole.kinds) != 0 ||
+        whole.input != cut.input || memcmp(whole.kinds, cut.kinds, sizeof whole.kinds) != 0 ||
         memcmp(whole.bytes, cut.bytes, sizeof whole.bytes) != 0)
         abort();
     return 0;

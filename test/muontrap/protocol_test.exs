@@ -29,7 +29,7 @@ defmodule MuonTrap.ProtocolTest do
       assert @header =~ "#define TAG_#{String.upcase(name)} '#{tag}'"
     end
 
-    assert length(Regex.scan(~r/#define TAG_/, @header)) == 15
+    assert length(Regex.scan(~r/#define TAG_/, @header)) == 22
   end
 
   test "the helper's and the library's stages are those of the page" do
@@ -45,6 +45,9 @@ defmodule MuonTrap.ProtocolTest do
     assert Protocol.encode({:ack, 0x01020304}) == tags["ack"] <> <<1, 2, 3, 4>>
     assert Protocol.encode(:stop) == tags["stop"]
     assert Protocol.encode(:discard) == tags["discard"]
+    assert IO.iodata_to_binary(Protocol.encode({:input, ["hi", ?\n]})) == tags["input"] <> "hi\n"
+    assert Protocol.encode(:end_of_input) == tags["end_of_input"]
+    assert Protocol.encode({:resize, 24, 80}) == tags["resize"] <> <<0, 24, 0, 80>>
     assert Protocol.encode({:launch, ["--", "sh"]}) == tags["launch"] <> "--\0sh\0"
     assert Protocol.encode({:signal, "SIGHUP", :tree}) == tags["signal"] <> <<2>> <> "SIGHUP"
   end
@@ -65,6 +68,10 @@ defmodule MuonTrap.ProtocolTest do
     assert Protocol.decode(tags["stderr"] <> "oh\n") == {:stderr, "oh\n"}
     assert Protocol.decode(tags["stdout_unasked"] <> "hi\n") == {:stdout, "hi\n"}
     assert Protocol.decode(tags["stderr_unasked"] <> "oh\n") == {:stderr, "oh\n"}
+    assert Protocol.decode(tags["credit"] <> <<7::32>>) == {:credit, 7}
+    assert Protocol.decode(tags["input_closed"] <> <<7::64>>) == {:input_closed, 7}
+    assert Protocol.decode(tags["stdout_ended"]) == :stdout_ended
+    assert Protocol.decode(tags["stderr_ended"]) == :stderr_ended
     assert Protocol.decode(tags["unused"]) == :unused
     assert Protocol.decode(tags["waiting"] <> "for it") == {:waiting, "for it"}
     assert Protocol.decode(tags["signalled"] <> <<0::32>>) == {:signalled, :ok}
@@ -78,14 +85,21 @@ defmodule MuonTrap.ProtocolTest do
   end
 
   test "an exit status and a signal are told apart, and both have a status" do
-    rest = <<1, 0, 1, 0, 1_000::64, 2_000::64, 4_096::64, 7::32, 1>> <> "sleep\nsh\n"
+    rest = <<1, 0, 1, 0, 1_000::64, 2_000::64, 4_096::64, 7::32, 1>>
+    names = "sleep\nsh\n"
 
-    assert {:exited, %{status: 3, signal: nil, stragglers: 7}} = Protocol.decode(<<?X, 0, 3::32, rest::binary>>)
-    assert {:exited, ending} = Protocol.decode(<<?X, 1, 9::32, rest::binary>>)
+    assert {:exited, %{status: 3, signal: nil, stragglers: 7}} =
+             Protocol.decode(<<?X, 0, 3::32, rest::binary, 0, names::binary>>)
+
+    assert {:exited, %{signal: 40, signal_name: nil}} =
+             Protocol.decode(<<?X, 1, 40::32, rest::binary, 0, names::binary>>)
+
+    assert {:exited, ending} = Protocol.decode(<<?X, 1, 9::32, rest::binary, 7, "sigkill", names::binary>>)
 
     assert ending == %{
              status: 137,
              signal: 9,
+             signal_name: :sigkill,
              core_dumped: true,
              oom_killed: false,
              stopped: true,

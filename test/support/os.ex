@@ -11,6 +11,7 @@ defmodule MuonTrap.Test.OS do
   @mark "MUONTRAP_TEST_MARK"
 
   def root?(), do: File.stat!("/proc/self").uid == 0
+  def new_privileges?(), do: File.read!("/proc/self/status") =~ ~r/^NoNewPrivs:\s+0$/m
   def linux_helper?(), do: System.get_env("PORTABLE") in [nil, ""]
 
   # An ELF file with a program interpreter is dynamically linked (elf(5), PT_INTERP).
@@ -47,6 +48,14 @@ defmodule MuonTrap.Test.OS do
     relays = for pid <- marked, relay = parent(pid), relay != nil, helper?(relay), do: relay
     keepers = for relay <- relays, keeper = parent(relay), keeper != nil, helper?(keeper), do: keeper
     Enum.uniq(Enum.filter(marked, &helper?/1) ++ keepers ++ relays)
+  end
+
+  @doc "The helper that runs the program with that mark: its outer process is the one whose parent is not of the helper"
+  def keeper_and_relay(mark) do
+    helpers = helpers(mark)
+    [keeper] = Enum.reject(helpers, &(parent(&1) in helpers))
+    [relay] = Enum.filter(helpers, &(parent(&1) == keeper))
+    {keeper, relay}
   end
 
   @doc "The helper's processes that a VM has, this one if not said otherwise"

@@ -19,7 +19,7 @@ defmodule MuonTrap.HelperPort.Server do
   use GenServer, restart: :temporary
 
   alias MuonTrap.{Error, Helper, HelperPort, Predecessor, Protocol}
-  alias MuonTrap.HelperPort.Pool
+  alias MuonTrap.HelperPort.{Input, Pool}
 
   require Logger
 
@@ -37,9 +37,12 @@ defmodule MuonTrap.HelperPort.Server do
   # parent: the reference of the monitor on the owner's parent. While the owner waits for the launch it doesn't notice its death.
   # owner_waits: how the owner waits for the launch: :for_ever, or :impatient until it is :told that this takes long. Then the
   # launch's outcome is the first event.
+  # keeps: whether the owner asks for more before it has handled what it has got.
   # way: which way the client wants the output to take after the reply. direct: whether the port is connected to the owner.
   # events: those that nobody has asked for yet, the last one first.
   # handle: what the owner knows the program by.
+  # input: what waits to be sent to the program. feeder: the process that writes it, and the reference of the monitor
+  # on it.
   # handed_over: bytes of output in the owner's hands, which it acknowledges before its next request, or by it.
   # discarding: whether all output is thrown away, because there is nobody any more who would ask for it.
   defstruct phase: :idle,
@@ -57,9 +60,12 @@ defmodule MuonTrap.HelperPort.Server do
             parent: nil,
             owner_waits: :for_ever,
             way: :served,
+            keeps: false,
             direct: false,
             handle: nil,
             events: [],
+            input: %Input{},
+            feeder: nil,
             handed_over: 0,
             timed_out: false,
             discarding: false
@@ -117,11 +123,20 @@ defmodule MuonTrap.HelperPort.Server do
     if Process.alive?(state.owner), do: open(launch, from, state), else: {:stop, :normal, state}
   end
 
+  # Nothing is said of what was handed over before: that comes with :handled, when it is.
+  def handle_call(:next_unhandled, from, state), do: hand_over(%{state | client: from, way: :served, keeps: true})
+
   # The request says that what was handed over before has been handled, and that the port has been connected to the server.
   def handle_call({:next, acknowledged, way}, from, state) do
     if state.handed_over > acknowledged, do: command(state, {:ack, state.handed_over - acknowledged})
     hand_over(%{state | client: from, way: way, handed_over: 0, direct: false})
   end
+
+  def handle_call({:write, reference, data}, from, %{phase: :running} = state),
+    do: {:noreply, send_input(state, &Input.write(&1, from, data, reference))}
+
+  def handle_call({:write, _reference, _data}, _from, state), do: {:reply, {:error, :closed}, state}
+  def handle_call(:feed, {feeder, _tag}, state), do: {:reply, :ok, %{state | feeder: {feeder, Process.monitor(feeder)}}}
 
   defp open(launch, from, state) do
     if launch.timeout != :infinity, do: Process.send_after(self(), :time_is_up, launch.timeout)
@@ -185,12 +200,30 @@ defmodule MuonTrap.HelperPort.Server do
   def handle_cast(:stop, state), do: {:noreply, stop(state)}
 
   # By the server, which has the port until it is given back, and not by the owner, who may not know yet that it was.
-  def handle_cast({:signal, _name, _to} = signal, %{phase: :running} = state) do
-    command(state, signal)
+  def handle_cast({kind, _what, _how} = command, %{phase: :running} = state) when kind in [:signal, :resize] do
+    command(state, command)
     {:noreply, state}
   end
 
-  def handle_cast({:signal, _name, _to}, state), do: {:noreply, state}
+  def handle_cast({kind, _what, _how}, state) when kind in [:signal, :resize], do: {:noreply, state}
+  # By the server, for the owner may not know yet that the port has been given back.
+  def handle_cast({:handled, bytes}, %{phase: :running} = state) do
+    command(state, {:ack, bytes})
+    {:noreply, %{state | handed_over: state.handed_over - bytes}}
+  end
+
+  def handle_cast({:handled, _bytes}, state), do: {:noreply, state}
+
+  def handle_cast({:give_up_write, reference}, state),
+    do: {:noreply, send_input(state, &Input.give_up(&1, reference))}
+
+  # What the owner has got for the server.
+  def handle_cast({kind, _what} = news, %{phase: :running} = state) when kind in [:credit, :input_closed],
+    do: {:noreply, hear(news, state)}
+
+  def handle_cast({kind, _what}, state) when kind in [:credit, :input_closed], do: {:noreply, state}
+  def handle_cast(:end_input, %{phase: :running} = state), do: {:noreply, send_input(state, &Input.finish/1)}
+  def handle_cast(:end_input, state), do: {:noreply, state}
   def handle_cast(:abandon, state), do: abandon(state)
   # The owner has got the program's end, and has closed the port.
   def handle_cast(:closed, state), do: {:stop, :normal, close(state)}
@@ -211,6 +244,10 @@ defmodule MuonTrap.HelperPort.Server do
 
   def handle_info({:EXIT, port, reason}, %{port: port} = state), do: handle_end_of_port(reason, state)
   def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{monitor: monitor} = state), do: abandon(state)
+
+  # It ends only when it is ended; by somebody else while the program runs.
+  def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{feeder: {_feeder, monitor}, phase: :running} = state),
+    do: {:noreply, stop(state)}
 
   # An owner that is linked to its parent still exits for that when it has got the outcome.
   def handle_info({:DOWN, monitor, :process, parent, _reason}, %{parent: monitor, phase: :starting} = state) do
@@ -288,10 +325,23 @@ defmodule MuonTrap.HelperPort.Server do
   # Takes in what the helper has told of a program that runs.
   defp note(frame, state) do
     case Protocol.decode(frame) do
-      {:exited, %{reusable: true}} = event -> add(%{state | phase: :ended}, event)
+      {:exited, %{reusable: true}} = event -> add(%{close_input(state) | phase: :ended}, event)
       {:exited, _ending} = event -> state |> close() |> add(event)
+      {kind, _what} = news when kind in [:credit, :input_closed] -> hear(news, state)
       event -> add(state, event)
     end
+  end
+
+  defp hear({:credit, bytes}, state), do: send_input(state, &Input.credit(&1, bytes))
+  defp hear({:input_closed, _taken}, state), do: close_input(state)
+
+  defp close_input(state), do: send_input(state, &Input.close/1)
+
+  defp send_input(state, change) do
+    {frames, replies, input} = change.(state.input)
+    for frame <- frames, do: command(state, frame)
+    for {from, reply} <- replies, do: GenServer.reply(from, reply)
+    %{state | input: input}
   end
 
   defp add(%{discarding: true} = state, _event), do: state
@@ -329,9 +379,12 @@ defmodule MuonTrap.HelperPort.Server do
     bytes = HelperPort.size(state.events)
     way = if state.direct, do: :direct, else: :served
     GenServer.reply(state.client, wrap.({Enum.reverse(state.events), {state.handle, bytes, way}}))
-    state = %{state | client: nil, events: [], handed_over: if(state.direct, do: 0, else: bytes)}
+    state = %{state | client: nil, events: [], handed_over: if(state.direct, do: 0, else: held(state) + bytes)}
     if state.phase == :ended, do: {:stop, :normal, give_back(state)}, else: {:noreply, state}
   end
+
+  defp held(%{keeps: true} = state), do: state.handed_over
+  defp held(_state), do: 0
 
   # Only now, for until the owner asked for the end it may have acknowledged what came before.
   defp give_back(%{port: nil} = state), do: state
@@ -383,8 +436,10 @@ defmodule MuonTrap.HelperPort.Server do
 
   defp stop_and_discard(state) do
     state = state |> connect_self() |> stop()
+    # An owner that has ended normally has not ended it by its link. One that lives does so itself.
+    with {feeder, _monitor} <- state.feeder, false <- Process.alive?(state.owner), do: Process.exit(feeder, :kill)
     command(state, :discard)
-    %{state | discarding: true, events: [], handed_over: 0}
+    %{close_input(state) | discarding: true, events: [], handed_over: 0}
   end
 
   # When the application is stopped, or this process fails: ended by who starts it or by a mistake of ours.
@@ -428,8 +483,11 @@ defmodule MuonTrap.HelperPort.Server do
   def format_status(status) do
     status
     |> replace(:state, fn
-      %__MODULE__{} = state -> %{state | events: {:bytes, HelperPort.size(state.events)}, launch: :redacted}
-      other -> other
+      %__MODULE__{} = state ->
+        %{state | events: {:bytes, HelperPort.size(state.events)}, launch: :redacted, input: :redacted}
+
+      other ->
+        other
     end)
     |> replace(:message, &redact/1)
   end
@@ -439,10 +497,15 @@ defmodule MuonTrap.HelperPort.Server do
 
   defp redact({:"$gen_call", from, {:launch, _launch}}), do: {:"$gen_call", from, {:launch, :redacted}}
   defp redact({:launch, _launch}), do: {:launch, :redacted}
+
+  defp redact({:"$gen_call", from, {:write, _reference, data}}),
+    do: {:"$gen_call", from, {:write, {:bytes, IO.iodata_length(data)}}}
+
+  defp redact({:write, _reference, data}), do: {:write, {:bytes, IO.iodata_length(data)}}
   defp redact({port, {:data, data}}) when is_port(port), do: {port, {:data, {:bytes, byte_size(data)}}}
   defp redact(other), do: other
 
-  defp close(state), do: %{close_port(state) | phase: :ended}
+  defp close(state), do: %{(state |> close_port() |> close_input()) | phase: :ended}
 
   defp close_port(%{port: nil} = state), do: state
 

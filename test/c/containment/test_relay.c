@@ -528,11 +528,18 @@ static void in_a_wait_signals_are_answered_and_wrong_frames_refused(void **state
     start_waiting();
     SEND_SIGNAL("\0HUP");
     assert_answered(ESRCH);
-    client_send(&client, "\0\0\0\1z", 5);
+    client_send(&client, "\0\0\0\1y", 5);
     client_follow(&client);
     assert_true(client.errored);
     assert_int_equal(client.error_stage, 10);
-    assert_non_null(strstr(client.error_words, "0x7a"));
+    assert_non_null(strstr(client.error_words, "0x79"));
+    stop_waiting();
+
+    start_waiting();
+    client_end_input(&client);
+    client_follow(&client);
+    assert_true(client.errored);
+    assert_non_null(strstr(client.error_words, "before the program had been told as started"));
     stop_waiting();
 }
 
@@ -842,10 +849,11 @@ static void malformed_frames_are_answered_with_an_error_and_a_stop(void **state)
 {
     (void)state;
     ANSWERED("\0\0\0\0", "0 bytes");
-    ANSWERED("\0\0\100\1", "16385 bytes");
+    ANSWERED("\0\20\0\2", "1048578 bytes");
+    ANSWERED("\0\0\100\1l", "'l' of 16385 bytes");
     ANSWERED("\0\0\0\3lx\0", "reusable helper");
     ANSWERED("\xff\xff\xff\xff", "4294967295 bytes");
-    ANSWERED("\0\0\0\1z", "0x7a");
+    ANSWERED("\0\0\0\1y", "0x79");
     ANSWERED("\0\0\0\2s", "'s' of 2 bytes");
     ANSWERED("\0\0\0\4a", "'a' of 4 bytes");
 }
@@ -877,7 +885,7 @@ static void a_truncated_frame_is_answered_with_an_error_and_a_stop(void **state)
     client_follow(&client);
     assert_true(client.errored);
     assert_int_equal(client.error_stage, 10);
-    assert_non_null(strstr(client.error_words, "after 5 bytes"));
+    assert_non_null(strstr(client.error_words, "5 bytes after its beginning"));
     assert_int_equal(client.code, 7);
     assert_left_with(7);
 }

@@ -46,7 +46,7 @@ static void open_output(uint32_t window)
     received_size = 0;
     memset(&output, 0, sizeof output);
     output_init(&output, port[1], window);
-    output_open_streams(&output, streams[0][0], streams[1][0]);
+    output_open_streams(&output, streams[0][0], streams[1][0], false);
 }
 
 static void close_output(void)

@@ -55,7 +55,7 @@ static void a_path_that_is_too_long_is_cut_so_that_the_frame_fits(void **state)
 static void exited_has_every_field_in_its_place(void **state)
 {
     const struct ending ending = {.signalled = true,
-                                  .code = 0x01020304,
+                                  .code = SIGTERM,
                                   .core_dumped = true,
                                   .oom_killed = false,
                                   .stopped = true,
@@ -65,14 +65,28 @@ static void exited_has_every_field_in_its_place(void **state)
                                   .peak_bytes = 0x3132333435363738,
                                   .stragglers = 0x41424344,
                                   .reusable = true};
-    static const uint8_t expected[] = {0,    0,    0,    46,   'X',  1,    1,    2,    3,    4,    1,    0,    1,
-                                       0,    0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21, 0x22, 0x23, 0x24,
-                                       0x25, 0x26, 0x27, 0x28, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x41,
-                                       0x42, 0x43, 0x44, 1,    's',  'l',  'e',  'e',  'p',  '!',  '\n'};
+    static const uint8_t expected[] = {0,    0,    0,    54,   'X',  1,    0,    0,    0,    15,   1,    0,
+                                       1,    0,    0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21, 0x22,
+                                       0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36,
+                                       0x37, 0x38, 0x41, 0x42, 0x43, 0x44, 1,    7,    's',  'i',  'g',  't',
+                                       'e',  'r',  'm',  's',  'l',  'e',  'e',  'p',  '!',  '\n'};
 
     (void)state;
     assert_int_equal(protocol_exited(frame, &ending, "sleep!\n"), sizeof expected);
     assert_memory_equal(frame, expected, sizeof expected);
+}
+
+static void a_signal_without_a_name_has_an_empty_one(void **state)
+{
+    const struct ending unknown = {.signalled = true, .code = 1000};
+    const struct ending by_itself = {.code = 0x01020304};
+
+    (void)state;
+    assert_int_equal(protocol_exited(frame, &unknown, "a\n"), 5 + 39 + 2);
+    assert_memory_equal(frame + 5 + 38, "\0a\n", 3);
+    assert_int_equal(protocol_exited(frame, &by_itself, ""), 5 + 39);
+    assert_memory_equal(frame + 5, "\0\1\2\3\4", 5);
+    assert_int_equal(frame[5 + 38], 0);
 }
 
 static void names_that_are_too_many_are_cut_so_that_the_frame_fits(void **state)
@@ -241,6 +255,71 @@ static void a_launch_out_of_turn_is_malformed(void **state)
     assert_non_null(strstr(FIRST_OF("\0\0\0\1l").why.words, "2 to 16384"));
 }
 
+static void credit_has_bytes_and_input_closed_a_count(void **state)
+{
+    static const uint8_t credit[] = {0, 0, 0, 5, 'C', 1, 2, 3, 4};
+    static const uint8_t closed[] = {0, 0, 0, 9, 'I', 1, 2, 3, 4, 5, 6, 7, 8};
+
+    (void)state;
+    assert_int_equal(protocol_credit(frame, 0x01020304), sizeof credit);
+    assert_memory_equal(frame, credit, sizeof credit);
+    assert_int_equal(protocol_input_closed(frame, 0x0102030405060708), sizeof closed);
+    assert_memory_equal(frame, closed, sizeof closed);
+}
+
+static void an_input_is_told_first_and_comes_in_pieces(void **state)
+{
+    static const uint8_t bytes[] = "\0\0\0\6ihello\0\0\0\1z";
+    struct decoder decoder = {.have = 0};
+    const uint8_t *at = bytes;
+    size_t size = 8;
+    struct command command;
+
+    (void)state;
+    protocol_decode(&decoder, &at, &size, &command);
+    assert_int_equal(command.kind, COMMAND_INPUT);
+    assert_int_equal(command.bytes, 5);
+    protocol_decode(&decoder, &at, &size, &command);
+    assert_int_equal(command.kind, COMMAND_PIECE);
+    assert_int_equal(command.piece_size, 3);
+    assert_memory_equal(command.piece, "hel", 3);
+    assert_int_equal(decoder.left, 2);
+    protocol_decode(&decoder, &at, &size, &command);
+    assert_int_equal(command.kind, COMMAND_NONE);
+    size = sizeof bytes - 1 - 8;
+    protocol_decode(&decoder, &at, &size, &command);
+    assert_int_equal(command.kind, COMMAND_PIECE);
+    assert_memory_equal(command.piece, "lo", 2);
+    protocol_decode(&decoder, &at, &size, &command);
+    assert_int_equal(command.kind, COMMAND_END_OF_INPUT);
+    assert_int_equal(size, 0);
+}
+
+static void an_input_has_a_byte_at_least_and_not_too_many(void **state)
+{
+    (void)state;
+    assert_int_equal(FIRST_OF("\0\0\0\1i").kind, COMMAND_MALFORMED);
+    assert_non_null(strstr(FIRST_OF("\0\0\0\1i").why.words, "2 to 1048577"));
+    assert_int_equal(FIRST_OF("\0\20\0\1i").kind, COMMAND_INPUT);
+    assert_int_equal(FIRST_OF("\0\20\0\1i").bytes, 1048576);
+    assert_int_equal(FIRST_OF("\0\0\0\2z").kind, COMMAND_MALFORMED);
+}
+
+static void a_resize_has_rows_and_columns(void **state)
+{
+    struct command command = FIRST_OF("\0\0\0\5w\1\2\3\4");
+
+    (void)state;
+    assert_int_equal(command.kind, COMMAND_RESIZE);
+    assert_int_equal(command.rows, 0x0102);
+    assert_int_equal(command.columns, 0x0304);
+    command = FIRST_OF("\0\0\0\5w\xff\xff\0\0");
+    assert_int_equal(command.rows, 65535);
+    assert_int_equal(command.columns, 0);
+    assert_int_equal(FIRST_OF("\0\0\0\3w\0\0").kind, COMMAND_MALFORMED);
+    assert_int_equal(FIRST_OF("\0\0\0\11w\0\0\0\0\0\0\0\0").kind, COMMAND_MALFORMED);
+}
+
 static void unused_is_a_tag_alone(void **state)
 {
     static const uint8_t expected[] = {0, 0, 0, 1, 'U'};
@@ -269,9 +348,10 @@ static void a_length_out_of_range_is_malformed_before_the_tag_arrives(void **sta
 {
     (void)state;
     assert_int_equal(FIRST_OF("\0\0\0\0").kind, COMMAND_MALFORMED);
-    assert_int_equal(FIRST_OF("\0\0\100\1").kind, COMMAND_MALFORMED);
+    assert_int_equal(FIRST_OF("\0\20\0\2").kind, COMMAND_MALFORMED);
+    assert_int_equal(FIRST_OF("\0\20\0\1").kind, COMMAND_NONE);
     assert_int_equal(FIRST_OF("\xff\xff\xff\xff").kind, COMMAND_MALFORMED);
-    assert_non_null(strstr(FIRST_OF("\0\1\0\0").why.words, "65536 bytes"));
+    assert_non_null(strstr(FIRST_OF("\1\0\0\0").why.words, "16777216 bytes"));
     assert_int_equal(FIRST_OF("\0\0\0\0").why.stage, STAGE_PROTOCOL);
     assert_int_equal(FIRST_OF("\0\0\0\0").why.error, EPROTO);
 }
@@ -364,10 +444,14 @@ static int tests(void)
 {
     const struct CMUnitTest protocol[] = {
         TEST(a_data_header_counts_the_tag),
+        TEST(credit_has_bytes_and_input_closed_a_count),
+        TEST(an_input_is_told_first_and_comes_in_pieces),
+        TEST(an_input_has_a_byte_at_least_and_not_too_many),
         TEST(started_is_as_the_document_has_it),
         TEST(started_carries_the_path),
         TEST(a_path_that_is_too_long_is_cut_so_that_the_frame_fits),
         TEST(exited_has_every_field_in_its_place),
+        TEST(a_signal_without_a_name_has_an_empty_one),
         TEST(names_that_are_too_many_are_cut_so_that_the_frame_fits),
         TEST(waiting_has_words),
         TEST(signalled_has_the_errno_and_its_name),
@@ -381,6 +465,7 @@ static int tests(void)
         TEST(a_launch_has_a_text_with_a_null_byte_behind_it),
         TEST(a_launch_can_be_as_long_as_the_text_and_no_longer),
         TEST(a_launch_out_of_turn_is_malformed),
+        TEST(a_resize_has_rows_and_columns),
         TEST(unused_is_a_tag_alone),
         TEST(nothing_is_no_command),
         TEST(every_beginning_of_a_frame_is_no_command_yet),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,6 +111,44 @@ int __wrap_open(const char *path, int flags, mode_t mode)
     return __real_open(path, flags, mode);
 }
 
+static int openpt_error, unlockpt_error, control_error, size_error, duplicate_error;
+
+int __real_posix_openpt(int flags);
+int __wrap_posix_openpt(int flags);
+int __wrap_posix_openpt(int flags)
+{
+    FAILS(openpt_error)
+    return __real_posix_openpt(flags);
+}
+
+int __real_unlockpt(int fd);
+int __wrap_unlockpt(int fd);
+int __wrap_unlockpt(int fd)
+{
+    FAILS(unlockpt_error)
+    return __real_unlockpt(fd);
+}
+
+int __real_ioctl(int fd, unsigned long request, void *argument);
+int __wrap_ioctl(int fd, unsigned long request, void *argument);
+int __wrap_ioctl(int fd, unsigned long request, void *argument)
+{
+    if (request == TIOCSCTTY)
+        FAILS(control_error)
+    if (request == TIOCSWINSZ)
+        FAILS(size_error)
+    return __real_ioctl(fd, request, argument);
+}
+
+int __real_fcntl(int fd, int command, long argument);
+int __wrap_fcntl(int fd, int command, long argument);
+int __wrap_fcntl(int fd, int command, long argument)
+{
+    if (command == F_DUPFD_CLOEXEC)
+        FAILS(duplicate_error)
+    return __real_fcntl(fd, command, argument);
+}
+
 /* ---- */
 
 static struct options relayed_options(char *program[])
@@ -151,8 +190,7 @@ static bool spawns(const struct options *options)
 
 static void close_child(void)
 {
-    io_close(&child->stdio.relay_stdout);
-    io_close(&child->stdio.relay_stderr);
+    stdio_abandon(&child->stdio);
 }
 
 /* Whether there is no child, as after every failure. */
@@ -679,6 +717,52 @@ static void what_fails_in_the_new_process_is_told_with_its_stage(void **state)
         FAILS_WITH(prctl_error, EINVAL, STAGE_SPAWN, EINVAL, "prepare");
 }
 
+#define TERMINAL_FAILS_WITH(which, code, at_stage, words)                                                              \
+    do {                                                                                                               \
+        which = code;                                                                                                  \
+        assert_false(spawns(&options));                                                                                \
+        which = 0;                                                                                                     \
+        assert_failed(at_stage, code, words);                                                                          \
+    } while (0)
+
+static void a_terminal_that_cannot_be_had_is_told_with_its_stage(void **state)
+{
+    struct options options = OPTIONS("true");
+
+    (void)state;
+    options.pty = true;
+    options.stdout_mode = options.stderr_mode = OUTPUT_TERMINAL;
+    TERMINAL_FAILS_WITH(openpt_error, ENOSPC, STAGE_PTY, "kernel/pty/max");
+    TERMINAL_FAILS_WITH(unlockpt_error, EINVAL, STAGE_PTY, "devpts");
+    TERMINAL_FAILS_WITH(size_error, ENOTTY, STAGE_PTY, "size of a pseudo-terminal");
+    TERMINAL_FAILS_WITH(duplicate_error, EMFILE, STAGE_PTY, "ulimit -n");
+    TERMINAL_FAILS_WITH(control_error, EPERM, STAGE_TERMINAL, "controlling terminal of 'true'");
+    assert_true(spawns(&options));
+    assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
+    close_child();
+}
+
+static void a_file_that_cannot_be_opened_is_told_with_its_stage(void **state)
+{
+    struct options options = OPTIONS("true");
+
+    (void)state;
+    options.stdin_mode = STDIN_FILE;
+    options.stdin_file = own_path("none");
+    assert_false(spawns(&options));
+    assert_failed(STAGE_STDIN, ENOENT, options.stdin_file);
+    options = OPTIONS("true");
+    options.stdout_mode = OUTPUT_FILE;
+    options.stdout_file = (struct output_file){.path = own_path("none/a"), .mode = 0666};
+    assert_false(spawns(&options));
+    assert_failed(STAGE_STDOUT, ENOENT, options.stdout_file.path);
+    options = OPTIONS("true");
+    options.stderr_mode = OUTPUT_FILE;
+    options.stderr_file = (struct output_file){.path = own_directory(), .mode = 0666};
+    assert_false(spawns(&options));
+    assert_failed(STAGE_STDERR, EISDIR, options.stderr_file.path);
+}
+
 static void credentials_that_cannot_be_had_are_told_with_their_stage(void **state)
 {
     static gid_t groups[] = {3999998};
@@ -806,6 +890,8 @@ static int tests(void)
         TEST(without_descriptors_it_says_so_and_keeps_none),
         TEST(without_dev_null_it_says_so),
         TEST(what_fails_in_the_new_process_is_told_with_its_stage),
+        TEST(a_terminal_that_cannot_be_had_is_told_with_its_stage),
+        TEST(a_file_that_cannot_be_opened_is_told_with_its_stage),
         TEST(credentials_that_cannot_be_had_are_told_with_their_stage),
         TEST(the_program_runs_as_who_was_asked_for),
         TEST(the_program_dies_with_its_parent),

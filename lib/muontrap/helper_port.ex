@@ -161,7 +161,8 @@ defmodule MuonTrap.HelperPort do
   @doc """
   The same for an owner that does something else in between: it stays served, and nothing comes into its mailbox unasked
   """
-  @spec next_served(next()) :: {[event()] | :reply | :error, next()}
+  # :timeout never comes, but OTP's function for any time has it among what it returns.
+  @spec next_served(next()) :: {[event()] | :reply | :error, next()} | :timeout
   def next_served({%__MODULE__{server: server} = port, bytes, :served}) do
     acknowledge(port, bytes)
     server |> :gen_server.send_request({:next, bytes, :served}) |> :gen_server.receive_response(:infinity)

@@ -75,7 +75,10 @@ mends() { # COMMAND OPTION...
 @test "a controller of cgroup v1 is told with who uses it, and gentler ways than to unmount it" {
     # shellcheck disable=SC2016 # expands in the virtual machine
     script='cd /sys/fs/cgroup/memory && mkdir -p db/main web idle
-        for place in db/main web web web web; do sleep 1000 & echo $! >$place/cgroup.procs; done
+        for place in db/main web web web web; do
+            sleep 1000 & echo $! >$place/cgroup.procs
+            until grep -qx sleep /proc/$!/comm; do :; done
+        done
         "$0" --check -g given/x -c memory; status=$?
         echo "pid $(cat db/main/cgroup.procs)"; jobs -p; exit $status'
     run "$vm" --timeout 600 --cgroups hybrid bash -c "$script" "$MUONTRAP"

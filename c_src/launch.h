@@ -58,10 +58,10 @@ struct launch {
     struct sweeping sweeping;
     struct patience patience;
     struct ending ending;
-    struct input input;
-    struct console console; /* without --port, and with --pty */
     struct options options;
+    struct input input;
     struct identity identity;
+    struct console console; /* without --port, and with --pty */
     struct decoder decoder; /* of the frames that the owner sends */
     struct output output;
     struct cgroup cgroup_state;

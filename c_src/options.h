@@ -70,7 +70,6 @@ struct options {
     uint16_t pty_rows; /* 0: not said */
     uint16_t pty_columns;
     unsigned pty_mode_count;
-    struct terminal_mode pty_modes[PTY_MODES_MOST];
     uint32_t delay_to_sigkill; /* ms */
     unsigned step_count;       /* one at least */
     struct stop_step steps[STEPS_MOST];
@@ -94,9 +93,10 @@ struct options {
     unsigned without;                /* of enum without */
     unsigned setenv_count;
     const char *setenv[SETENV_MOST + LOGIN_MOST]; /* each NAME=VALUE, or NAME alone to unset it */
-    unsigned keepenv;                             /* a bit for each of login_variables that --uid leaves as it is */
-    const char *file;                             /* PROGRAM as given */
-    char **program;                               /* its argv: PROGRAM, or --arg0, and [ARG]..., ends with NULL */
+    struct terminal_mode pty_modes[PTY_MODES_MOST];
+    unsigned keepenv; /* a bit for each of login_variables that --uid leaves as it is */
+    const char *file; /* PROGRAM as given */
+    char **program;   /* its argv: PROGRAM, or --arg0, and [ARG]..., ends with NULL */
 };
 
 /* False, with the failure filled, when the command line can't be carried out. `options->port` is right even then, as

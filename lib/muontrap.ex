@@ -37,8 +37,7 @@ defmodule MuonTrap do
     * `:input` - what the program reads from its standard input, and then its end: iodata, or an enumerable of iodata, which
       is enumerated by a process of its own, no faster than the program reads. What that raises ends the program, and is
       raised here. A program that ends, or closes its standard input, before it has read everything is no error; the process that
-      enumerates is killed then. Without it
-      the standard input is empty
+      enumerates is killed then. Without it the standard input is empty
     * `:into` - collects the output into that collectable, as the second argument of `Enum.into/2`. Defaults to `""`
     * `:cd` - the directory to run the program in
     * `:lines` - collects whole lines, without their newlines, instead of the bytes as they come. Its value is a number of
@@ -56,7 +55,7 @@ defmodule MuonTrap do
     * `:stderr_to_stdout` - `true` is the same as `stderr: :stdout`
     * `:capture_stderr_only` - `true` to collect stderr and throw stdout away
     * `:pty` - `true` gives the program a terminal of its own in place of pipes, of 24 rows and 80 columns, which is its
-      controlling terminal. What it writes there to stdout and stderr is one stream, in which a newline is `"\r\n"`. Or a list
+      controlling terminal. What it writes there to stdout and stderr is one stream, in which a newline is `"\\r\\n"`. Or a list
       with the size and with modes by their names in RFC 4254, section 8, in lower case: `[rows: 50, cols: 132, echo: false, vintr:
       nil]`. A mode is `true` or `false`, a character a number, or `nil` for none. Without `:input` the end of the input has been typed
       there at once

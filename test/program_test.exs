@@ -91,9 +91,9 @@ defmodule MuonTrap.ProgramTest do
   end
 
   test "holds the program up when nobody reads, and nothing else" do
-    program = start("yes", stdio_window: 10_000)
+    program = start("exec yes", stdio_window: 10_000)
     {:memory, before} = Process.info(program, :memory)
-    Process.sleep(200)
+    OS.eventually(fn -> OS.blocked?(Program.os_pid(program)) end)
     {:memory, now} = Process.info(program, :memory)
     assert now - before < 1_000_000
     assert Program.signal(program, :sigcont) == :ok

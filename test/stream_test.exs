@@ -89,14 +89,15 @@ defmodule MuonTrap.StreamTest do
     OS.eventually(fn -> OS.alive(mark) == [] end)
   end
 
-  test "holds the program up when it isn't read", %{env: env} do
+  test "holds the program up when it isn't read", %{mark: mark, env: env} do
     {:suspended, "y\n" <> _rest, continue} =
       "yes"
       |> MuonTrap.stream!([], env: env)
       |> Enumerable.reduce({:cont, nil}, fn data, _last -> {:suspend, data} end)
 
     {:memory, before} = Process.info(self(), :memory)
-    Process.sleep(300)
+    [yes] = OS.alive(mark)
+    OS.eventually(fn -> OS.blocked?(yes) end)
     {:memory, now} = Process.info(self(), :memory)
     assert now - before < @megabyte
     {:halted, _last} = continue.({:halt, nil})
@@ -164,18 +165,15 @@ defmodule MuonTrap.StreamTest do
     end
   end
 
-  test "sends nothing to a consumer that does something else in between" do
-    lines = sh("for n in 1 2 3; do echo $n; sleep 0.02; done", input: ["some", "thing"])
+  test "sends nothing to a consumer that does something else in between", %{mark: mark, env: env} do
+    lines = sh("echo 1; read -r line; echo 2; echo 3", input: ["some", "thing\n"], env: env)
     {:ok, puller} = GenServer.start_link(Puller, {lines, self()})
-
-    pulled =
-      Stream.repeatedly(fn ->
-        Process.sleep(50)
-        GenServer.call(puller, :pull, 60_000)
-      end)
-      |> Enum.take_while(&(&1 != :done))
-
-    assert Enum.join(pulled) == "1\n2\n3\n"
+    pull = fn -> GenServer.call(puller, :pull, 60_000) end
+    first = pull.()
+    # By then all has been written, and the end been told.
+    OS.eventually(fn -> OS.alive(mark) == [] end)
+    rest = pull |> Stream.repeatedly() |> Enum.take_while(&(&1 != :done))
+    assert Enum.join([first | rest]) == "1\n2\n3\n"
     GenServer.stop(puller)
     refute_received {:unexpected, _message}
   end

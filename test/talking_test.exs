@@ -44,16 +44,6 @@ defmodule MuonTrap.TalkingTest do
     assert OS.alive(mark) == []
   end
 
-  # A process that has slept each time is blocked, if it does nothing but write.
-  defp blocked?(pid), do: Enum.all?(1..30, fn _ -> OS.state(pid) == "S" and still() end)
-
-  defp still() do
-    receive do
-    after
-      2 -> true
-    end
-  end
-
   # Writes that size in pieces, as far as it can.
   defp write_megabytes(program, count) do
     Enum.reduce_while(1..(count * 16), :ok, fn n, :ok ->
@@ -141,7 +131,7 @@ defmodule MuonTrap.TalkingTest do
       test "writes endlessly, reads nothing, and is not read, on #{way}", %{mark: mark, env: env, way: way} do
         {:ok, program} = Program.start_link("yes", [], [env: env] ++ @ways[way])
         writer = async(fn -> write_megabytes(program, 10) end)
-        OS.eventually(fn -> blocked?(Program.os_pid(program)) end)
+        OS.eventually(fn -> OS.blocked?(Program.os_pid(program)) end)
         for _ <- 1..10, do: assert_answers(program)
         assert Task.yield(writer, 0) == nil
         assert_stops(program, mark)
@@ -223,7 +213,7 @@ defmodule MuonTrap.TalkingTest do
     test "echoes on a terminal what nobody reads", %{mark: mark, env: env} do
       program = sh("exec cat", env: env, pty: true)
       writer = async(fn -> Program.write(program, String.duplicate("a line to be echoed\n", 100_000)) end)
-      OS.eventually(fn -> blocked?(Program.os_pid(program)) end)
+      OS.eventually(fn -> OS.blocked?(Program.os_pid(program)) end)
       for _ <- 1..10, do: assert_answers(program)
       assert Task.yield(writer, 0) == nil
       assert_stops(program, mark)
@@ -415,7 +405,7 @@ defmodule MuonTrap.TalkingTest do
 
   defp output(by, command, args, opts) do
     {slow, opts} = Keyword.pop(opts, :slow, false)
-    handle = if slow, do: fn _data -> still() end, else: fn _data -> true end
+    handle = if slow, do: fn _data -> OS.still() end, else: fn _data -> true end
 
     case by do
       :cmd ->
@@ -479,7 +469,7 @@ defmodule MuonTrap.TalkingTest do
         stream = MuonTrap.stream!("yes", [], opts)
         {:suspended, _data, continue} = Enumerable.reduce(stream, {:cont, nil}, fn data, _ -> {:suspend, data} end)
         assert length(OS.alive(mark)) == 2
-        for pid <- OS.alive(mark), do: OS.eventually(fn -> blocked?(pid) end)
+        for pid <- OS.alive(mark), do: OS.eventually(fn -> OS.blocked?(pid) end)
         assert held([self(), program | servers()]) < 2 * @most
         {:halted, _data} = continue.({:halt, nil})
         Program.stop(program)
@@ -489,13 +479,13 @@ defmodule MuonTrap.TalkingTest do
       test "with :once, and a number, on #{way}", %{env: env, way: way} do
         {:ok, program} = Program.start_link("yes", [], [env: env, active: :once] ++ @ways[way])
         assert_receive {^program, {:stdout, _data}}, 60_000
-        OS.eventually(fn -> blocked?(Program.os_pid(program)) end)
+        OS.eventually(fn -> OS.blocked?(Program.os_pid(program)) end)
         assert held([self(), program | servers()]) < @most
 
         Program.set_active(program, 5)
         for _ <- 1..5, do: assert_receive({^program, {:stdout, _data}}, 60_000)
         assert_receive {^program, :passive}, 60_000
-        OS.eventually(fn -> blocked?(Program.os_pid(program)) end)
+        OS.eventually(fn -> OS.blocked?(Program.os_pid(program)) end)
         refute_received {^program, _more}
         assert held([self(), program | servers()]) < @most
         Program.stop(program)

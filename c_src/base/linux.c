@@ -368,18 +368,23 @@ RARE int platform_open_again(int fd, int flags)
     return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-/* ioctl_tty(2): TIOCGPTPEER needs no name, which may be another file's in a container. From Linux 4.13 on. */
+/* ioctl_tty(2): TIOCGPTPEER needs no name, which may be another file's in a container. From Linux 4.13 on. The name is
+ * made here, because the C library's ptsname(3) would bring the whole of printf(3) with it. */
 RARE int platform_open_terminal(int master)
 {
-    const char *name;
+    char name[sizeof "/dev/pts/" + 10];
+    unsigned number;
 #ifdef TIOCGPTPEER
     int terminal = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 
     if (terminal >= 0)
         return terminal;
 #endif
-    name = ptsname(master);
-    return name ? open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
+    /* By syscall(2), for the C libraries differ in the type of the request. */
+    if (syscall(SYS_ioctl, master, (unsigned long)TIOCGPTN, &number) < 0)
+        return -1;
+    format(name, sizeof name, "/dev/pts/%lu", (unsigned long)number);
+    return open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
 }
 
 /* Not sigaction(3): the C libraries keep signals 32 and 33 to themselves, but a parent may have left them ignored,

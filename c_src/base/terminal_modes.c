@@ -174,14 +174,19 @@ static const struct {
 
 #define SPEEDS (sizeof speeds / sizeof speeds[0])
 
-static bool speed_of(uint32_t bits_per_second, speed_t *speed)
+/* Which of them it is; SPEEDS for none. */
+static size_t speed_of(uint32_t bits_per_second)
 {
-    for (size_t i = 0; i < SPEEDS; i++) {
-        *speed = speeds[i].speed;
-        if (speeds[i].bits_per_second == bits_per_second)
-            return true;
-    }
-    return false;
+    size_t i = 0;
+
+    while (i < SPEEDS && speeds[i].bits_per_second != bits_per_second)
+        i++;
+    return i;
+}
+
+static bool is_speed(const struct known *mode)
+{
+    return mode->kind == INPUT_SPEED || mode->kind == OUTPUT_SPEED;
 }
 
 /* No value has more digits than six. */
@@ -195,25 +200,28 @@ static bool read_number(const char *text, uint32_t *value)
     return size >= 1 && size <= 6 && text[size] == '\0';
 }
 
-static bool can_be(const struct known *mode, uint32_t value)
+/* False when the mode can't be that. */
+static bool take_value(const struct known *mode, uint32_t number, uint8_t *value)
 {
-    speed_t speed;
+    uint32_t most = mode->kind == CHARACTER ? 255 : is_speed(mode) ? (uint32_t)SPEEDS - 1 : 1;
 
-    if (mode->kind == CHARACTER)
-        return value <= 255;
-    return mode->kind == INPUT_SPEED || mode->kind == OUTPUT_SPEED ? speed_of(value, &speed) : value <= 1;
+    if (is_speed(mode))
+        number = (uint32_t)speed_of(number);
+    *value = (uint8_t)number;
+    return number <= most;
 }
 
 static const char *values_of(const struct known *mode)
 {
     if (mode->kind == CHARACTER)
         return "the number of a character, 0 to 255, and 255 for none";
-    return mode->kind == INPUT_SPEED || mode->kind == OUTPUT_SPEED ? "a speed such as 9600 or 38400" : "0 or 1";
+    return is_speed(mode) ? "a speed such as 9600 or 38400" : "0 or 1";
 }
 
 enum terminal_mode_found terminal_mode_read(const char *text, struct terminal_mode *mode, const char **values)
 {
     size_t size = strcspn(text, "=");
+    uint32_t number;
 
     for (size_t i = 0; i < MODES; i++) {
         if (strlen(modes[i].name) != size || strncasecmp(modes[i].name, text, size) != 0)
@@ -222,7 +230,7 @@ enum terminal_mode_found terminal_mode_read(const char *text, struct terminal_mo
             return TERMINAL_MODE_MISSING;
         mode->which = (uint8_t)i;
         *values = values_of(&modes[i]);
-        return text[size] == '=' && read_number(text + size + 1, &mode->value) && can_be(&modes[i], mode->value)
+        return text[size] == '=' && read_number(text + size + 1, &number) && take_value(&modes[i], number, &mode->value)
                    ? TERMINAL_MODE_FOUND
                    : TERMINAL_MODE_VALUE;
     }
@@ -242,7 +250,6 @@ static void set_size(tcflag_t *flags, tcflag_t size)
 void terminal_mode_apply(const struct terminal_mode *mode, struct termios *to)
 {
     const struct known *known = &modes[mode->which];
-    speed_t speed = B0;
 
     switch (known->kind) {
     case CHARACTER: /* RFC 4254, section 8: 255 if the character is undefined */
@@ -265,12 +272,10 @@ void terminal_mode_apply(const struct terminal_mode *mode, struct termios *to)
         set_flag(&to->c_lflag, known->value, mode->value);
         break;
     case INPUT_SPEED:
-        (void)speed_of(mode->value, &speed);
-        (void)cfsetispeed(to, speed);
+        (void)cfsetispeed(to, speeds[mode->value].speed);
         break;
     default:
-        (void)speed_of(mode->value, &speed);
-        (void)cfsetospeed(to, speed);
+        (void)cfsetospeed(to, speeds[mode->value].speed);
     }
 }
 

@@ -11,9 +11,10 @@
 #include <stdint.h>
 #include <termios.h>
 
+/* Small, because each process of each launch has room for many. */
 struct terminal_mode {
     uint8_t which;
-    uint32_t value;
+    uint8_t value; /* a flag, a character, or which speed */
 };
 
 enum terminal_mode_found {

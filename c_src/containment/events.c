@@ -92,7 +92,7 @@ RARE static void refuse_input(struct relay *relay, const char *what)
                : "for a program whose standard input isn't relayed, or that hasn't been told as started");
 }
 
-static void take_input(struct relay *relay, uint32_t size)
+RARE static void take_input(struct relay *relay, uint32_t size)
 {
     struct input *input = &relay->launch->input;
 
@@ -100,6 +100,14 @@ static void take_input(struct relay *relay, uint32_t size)
         refuse_input(relay, "an input");
     else if (!input_take(input, size))
         refuse(relay, "an input", "for which there was no credit");
+}
+
+RARE static void end_input(struct relay *relay)
+{
+    if (accepts_input(relay))
+        input_end(&relay->launch->input);
+    else
+        refuse_input(relay, "an end of input");
 }
 
 /* A program that has ended, which the owner need not know yet, has no terminal any more. */
@@ -141,10 +149,7 @@ static void obey(struct relay *relay, struct command *command)
         input_copy(&relay->launch->input, command->piece, command->piece_size);
         break;
     case COMMAND_END_OF_INPUT:
-        if (accepts_input(relay))
-            input_end(&relay->launch->input);
-        else
-            refuse_input(relay, "an end of input");
+        end_input(relay);
         break;
     case COMMAND_RESIZE:
         resize(relay, command);
@@ -173,74 +178,74 @@ static void read_frames(struct relay *relay, const uint8_t *bytes, size_t size)
     }
 }
 
+RARE static void refuse_truncated(struct relay *relay)
+{
+    const struct decoder *decoder = &relay->launch->decoder;
+
+    failed(&relay->fault, STAGE_PROTOCOL, EPROTO, "standard input ended within a frame, %lu bytes %s",
+           (unsigned long)(decoder->left > 0 ? decoder->left : decoder->have),
+           decoder->left > 0 ? "before the end of an input" : "after its beginning");
+    relay->deaf = true;
+    relay_post(relay, FAULT);
+}
+
 /* A frame that has begun and not ended is truncated; the owner may still be reading. */
 static void owner_gone(struct relay *relay)
 {
     relay->control = -1;
     relay->launch->output.unacknowledged = true;
-    if ((relay->launch->decoder.have > 0 || relay->launch->decoder.left > 0) && !relay->deaf) {
-        failed(&relay->fault, STAGE_PROTOCOL, EPROTO, "standard input ended within a frame, %lu bytes %s",
-               (unsigned long)(relay->launch->decoder.left > 0 ? relay->launch->decoder.left
-                                                               : relay->launch->decoder.have),
-               relay->launch->decoder.left > 0 ? "before the end of an input" : "after its beginning");
-        relay->deaf = true;
-        relay_post(relay, FAULT);
-    }
+    if ((relay->launch->decoder.have > 0 || relay->launch->decoder.left > 0) && !relay->deaf)
+        refuse_truncated(relay);
     relay_post(relay, STOP_ASKED);
-}
-
-/* Where the rest of an input goes without a copy. NULL when it is a frame that is to be read. */
-static uint8_t *room_for_input(struct relay *relay, size_t *most)
-{
-    const struct decoder *decoder = &relay->launch->decoder;
-    uint8_t *room;
-
-    if (decoder->left == 0 || relay->deaf || waits_for_launch(relay))
-        return NULL;
-    room = input_room(&relay->launch->input, most);
-    if (*most > decoder->left)
-        *most = decoder->left;
-    return *most > 0 ? room : NULL;
-}
-
-/* What the program has room for at once need not be copied. False when there is none of it, and then it is read,
- * because what comes behind it must not wait for the program. */
-static bool move_input(struct relay *relay)
-{
-    struct decoder *decoder = &relay->launch->decoder;
-    size_t moved = 0;
-
-    if (decoder->left > 0 && !relay->deaf && !waits_for_launch(relay))
-        moved = input_move(&relay->launch->input, relay->control, decoder->left);
-    decoder->left -= (uint32_t)moved;
-    return moved > 0;
 }
 
 static void read_control(struct relay *relay)
 {
     uint8_t bytes[2048]; /* most launches fit in */
-    size_t most = sizeof bytes;
-    uint8_t *room = room_for_input(relay, &most);
-    ssize_t size = platform_read_now(relay->control, room ? room : bytes, room ? most : sizeof bytes);
+    ssize_t size = platform_read_now(relay->control, bytes, sizeof bytes);
 
-    if (size > 0 && room) {
-        input_put(&relay->launch->input, (size_t)size);
-        relay->launch->decoder.left -= (uint32_t)size;
-    } else if (size > 0)
+    if (size > 0)
         read_frames(relay, bytes, (size_t)size);
     else if (size == 0 || (errno != EINTR && errno != EAGAIN))
         owner_gone(relay);
+}
+
+/* The rest of an input: what the program has room for at once need not be copied, and what it hasn't is read, because
+ * what comes behind it must not wait for the program. False where it is to be read as any frame. */
+RARE static bool read_input(struct relay *relay)
+{
+    struct input *input = &relay->launch->input;
+    struct decoder *decoder = &relay->launch->decoder;
+    ssize_t size;
+
+    if (relay->deaf || waits_for_launch(relay))
+        return false;
+    size = (ssize_t)input_move(input, relay->control, decoder->left);
+    if (size == 0) {
+        size_t most;
+        uint8_t *room = input_room(input, &most);
+
+        if (most == 0)
+            return false;
+        size = platform_read_now(relay->control, room, most < decoder->left ? most : decoder->left);
+        if (size > 0)
+            input_put(input, (size_t)size);
+        else if (size == 0 || (errno != EINTR && errno != EAGAIN))
+            owner_gone(relay);
+    }
+    if (size > 0)
+        decoder->left -= (uint32_t)size;
+    return true;
 }
 
 /* Nothing is ever read from a lifeline: what somebody has written there is for whoever reads it after us. Nor from an
  * owner that doesn't read its answers: the news is then that it has hung up. */
 static void control_has_news(struct relay *relay)
 {
-    if (relay->launch->options.port && output_has_room(&relay->launch->output)) {
-        if (!move_input(relay))
-            read_control(relay);
-    } else
+    if (!relay->launch->options.port || !output_has_room(&relay->launch->output))
         owner_gone(relay);
+    else if (relay->launch->decoder.left == 0 || !read_input(relay))
+        read_control(relay);
 }
 
 /* ---- The terminal that we were started from ---- */
@@ -434,6 +439,14 @@ static int wait_for_news(struct relay *relay, struct pollfd fds[WATCHED])
     return poll(fds, WATCHED, ms);
 }
 
+RARE static void hear_of_input(struct relay *relay, short events)
+{
+    if ((events & (POLLERR | POLLHUP)) != 0)
+        input_lose(&relay->launch->input);
+    else
+        relay->launch->input.blocked = false;
+}
+
 void events_wait(struct relay *relay)
 {
     struct pollfd fds[WATCHED];
@@ -446,10 +459,8 @@ void events_wait(struct relay *relay)
             relay->launch->output.streams[i].readable = true;
     if (fds[WATCH_PORT].revents)
         relay->launch->output.blocked = false;
-    if ((fds[WATCH_INPUT].revents & (POLLERR | POLLHUP)) != 0)
-        input_lose(&relay->launch->input);
-    else if (fds[WATCH_INPUT].revents)
-        relay->launch->input.blocked = false;
+    if (fds[WATCH_INPUT].revents)
+        hear_of_input(relay, fds[WATCH_INPUT].revents);
     if (fds[WATCH_CONSOLE].revents)
         read_console(relay);
     if (fds[WATCH_VERDICT].revents)

@@ -250,14 +250,18 @@ static void send_control(struct output *output)
         output->control_at = output->control_end = 0;
 }
 
+RARE static void tell_ended(struct output *output, const struct stream *stream)
+{
+    protocol_data_header(output_control(output), stream->ended_tag, 0);
+    output_queued(output, FRAME_HEADER);
+}
+
 static void close_stream(struct output *output, struct stream *stream)
 {
     io_close(&stream->fd);
     stream->readable = false;
-    if (stream->ended_tag == 0)
-        return;
-    protocol_data_header(output_control(output), stream->ended_tag, 0);
-    output_queued(output, FRAME_HEADER);
+    if (stream->ended_tag != 0)
+        tell_ended(output, stream);
 }
 
 /* The header of a frame of data that is sent now, under the window. */

@@ -198,6 +198,28 @@ RARE static void out_of_turn(struct command *command)
         "see docs/protocol.md");
 }
 
+/* Those that most programs' owners never send. */
+RARE static void take_rare(const struct decoder *decoder, struct command *command, uint32_t size)
+{
+    switch (decoder->bytes[4]) {
+    case TAG_SIGNAL:
+        command->kind = COMMAND_SIGNAL;
+        command->receiver = decoder->bytes[FRAME_HEADER];
+        command->signal = signal_by_name((const char *)decoder->bytes + FRAME_HEADER + 1, size - 2);
+        break;
+    case TAG_END_OF_INPUT:
+        command->kind = COMMAND_END_OF_INPUT;
+        break;
+    case TAG_RESIZE:
+        command->kind = COMMAND_RESIZE;
+        command->rows = (uint16_t)(get_u32(decoder->bytes + FRAME_HEADER) >> 16);
+        command->columns = (uint16_t)(get_u32(decoder->bytes + FRAME_HEADER) & 0xffffu);
+        break;
+    default:
+        command->kind = COMMAND_DISCARD;
+    }
+}
+
 /* Looks at what has arrived as early as it can be judged, so that a wrong length is not waited for. */
 static void recognise_frame(struct decoder *decoder, struct command *command)
 {
@@ -235,26 +257,13 @@ static void recognise_frame(struct decoder *decoder, struct command *command)
     case TAG_STOP:
         command->kind = COMMAND_STOP;
         break;
-    case TAG_SIGNAL:
-        command->kind = COMMAND_SIGNAL;
-        command->receiver = decoder->bytes[FRAME_HEADER];
-        command->signal = signal_by_name((const char *)decoder->bytes + FRAME_HEADER + 1, size - 2);
-        break;
     case TAG_LAUNCH:
         command->kind = COMMAND_LAUNCH;
         command->text_size = size - 1;
         decoder->text[size - 1] = '\0';
         break;
-    case TAG_END_OF_INPUT:
-        command->kind = COMMAND_END_OF_INPUT;
-        break;
-    case TAG_RESIZE:
-        command->kind = COMMAND_RESIZE;
-        command->rows = (uint16_t)(get_u32(decoder->bytes + FRAME_HEADER) >> 16);
-        command->columns = (uint16_t)(get_u32(decoder->bytes + FRAME_HEADER) & 0xffffu);
-        break;
     default:
-        command->kind = COMMAND_DISCARD;
+        take_rare(decoder, command, size);
     }
 }
 
@@ -268,7 +277,7 @@ static void keep(struct decoder *decoder, uint8_t byte)
     decoder->have++;
 }
 
-static void take_piece(struct decoder *decoder, const uint8_t **input, size_t *size, struct command *command)
+RARE static void take_piece(struct decoder *decoder, const uint8_t **input, size_t *size, struct command *command)
 {
     command->kind = COMMAND_PIECE;
     command->piece = *input;

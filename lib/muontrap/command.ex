@@ -49,7 +49,6 @@ defmodule MuonTrap.Command do
 
       {port, next} ->
         partial_lines = if is_map_key(options, :lines), do: %{stdout: [], stderr: []}
-        feeder = if is_map_key(options, :input), do: Feeder.start(port, options.input)
 
         run = %__MODULE__{
           port: port,
@@ -57,7 +56,7 @@ defmodule MuonTrap.Command do
           collector: collector,
           partial_lines: partial_lines,
           tags: Stdio.tags?(options),
-          feeder: feeder
+          feeder: Feeder.start(port, options)
         }
 
         {:running, run, next}
@@ -72,12 +71,14 @@ defmodule MuonTrap.Command do
     end
   end
 
-  # The errors that System.cmd/3 has too are raised as there.
+  @doc """
+  Raise what has kept a program from being started; the errors that `System.cmd/3` has too as there
+  """
   @spec raise_start(Exception.t(), map()) :: no_return()
-  defp raise_start(%Error{stage: :exec, reason: :eacces}, options),
+  def raise_start(%Error{stage: :exec, reason: :eacces}, options),
     do: :erlang.error(:eacces, [options.cmd, options.args])
 
-  defp raise_start(error, _options), do: raise(error)
+  def raise_start(error, _options), do: raise(error)
 
   @doc """
   Take in what has happened

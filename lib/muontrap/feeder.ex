@@ -18,20 +18,22 @@ defmodule MuonTrap.Feeder do
   @type failure :: {:error | :exit | :throw, term(), Exception.stacktrace()}
 
   @doc """
-  Start it for a program that runs
+  Start it for a program that runs, if the options have an input for that
   """
-  @spec start(HelperPort.t(), iodata() | Enumerable.t()) :: t()
-  def start(program, input) do
+  @spec start(HelperPort.t(), map()) :: t() | nil
+  def start(program, %{input: input}) do
     owner = self()
     callers = [owner | Process.get(:"$callers", [])]
 
     :proc_lib.spawn_link(fn ->
       # As a Task has it, for what looks for the process that something is done for.
       Process.put(:"$callers", callers)
-      Process.put(@outcome, run(program, input))
+      run(program, input)
       linger(Process.monitor(owner))
     end)
   end
+
+  def start(_program, _options), do: nil
 
   # The link is not enough for an owner that ends normally.
   @doc false
@@ -50,10 +52,8 @@ defmodule MuonTrap.Feeder do
     HelperPort.end_input(program)
   catch
     kind, reason ->
-      failure = {kind, reason, __STACKTRACE__}
-      Process.put(@outcome, failure)
+      Process.put(@outcome, {kind, reason, __STACKTRACE__})
       HelperPort.input_failed(program)
-      failure
   end
 
   defp feed(program, input) when is_binary(input), do: HelperPort.write(program, input)

@@ -104,7 +104,8 @@ defmodule MuonTrap.HelperPort do
         timeout: timeout,
         place: place,
         way: way,
-        owner_waits: waits
+        owner_waits: waits,
+        input: is_map_key(options, :input)
       }
 
       options

@@ -57,7 +57,6 @@ defmodule MuonTrap.Program do
     :program_pid,
     :ended,
     :reason,
-    writable: true,
     pty: false,
     by_messages: false,
     active: false,
@@ -285,7 +284,6 @@ defmodule MuonTrap.Program do
           monitor: Process.monitor(options.owner),
           port: port,
           program_pid: port.program_pid,
-          writable: not is_map_key(options, :stdin),
           pty: Map.get(options, :pty, false) != false,
           when_done: Map.get(options, :when_done, :stay),
           active: Map.get(options, :active, false),
@@ -318,11 +316,11 @@ defmodule MuonTrap.Program do
 
   @impl GenServer
   # Who writes calls the port's server by itself, and so notices should that end before it has answered.
-  def handle_call(:input, _from, %{ended: nil, writable: true} = state), do: {:reply, {:ok, state.port}, state}
+  def handle_call(:input, _from, %{ended: nil} = state), do: {:reply, {:ok, state.port}, state}
   def handle_call(:input, _from, state), do: {:reply, {:error, :closed}, state}
 
   def handle_call(:close_stdin, _from, state) do
-    if state.ended == nil and state.writable, do: HelperPort.end_input(state.port)
+    if state.ended == nil, do: HelperPort.end_input(state.port)
     {:reply, :ok, state}
   end
 

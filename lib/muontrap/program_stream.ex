@@ -7,7 +7,7 @@ defmodule MuonTrap.ProgramStream do
   # enumerates, and each time that more is asked for, what was given before counts as handled. So a stream that isn't read holds no
   # more than the helper's window. It is served: while the consumer does something else, nothing comes into its mailbox.
 
-  alias MuonTrap.{Error, ExitError, Feeder, HelperPort, Options, Stdio}
+  alias MuonTrap.{Command, ExitError, Feeder, HelperPort, Options, Stdio}
 
   # command: the program as it was given. next: what HelperPort.next/1 goes on with; nil when all has been given. over: the program's
   # end has come, so that its helper may run another program by now.
@@ -27,14 +27,10 @@ defmodule MuonTrap.ProgramStream do
 
     case options |> Map.put(:served, true) |> HelperPort.start() do
       {:ok, port, next} ->
-        feeder = if is_map_key(options, :input), do: Feeder.start(port, options.input)
-        %__MODULE__{command: command, options: options, port: port, next: next, feeder: feeder}
-
-      {:error, %Error{stage: :exec, reason: :eacces}} ->
-        :erlang.error(:eacces, [options.cmd, options.args])
+        %__MODULE__{command: command, options: options, port: port, next: next, feeder: Feeder.start(port, options)}
 
       {:error, error} ->
-        raise error
+        Command.raise_start(error, options)
     end
   end
 

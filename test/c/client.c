@@ -3,6 +3,7 @@
  */
 #include "support.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -345,6 +346,12 @@ void client_input(struct client *client, const void *bytes, size_t size)
     }
 }
 
+void client_await_credit(struct client *client)
+{
+    while (client->credit == 0)
+        assert_true(client_step(client));
+}
+
 void client_end_input(struct client *client)
 {
     client_send(client, "\0\0\0\1z", 5);
@@ -399,6 +406,39 @@ pid_t client_relay(const struct client *client)
     }
     (void)close(fd);
     return (pid_t)strtol(text, NULL, 10);
+}
+
+void client_leave_alive(struct client *client)
+{
+    int status = client_leave(client);
+
+    if (!WIFEXITED(status))
+        fail_msg("the helper was ended by signal %d", WTERMSIG(status));
+}
+
+void client_assert_ended_well(struct client *client)
+{
+    client_follow(client);
+    if (client->errored)
+        fail_msg("%s", client->error_words);
+    assert_true(client->exited);
+    if (client->signalled || client->code != 0)
+        fail_msg("ended with %u: %s", client->code, client->streams[0] ? (char *)client->streams[0] : "");
+}
+
+unsigned open_descriptors(pid_t pid)
+{
+    char path[64];
+    unsigned count = 0;
+    DIR *directory;
+
+    (void)snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
+    directory = opendir(path);
+    assert_non_null(directory);
+    while (readdir(directory))
+        count++;
+    (void)closedir(directory);
+    return count;
 }
 
 uint8_t pattern_at(size_t index)

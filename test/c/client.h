@@ -96,6 +96,7 @@ void client_stop(struct client *client);
 size_t client_some_input(struct client *client, const void *bytes, size_t size);
 /* All of it, as credit comes, while it follows; or until nobody reads it any more. */
 void client_input(struct client *client, const void *bytes, size_t size);
+void client_await_credit(struct client *client);
 void client_end_input(struct client *client);
 void client_resize(struct client *client, unsigned rows, unsigned columns);
 void client_discard(struct client *client);
@@ -103,6 +104,10 @@ void client_discard(struct client *client);
 void client_half_close(struct client *client);
 /* Closes all, waits for the helper's end and returns its status as of waitpid(2). */
 int client_leave(struct client *client);
+/* The same, and that the helper has not been ended by a signal. */
+void client_leave_alive(struct client *client);
+/* Follows, and the program has ended with status 0. */
+void client_assert_ended_well(struct client *client);
 
 /* The relay's pid: the keeper's only child. */
 pid_t client_relay(const struct client *client);
@@ -110,5 +115,8 @@ pid_t client_relay(const struct client *client);
 /* Whether that stream (0: stdout) is trouble.c's pattern of that size. */
 void assert_pattern(const struct client *client, int stream, size_t size);
 uint8_t pattern_at(size_t index);
+
+/* How many descriptors that process has open, and two. */
+unsigned open_descriptors(pid_t pid);
 
 #endif

@@ -71,6 +71,17 @@ defmodule MuonTrap.Test.OS do
     end
   end
 
+  @doc "Whether a process that does nothing but write, or read, has to wait for that: it has slept each time it was looked at"
+  def blocked?(pid), do: Enum.all?(1..30, fn _ -> state(pid) == "S" and still() end)
+
+  @doc "Do nothing for two milliseconds, as who is slow"
+  def still() do
+    receive do
+    after
+      2 -> true
+    end
+  end
+
   def pids() do
     for name <- File.ls!("/proc"), match?({_pid, ""}, Integer.parse(name)), do: String.to_integer(name)
   end

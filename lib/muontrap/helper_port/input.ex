@@ -21,6 +21,12 @@ defmodule MuonTrap.HelperPort.Input do
   @type result :: {[MuonTrap.Protocol.command()], [reply()], t()}
 
   @doc """
+  Nothing has been written yet. What isn't relayed is closed from the start.
+  """
+  @spec new(boolean()) :: t()
+  def new(relayed?), do: %__MODULE__{state: if(relayed?, do: :open, else: :closed)}
+
+  @doc """
   Send it as soon as there is credit. The writer is answered when all has been sent, or can't be any more.
   """
   @spec write(t(), GenServer.from(), iodata(), reference()) :: result()

@@ -64,7 +64,7 @@ defmodule MuonTrap.HelperPort.Server do
             direct: false,
             handle: nil,
             events: [],
-            input: %Input{},
+            input: Input.new(false),
             feeder: nil,
             handed_over: 0,
             timed_out: false,
@@ -118,7 +118,14 @@ defmodule MuonTrap.HelperPort.Server do
   def handle_call({:launch, launch}, from, %{phase: :idle} = state) do
     if launch.place, do: Predecessor.register(launch.place)
     parent = launch.place && Predecessor.parent(launch.place)
-    state = %{state | parent: if(parent, do: Process.monitor(parent)), owner_waits: launch.owner_waits}
+
+    state = %{
+      state
+      | parent: if(parent, do: Process.monitor(parent)),
+        owner_waits: launch.owner_waits,
+        input: Input.new(launch.input)
+    }
+
     # A successor of an owner that has died before it was registered here does not wait for us.
     if Process.alive?(state.owner), do: open(launch, from, state), else: {:stop, :normal, state}
   end

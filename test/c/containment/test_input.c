@@ -34,63 +34,39 @@ static uint8_t *pattern(size_t size)
     return bytes;
 }
 
-static void await_credit(void)
-{
-    while (client.credit == 0)
-        assert_true(client_step(&client));
-}
-
 static void await_input_closed(void)
 {
     while (!client.input_closed)
         assert_true(client_step(&client));
 }
 
-static void leave(void)
-{
-    int status = client_leave(&client);
-
-    if (!WIFEXITED(status))
-        fail_msg("the helper was ended by signal %d", WTERMSIG(status));
-}
-
-static void assert_ended_well(void)
-{
-    client_follow(&client);
-    if (client.errored)
-        fail_msg("%s", client.error_words);
-    assert_true(client.exited);
-    assert_false(client.signalled);
-    assert_int_equal(client.code, 0);
-}
-
 static void what_is_sent_reaches_the_program_and_so_does_its_end(void **state)
 {
     (void)state;
     TALK("cat");
-    await_credit();
+    client_await_credit(&client);
     assert_int_equal(client.credit, WINDOW);
     client_input(&client, "hello", 5);
     client_await_bytes(&client, 5);
     client_input(&client, ", world", 7);
     client_end_input(&client);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_string_equal((char *)client.streams[0], "hello, world");
     assert_true(client.ended[0]);
     assert_true(client.ended[1]);
     assert_false(client.input_closed);
-    leave();
+    client_leave_alive(&client);
 }
 
 static void the_end_alone_is_enough(void **state)
 {
     (void)state;
     TALK("wc", "-c");
-    await_credit();
+    client_await_credit(&client);
     client_end_input(&client);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_int_equal(strtol((char *)client.streams[0], NULL, 10), 0);
-    leave();
+    client_leave_alive(&client);
 }
 
 static void as_much_as_one_likes_goes_through_both_ways(void **state)
@@ -101,10 +77,10 @@ static void as_much_as_one_likes_goes_through_both_ways(void **state)
     TALK("cat");
     client_input(&client, bytes, 16 * MEGABYTE);
     client_end_input(&client);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_pattern(&client, 0, 16 * MEGABYTE);
     free(bytes);
-    leave();
+    client_leave_alive(&client);
 }
 
 static void it_goes_through_in_the_smallest_pieces(void **state)
@@ -116,10 +92,10 @@ static void it_goes_through_in_the_smallest_pieces(void **state)
     for (size_t i = 0; i < 3 * WINDOW; i++)
         client_input(&client, bytes + i, 1);
     client_end_input(&client);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_pattern(&client, 0, 3 * WINDOW);
     free(bytes);
-    leave();
+    client_leave_alive(&client);
 }
 
 static void who_does_not_read_can_be_stopped_and_acknowledged(void **state)
@@ -138,7 +114,7 @@ static void who_does_not_read_can_be_stopped_and_acknowledged(void **state)
     assert_true(client.exited);
     assert_true(client.stopped);
     assert_true(client.input_closed);
-    leave();
+    client_leave_alive(&client);
 }
 
 static void what_nobody_has_read_is_counted(void **state)
@@ -151,8 +127,8 @@ static void what_nobody_has_read_is_counted(void **state)
     client_await_bytes(&client, 1000);
     await_input_closed();
     assert_int_equal(client.taken, 1000);
-    assert_ended_well();
-    leave();
+    client_assert_ended_well(&client);
+    client_leave_alive(&client);
 
     /* dd reads no more than it is told to, and what it leaves is in the pipe or has not got there. */
     TALK("sh", "-c", "dd bs=1 count=1000 2>/dev/null; exec <&-; until [ -e \"$0\" ]; do sleep 0.01; done",
@@ -162,9 +138,9 @@ static void what_nobody_has_read_is_counted(void **state)
     assert_int_equal(client.taken, 1000);
     client_await_bytes(&client, 1000);
     (void)own_file("go", "", 0600);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     free(bytes);
-    leave();
+    client_leave_alive(&client);
 }
 
 static void a_program_that_closes_its_input_lives_on(void **state)
@@ -176,9 +152,9 @@ static void a_program_that_closes_its_input_lives_on(void **state)
     assert_int_equal(client_some_input(&client, "lost", 4), client.credit < 4 ? client.credit : 4);
     client_end_input(&client);
     (void)own_file("go", "", 0600);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_string_equal((char *)client.streams[0], "closed\nalive\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void the_end_of_each_stream_is_told_while_the_program_lives(void **state)
@@ -195,8 +171,8 @@ static void the_end_of_each_stream_is_told_while_the_program_lives(void **state)
     assert_string_equal((char *)client.streams[1], "more\n");
     assert_false(client.exited);
     client_input(&client, "0\n", 2);
-    assert_ended_well();
-    leave();
+    client_assert_ended_well(&client);
+    client_leave_alive(&client);
 }
 
 static void stdin_that_is_handed_to_a_daemon_ends_with_the_program(void **state)
@@ -210,7 +186,7 @@ static void stdin_that_is_handed_to_a_daemon_ends_with_the_program(void **state)
     assert_true(client.exited);
     assert_int_equal(client.stragglers, 1);
     assert_true(client.input_closed);
-    leave();
+    client_leave_alive(&client);
 }
 
 /* Each is answered by an error of that stage and a stop. */
@@ -222,7 +198,7 @@ static void assert_refused(const char *part)
     if (!strstr(client.error_words, part))
         fail_msg("'%s' is not in: %s", part, client.error_words);
     assert_true(client.exited);
-    leave();
+    client_leave_alive(&client);
 }
 
 /* The pipe takes one, and the window, which is doubled then, two of them. */
@@ -232,7 +208,7 @@ static void more_than_was_granted_is_refused(void **state)
 
     (void)state;
     TALK("sleep", "1000");
-    await_credit();
+    client_await_credit(&client);
     for (int i = 0; i < 4; i++)
         client_send(&client, frame, sizeof frame);
     assert_refused("for which there was no credit");
@@ -252,13 +228,13 @@ static void input_out_of_turn_is_refused(void **state)
     assert_refused("an end of input");
 
     TALK("sleep", "1000");
-    await_credit();
+    client_await_credit(&client);
     client_end_input(&client);
     client_send(&client, "\0\0\0\3iab", 7);
     assert_refused("after the end of the input");
 
     TALK("sleep", "1000");
-    await_credit();
+    client_await_credit(&client);
     client_end_input(&client);
     client_end_input(&client);
     assert_refused("an end of input arrived on standard input after the end of the input");
@@ -268,17 +244,17 @@ static void input_that_is_too_short_too_long_or_cut_off_is_refused(void **state)
 {
     (void)state;
     TALK("sleep", "1000");
-    await_credit();
+    client_await_credit(&client);
     client_send(&client, "\0\0\0\1i", 5);
     assert_refused("a frame 'i' of 1 bytes");
 
     TALK("sleep", "1000");
-    await_credit();
+    client_await_credit(&client);
     client_send(&client, "\0\x10\0\2i", 5);
     assert_refused("a frame of 1048578 bytes");
 
     TALK("sleep", "1000");
-    await_credit();
+    client_await_credit(&client);
     client_send(&client, "\0\0\0\xaiab", 7);
     client_half_close(&client);
     assert_refused("standard input ended within a frame, 7 bytes before the end of an input");
@@ -299,14 +275,14 @@ static void late_input_does_not_reach_the_next_program(void **state)
         (void)client_some_input(&client, "late", 4);
         client_end_input(&client);
         LAUNCH(&client, "--stdin", "relay", "--tell-ends", "--", "cat");
-        await_credit();
+        client_await_credit(&client);
         assert_int_equal(client.credit, WINDOW);
         client_input(&client, "new", 3);
         client_end_input(&client);
-        assert_ended_well();
+        client_assert_ended_well(&client);
         assert_string_equal((char *)client.streams[0], "new");
     }
-    leave();
+    client_leave_alive(&client);
 }
 
 static void an_owner_that_goes_ends_the_program_whatever_was_sent(void **state)
@@ -318,7 +294,7 @@ static void an_owner_that_goes_ends_the_program_whatever_was_sent(void **state)
     TALK("sleep", "1000");
     client_input(&client, nothing, WINDOW);
     program = client.program;
-    leave();
+    client_leave_alive(&client);
     assert_false(is_alive(program));
 }
 

@@ -5,7 +5,6 @@
  */
 #include "support.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -25,24 +24,6 @@ static struct client client;
 #define ON_PTY(...) START(&client, "--pty", "--stdin", "relay", "--tell-ends", "-k", "60000", __VA_ARGS__)
 #define SHELL(...) ON_PTY("--pty-mode", "ECHO=0", "--", "sh", "-c", __VA_ARGS__)
 
-static void leave(void)
-{
-    int status = client_leave(&client);
-
-    if (!WIFEXITED(status))
-        fail_msg("the helper was ended by signal %d", WTERMSIG(status));
-}
-
-static void assert_ended_well(void)
-{
-    client_follow(&client);
-    if (client.errored)
-        fail_msg("%s", client.error_words);
-    assert_true(client.exited);
-    if (client.signalled || client.code != 0)
-        fail_msg("ended with %u: %s", client.code, client.streams[0] ? (char *)client.streams[0] : "");
-}
-
 static void assert_printed(const char *expected)
 {
     assert_non_null(client.streams[0]);
@@ -59,12 +40,6 @@ static void await_words(const char *words)
     }
 }
 
-static void await_credit(void)
-{
-    while (client.credit == 0)
-        assert_true(client_step(&client));
-}
-
 static void type(const char *words)
 {
     client_input(&client, words, strlen(words));
@@ -77,11 +52,11 @@ static void the_program_has_a_terminal_for_all_three_and_as_its_controlling_one(
     (void)state;
     SHELL("for i in 0 1 2; do [ -t $i ] || exit 1; done; [ -c \"$(tty)\" ] || exit 2; exec 2>/dev/tty || exit 3\n"
           "echo to stdout; echo to stderr >&2");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("to stdout\r\nto stderr\r\n");
     assert_int_equal(client.sizes[1], 0);
     assert_true(client.ended[0]);
-    leave();
+    client_leave_alive(&client);
 }
 
 static void it_leads_its_session_and_is_in_the_foreground(void **state)
@@ -90,8 +65,8 @@ static void it_leads_its_session_and_is_in_the_foreground(void **state)
     LINUX_ONLY();
     SHELL("read pid name state parent group session terminal foreground rest </proc/$$/stat\n"
           "[ $pid = $group ] && [ $pid = $session ] && [ $terminal != 0 ] && [ $pid = $foreground ]");
-    assert_ended_well();
-    leave();
+    client_assert_ended_well(&client);
+    client_leave_alive(&client);
 }
 
 static void the_terminal_is_the_users(void **state)
@@ -99,31 +74,31 @@ static void the_terminal_is_the_users(void **state)
     (void)state;
     ROOT_ONLY();
     ON_PTY("--uid", "65534", "--", "sh", "-c", "stat -c %u $(tty) && echo again >/dev/stdout && : <$(tty)");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("65534\r\nagain\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void a_terminal_that_is_not_described_has_24_rows_and_80_columns(void **state)
 {
     (void)state;
     SHELL("stty size");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("24 80\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void it_has_the_size_that_was_asked_for(void **state)
 {
     (void)state;
     START(&client, "--pty=7x65535", "--", "stty", "size");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("7 65535\r\n");
-    leave();
+    client_leave_alive(&client);
     START(&client, "--pty", "33x100", "--", "stty", "size");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("33 100\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void it_has_the_modes_that_were_asked_for(void **state)
@@ -131,14 +106,14 @@ static void it_has_the_modes_that_were_asked_for(void **state)
     (void)state;
     START(&client, "--pty", "--pty-mode", "echo=0", "--pty-mode", "VEOF=24", "--pty-mode", "VINTR=255", "--pty-mode",
           "ONLCR=0", "--pty-mode", "TTY_OP_OSPEED=9600", "--pty-mode", "TTY_OP_ISPEED=9600", "--", "stty", "-a");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     await_words(" -echo ");
     await_words("eof = ^X;");
     await_words("intr = <undef>;");
     await_words("-onlcr");
     await_words("speed 9600 baud");
     assert_null(strchr((char *)client.streams[0], '\r'));
-    leave();
+    client_leave_alive(&client);
 }
 
 static void what_is_typed_is_echoed_unless_that_is_off(void **state)
@@ -146,27 +121,27 @@ static void what_is_typed_is_echoed_unless_that_is_off(void **state)
     (void)state;
     ON_PTY("--", "sh", "-c", "read line; echo \"<$line>\"");
     type("hi\n");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("hi\r\n<hi>\r\n");
-    leave();
+    client_leave_alive(&client);
     SHELL("read line; echo \"<$line>\"");
     type("hi\n");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("<hi>\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void stdout_or_stderr_can_go_elsewhere(void **state)
 {
     (void)state;
     START(&client, "--pty", "--stdout", "null", "--", "sh", "-c", "[ -t 1 ] && exit 1; echo lost; echo kept >&2");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("kept\r\n");
-    leave();
+    client_leave_alive(&client);
     START(&client, "--pty", "--stderr", "null", "--", "sh", "-c", "[ -t 2 ] && exit 1; echo kept; echo lost >&2");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("kept\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void interrupt_is_a_key(void **state)
@@ -179,7 +154,7 @@ static void interrupt_is_a_key(void **state)
     assert_true(client.signalled);
     assert_int_equal(client.code, SIGINT);
     assert_string_equal(client.signal, "sigint");
-    leave();
+    client_leave_alive(&client);
 }
 
 /* ---- Its size ---- */
@@ -190,9 +165,9 @@ static void a_resize_is_seen_and_signalled(void **state)
     SHELL("trap 'stty size; exit 0' WINCH; stty size; while :; do sleep 0.01; done");
     await_words("24 80\r\n");
     client_resize(&client, 40, 132);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("24 80\r\n40 132\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void a_resize_may_follow_another_and_be_the_largest(void **state)
@@ -203,8 +178,8 @@ static void a_resize_may_follow_another_and_be_the_largest(void **state)
     for (unsigned i = 1; i < 1000; i++)
         client_resize(&client, i, i);
     client_resize(&client, 65535, 1);
-    assert_ended_well();
-    leave();
+    client_assert_ended_well(&client);
+    client_leave_alive(&client);
 }
 
 /* Each is answered by an error of the stage protocol and a stop. */
@@ -215,7 +190,7 @@ static void assert_refused(const char *part)
     assert_int_equal(client.error_stage, 10);
     if (!strstr(client.error_words, part))
         fail_msg("'%s' is not in: %s", part, client.error_words);
-    leave();
+    client_leave_alive(&client);
 }
 
 static void a_resize_without_a_terminal_is_refused(void **state)
@@ -271,7 +246,7 @@ static void a_late_resize_is_no_mistake(void **state)
     client_follow(&client);
     client_resize(&client, 24, 80);
     client_end_input(&client);
-    leave();
+    client_leave_alive(&client);
 }
 
 /* ---- The end of the input ---- */
@@ -287,7 +262,7 @@ static void after_a_whole_line_the_end_is_typed_once(void **state)
     client_stop(&client);
     client_follow(&client);
     assert_printed("line\r\nended\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void after_a_part_of_a_line_it_is_typed_twice(void **state)
@@ -296,9 +271,9 @@ static void after_a_part_of_a_line_it_is_typed_twice(void **state)
     SHELL("cat; echo '|ended'");
     type("part");
     client_end_input(&client);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("part|ended\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void a_newline_that_is_quoted_ends_no_line(void **state)
@@ -307,9 +282,9 @@ static void a_newline_that_is_quoted_ends_no_line(void **state)
     SHELL("cat; echo '|ended'");
     type("part\026\n");
     client_end_input(&client);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("part\r\n|ended\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void a_quote_does_not_swallow_the_end(void **state)
@@ -318,29 +293,29 @@ static void a_quote_does_not_swallow_the_end(void **state)
     SHELL("cat; echo '|ended'");
     type("part\026");
     client_end_input(&client);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("part\004|ended\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void the_end_alone_is_the_end(void **state)
 {
     (void)state;
     SHELL("wc -c");
-    await_credit();
+    client_await_credit(&client);
     client_end_input(&client);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("0\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void a_program_that_is_sent_nothing_has_its_end_at_once(void **state)
 {
     (void)state;
     START(&client, "--pty", "--pty-mode", "ECHO=0", "--", "wc", "-c");
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("0\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void the_character_is_the_terminals_own(void **state)
@@ -349,9 +324,9 @@ static void the_character_is_the_terminals_own(void **state)
     ON_PTY("--pty-mode", "ECHO=0", "--pty-mode", "VEOF=24", "--", "sh", "-c", "cat; echo '|ended'");
     type("x\004");
     client_end_input(&client);
-    assert_ended_well();
+    client_assert_ended_well(&client);
     assert_printed("x\004|ended\r\n");
-    leave();
+    client_leave_alive(&client);
 }
 
 static void in_raw_mode_nothing_is_typed(void **state)
@@ -365,7 +340,7 @@ static void in_raw_mode_nothing_is_typed(void **state)
     client_stop(&client);
     client_follow(&client);
     assert_printed("up\nabc");
-    leave();
+    client_leave_alive(&client);
 }
 
 /* ---- The end of the output ---- */
@@ -377,7 +352,7 @@ static void nothing_is_lost_of_a_thousand_programs_that_write_before_they_end(vo
     START(&client, NULL);
     for (int i = 0; i < 1000; i++) {
         if (i > 0 && !client.reusable) {
-            leave();
+            client_leave_alive(&client);
             START(&client, NULL);
         }
         client.takes_launches = true;
@@ -387,10 +362,10 @@ static void nothing_is_lost_of_a_thousand_programs_that_write_before_they_end(vo
         client_follow(&client);
         if (client.errored)
             fail_msg("%s", client.error_words);
-        assert_ended_well();
+        client_assert_ended_well(&client);
         assert_pattern(&client, 0, 10240);
     }
-    leave();
+    client_leave_alive(&client);
 }
 
 static void a_megabyte_arrives(void **state)
@@ -399,7 +374,7 @@ static void a_megabyte_arrives(void **state)
     ON_PTY("--pty-mode", "OPOST=0", "--", trouble_path(), "spill", "1048576");
     client_follow(&client);
     assert_pattern(&client, 0, 1048576);
-    leave();
+    client_leave_alive(&client);
 }
 
 static void a_program_that_gives_up_its_terminal_lives_on(void **state)
@@ -412,8 +387,8 @@ static void a_program_that_gives_up_its_terminal_lives_on(void **state)
     client_resize(&client, 10, 10);
     client_end_input(&client);
     (void)own_file("go", "", 0600);
-    assert_ended_well();
-    leave();
+    client_assert_ended_well(&client);
+    client_leave_alive(&client);
 }
 
 static void who_keeps_the_terminal_open_does_not_hold_up_the_end(void **state)
@@ -426,7 +401,7 @@ static void who_keeps_the_terminal_open_does_not_hold_up_the_end(void **state)
     client_follow(&client);
     assert_true(client.exited);
     assert_int_equal(client.stragglers, 1);
-    leave();
+    client_leave_alive(&client);
 }
 
 static void output_keeps_to_the_window(void **state)
@@ -445,7 +420,7 @@ static void output_keeps_to_the_window(void **state)
     client_ack(&client, 1000);
     client_follow(&client);
     assert_true(client.stopped);
-    leave();
+    client_leave_alive(&client);
 }
 
 /* ---- Who doesn't read ---- */
@@ -466,7 +441,7 @@ static void a_program_that_never_reads_gets_signals_and_stops(void **state)
     client_follow(&client);
     assert_true(client.stopped);
     assert_true(client.input_closed);
-    leave();
+    client_leave_alive(&client);
 }
 
 /* ---- What is left behind ---- */
@@ -494,6 +469,11 @@ static void kill_keeper(void)
     (void)client_leave(&client);
 }
 
+static void leave(void)
+{
+    client_leave_alive(&client);
+}
+
 static void killing_relay_or_keeper_leaves_nothing(void **state)
 {
     (void)state;
@@ -501,21 +481,6 @@ static void killing_relay_or_keeper_leaves_nothing(void **state)
     await_the_programs_death(kill_relay);
     await_the_programs_death(kill_keeper);
     await_the_programs_death(leave);
-}
-
-static unsigned open_in(pid_t pid)
-{
-    char path[64];
-    unsigned count = 0;
-    DIR *directory;
-
-    (void)snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
-    directory = opendir(path);
-    assert_non_null(directory);
-    while (readdir(directory))
-        count++;
-    (void)closedir(directory);
-    return count;
 }
 
 /* Those of that helper. What others on this machine have open is no measure. */
@@ -547,7 +512,7 @@ static void many_launches_leave_no_descriptor_and_no_terminal(void **state)
     client.takes_launches = true;
     LAUNCH(&client, "--", "true");
     client_follow(&client);
-    before = open_in(client_relay(&client));
+    before = open_descriptors(client_relay(&client));
     for (int i = 0; i < 200; i++) {
         if (i % 3 == 0)
             LAUNCH(&client, "--pty", "--stdin", "relay", "--", "true");
@@ -558,10 +523,10 @@ static void many_launches_leave_no_descriptor_and_no_terminal(void **state)
         client_follow(&client);
         assert_true(client.reusable);
     }
-    assert_int_equal(open_in(client_relay(&client)), before);
+    assert_int_equal(open_descriptors(client_relay(&client)), before);
     assert_int_equal(terminals_of(client_relay(&client)), 0);
     assert_int_equal(terminals_of(client.pid), 0);
-    leave();
+    client_leave_alive(&client);
 }
 
 /* ---- When there is none ---- */

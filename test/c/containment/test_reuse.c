@@ -6,7 +6,6 @@
  */
 #include "support.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -103,18 +102,8 @@ static void each_launch_has_its_own_output_status_and_figures(void **state)
 
 static unsigned open_in_idle_relay(void)
 {
-    char path[64];
-    unsigned count = 0;
-    DIR *directory;
-
     await_idle();
-    (void)snprintf(path, sizeof path, "/proc/%ld/fd", (long)client_relay(&client));
-    directory = opendir(path);
-    assert_non_null(directory);
-    while (readdir(directory))
-        count++;
-    (void)closedir(directory);
-    return count;
+    return open_descriptors(client_relay(&client));
 }
 
 static void a_hundred_launches_leave_nothing_open(void **state)

@@ -253,6 +253,19 @@ defmodule MuonTrap.ProgramTest do
     refute File.exists?(started)
   end
 
+  test "isn't started for an owner who has died, nor restarted in vain" do
+    owner = spawn(fn -> :ok end)
+    OS.eventually(fn -> not Process.alive?(owner) end)
+    assert Program.start_link("sleep", ["1000"], owner: owner) == :ignore
+
+    owner = spawn(fn -> Process.sleep(:infinity) end)
+    child = Supervisor.child_spec({Program, ["sleep", ["1000"], [owner: owner]]}, restart: :permanent)
+    {:ok, supervisor} = Supervisor.start_link([child], strategy: :one_for_one, max_restarts: 1)
+    Process.exit(owner, :kill)
+    OS.eventually(fn -> match?([{_id, :undefined, :worker, _modules}], Supervisor.which_children(supervisor)) end)
+    Supervisor.stop(supervisor)
+  end
+
   test "says what is wrong" do
     Process.flag(:trap_exit, true)
     assert {:error, {:enoent, _stack}} = Program.start_link("no-such-program")

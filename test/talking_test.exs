@@ -738,14 +738,24 @@ defmodule MuonTrap.TalkingTest do
       refute File.exists?(Path.dirname(missing))
     end
 
+    test "of a file that is read and emptied", %{env: env, tmp_dir: dir} do
+      path = Path.join(dir, "both")
+      File.write!(path, "kept")
+
+      for name <- [:stdout, :stderr],
+          do: cannot_open(name, path, :edeadlk, "would be emptied before it is read", [{:stdin, {:file, path}}], env)
+
+      assert File.read!(path) == "kept"
+    end
+
     @tag :sysfs
     test "of files that may not be opened", %{env: env} do
       cannot_open(:stdin, forbidden(:read), :eacces, "Permission denied", env)
       for name <- [:stdout, :stderr], do: cannot_open(name, forbidden(:append), :eacces, "Permission denied", env)
     end
 
-    defp cannot_open(name, path, reason, words, env) do
-      opts = [{name, {:file, path}}, {:env, env}]
+    defp cannot_open(name, path, reason, words, others \\ [], env) do
+      opts = [{name, {:file, path}}, {:env, env}] ++ others
       one = assert_raise MuonTrap.Error, fn -> MuonTrap.cmd("cat", [], opts) end
       two = assert_raise MuonTrap.Error, fn -> "cat" |> MuonTrap.stream!([], opts) |> Enum.to_list() end
       assert {:error, %MuonTrap.Error{} = three} = Program.start_link("cat", [], opts)

@@ -31,7 +31,7 @@ const char *errno_name(int error)
     } names[] = {
         {E2BIG, "e2big"},       {EACCES, "eacces"},   {EAGAIN, "eagain"},   {EBADF, "ebadf"},
         {EBUSY, "ebusy"},       {ECANCELED, "ecanceled"},
-        {ECHILD, "echild"},     {EDOM, "edom"},       {EEXIST, "eexist"},
+        {ECHILD, "echild"},     {EDEADLK, "edeadlk"}, {EDOM, "edom"},       {EEXIST, "eexist"},
         {EFAULT, "efault"},     {EFBIG, "efbig"},     {EINTR, "eintr"},     {EINVAL, "einval"},
         {EIO, "eio"},           {EISDIR, "eisdir"},   {ELOOP, "eloop"},     {EMFILE, "emfile"},
         {EMLINK, "emlink"},     {ENAMETOOLONG, "enametoolong"},             {ENFILE, "enfile"},

@@ -183,8 +183,8 @@ RARE static void malformed(struct command *command, uint32_t size, int tag)
                (unsigned)tag);
     else
         failed(&command->why, STAGE_PROTOCOL, EPROTO,
-               "a frame '%c' of %lu bytes arrived on standard input, where it has %lu to %lu; see the table of frames "
-               "in docs/protocol.md",
+               "a frame '%c' of %lu bytes arrived on standard input, which has no less than %lu and no more than %lu; "
+               "see the table of frames in docs/protocol.md",
                tag, (unsigned long)size, (unsigned long)command_least((uint8_t)tag),
                (unsigned long)command_most((uint8_t)tag));
 }

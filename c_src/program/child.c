@@ -270,11 +270,13 @@ RARE static bool explain(const struct launch *launch, const struct message *mess
         return failed(why, STAGE_STDIN, message->error, "cannot open '%s' as standard input: %s", options->stdin_file,
                       words);
     case STAGE_STDOUT:
-        return failed(why, STAGE_STDOUT, message->error, "cannot open '%s' as standard output: %s",
-                      options->stdout_file.path, words);
     case STAGE_STDERR:
-        return failed(why, STAGE_STDERR, message->error, "cannot open '%s' as standard error: %s",
-                      options->stderr_file.path, words);
+        if (message->error == STDIO_IS_STDIN)
+            words = "it is standard input as well, and would be emptied before it is read (write to another file, and "
+                    "rename that one afterwards)";
+        return failed(why, message->stage, message->error, "cannot open '%s' as standard %s: %s",
+                      message->stage == STAGE_STDOUT ? options->stdout_file.path : options->stderr_file.path,
+                      message->stage == STAGE_STDOUT ? "output" : "error", words);
     case STAGE_CD:
         return failed(why, STAGE_CD, message->error, "cannot change to the directory '%s': %s", options->cd, words);
     case STAGE_GROUPS:

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -126,9 +127,23 @@ static bool opened(struct stdio *stdio, int fd, const char *path, int flags, mod
     return (stdio->program[fd] = open(path, flags | O_NOCTTY | O_CLOEXEC, mode)) >= 0;
 }
 
-static int flags_of(const struct output_file *file)
+/* It would be emptied before the program reads it. */
+static bool is_stdin(const struct stdio *stdio, const char *path)
 {
-    return O_WRONLY | O_CREAT | (file->append ? O_APPEND : O_TRUNC);
+    struct stat in;
+    struct stat out;
+
+    return fstat(stdio->program[STDIN_FILENO], &in) == 0 && S_ISREG(in.st_mode) && stat(path, &out) == 0 &&
+           in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+}
+
+static bool opened_output(struct stdio *stdio, int fd, const struct output_file *file)
+{
+    if (!file->append && is_stdin(stdio, file->path)) {
+        errno = STDIO_IS_STDIN;
+        return false;
+    }
+    return opened(stdio, fd, file->path, O_WRONLY | O_CREAT | (file->append ? O_APPEND : O_TRUNC), file->mode);
 }
 
 /* Here, and not where stdio_open() is, for a FIFO waits for its other end, and a file server may be dead. */
@@ -138,14 +153,12 @@ RARE static bool open_files(struct stdio *stdio, const struct options *options, 
     if (options->stdin_mode == STDIN_FILE && !opened(stdio, STDIN_FILENO, options->stdin_file, O_RDONLY, 0))
         return false;
     *stage = STAGE_STDOUT;
-    if (options->stdout_mode == OUTPUT_FILE && !opened(stdio, STDOUT_FILENO, options->stdout_file.path,
-                                                       flags_of(&options->stdout_file), options->stdout_file.mode))
+    if (options->stdout_mode == OUTPUT_FILE && !opened_output(stdio, STDOUT_FILENO, &options->stdout_file))
         return false;
     if (stdio->stderr_is_stdout)
         stdio->program[2] = stdio->program[1];
     *stage = STAGE_STDERR;
-    return options->stderr_mode != OUTPUT_FILE || opened(stdio, STDERR_FILENO, options->stderr_file.path,
-                                                         flags_of(&options->stderr_file), options->stderr_file.mode);
+    return options->stderr_mode != OUTPUT_FILE || opened_output(stdio, STDERR_FILENO, &options->stderr_file);
 }
 
 bool stdio_install(struct stdio *stdio, const struct options *options, enum stage *stage)

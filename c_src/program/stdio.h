@@ -7,6 +7,7 @@
 #ifndef MUONTRAP_STDIO_H
 #define MUONTRAP_STDIO_H
 
+#include <errno.h>
 #include <stdbool.h>
 
 #include "base/failure.h"
@@ -34,6 +35,9 @@ void stdio_close(struct stdio *stdio);
 
 /* Closes our ends as well, of a program that has not been started. */
 void stdio_abandon(struct stdio *stdio);
+
+/* The errno, which open(2) doesn't know, of an output file that standard input is as well. */
+#define STDIO_IS_STDIN EDEADLK
 
 /* In the new process, in a session of its own where it has a terminal: the files are opened, and all becomes 0, 1 and
  * 2. False, with errno, and *stage says what it was that failed. */

@@ -66,9 +66,10 @@ defmodule MuonTrap.HelperPort do
           | {:vanished, Error.t()}
 
   @typedoc """
-  Which of the two ways output takes next; `:owing` is the direct one, and the helper has not asked for an acknowledgement yet
+  Which of the two ways output takes next; `:owing` is the direct one, and the helper has not asked for an acknowledgement yet;
+  `:ended_direct` is the direct one after the end, with a helper that can be used again
   """
-  @type way :: :direct | :owing | :served
+  @type way :: :direct | :owing | :served | :ended_direct
 
   @typedoc """
   What the owner goes on with
@@ -154,6 +155,12 @@ defmodule MuonTrap.HelperPort do
   def next({reason, server}) when is_pid(server), do: {[{:vanished, ended(reason)}], {reason, server}}
 
   # Port.connect/2 has linked the owner to the port, which must not close when the owner dies.
+  def next({events, {program, _bytes, :ended_direct}}) do
+    Helper.unlink(program.port)
+    give_back(program)
+    {events, {program, 0, :served}}
+  end
+
   def next({events, next}) do
     with {program, _bytes, way} when way != :served <- next, do: Helper.unlink(program.port)
     {events, next}
@@ -202,10 +209,7 @@ defmodule MuonTrap.HelperPort do
   end
 
   defp take_event({:exited, %{reusable: true}} = event, program, _owed, events, _way) do
-    # The server gives it back: should this process be killed in between, it is the one who knows.
-    connect(program.port, program.server)
-    flush(program.port)
-    GenServer.cast(program.server, :ended)
+    give_back(program)
     {Enum.reverse([event | events]), {program, 0, :served}}
   end
 
@@ -224,6 +228,13 @@ defmodule MuonTrap.HelperPort do
   end
 
   defp take_event(event, program, owed, events, way), do: take_more(program, owed, [event | events], way)
+
+  # To the server, which gives it to the pool: should this process be killed in between, it is the one who knows.
+  defp give_back(program) do
+    connect(program.port, program.server)
+    flush(program.port)
+    GenServer.cast(program.server, :ended)
+  end
 
   defp take_more(%{port: port} = program, owed, events, way) do
     receive do

@@ -3,7 +3,8 @@
 
 defmodule MuonTrap.Options do
   @moduledoc """
-  Validation of what `MuonTrap.cmd/3` and `MuonTrap.Daemon.start_link/3` are given
+  Validation of what the functions that start programs are given: `MuonTrap.cmd/3`, `MuonTrap.stream!/3`,
+  `MuonTrap.Program.start_link/3` and `MuonTrap.Daemon.start_link/3`
   """
 
   require Logger
@@ -74,8 +75,8 @@ defmodule MuonTrap.Options do
   @doc """
   Check program, arguments and options, and return them as a map
 
-  `context` is `:cmd` for the options of `MuonTrap.cmd/3` and `:daemon` for those of `MuonTrap.Daemon.start_link/3`. The
-  program is looked up as by `System.cmd/3`: an absolute path is taken as it is, anything else is looked for in the
+  `context` says whose options they are: `:cmd` for those of `MuonTrap.cmd/3`, `:stream` for `MuonTrap.stream!/3`, `:program`
+  for `MuonTrap.Program.start_link/3`, `:daemon` for `MuonTrap.Daemon.start_link/3`. The program is looked up as by `System.cmd/3`: an absolute path is taken as it is, anything else is looked for in the
   directories of `PATH`.
 
   Raises `ArgumentError` for an unknown option or a value of the wrong type, and for a null byte in any string;

@@ -76,7 +76,7 @@ defmodule MuonTrap.Program do
   Start the program
 
   Returns `{:error, reason}` when it can't be started: a `MuonTrap.Error`, or `{exception, stacktrace}` as of `MuonTrap.cmd/3`
-  for options and a program that make no sense. As with every GenServer, a caller that doesn't trap exits gets the exit signal
+  for options and a program that make no sense; `:ignore` when another process is the owner and has died before. As with every GenServer, a caller that doesn't trap exits gets the exit signal
   with that reason.
 
       iex> {:ok, program} = MuonTrap.Program.start_link("sort", ["-n"])
@@ -272,7 +272,10 @@ defmodule MuonTrap.Program do
   @impl GenServer
   def init({command, args, opts}) do
     options = Options.validate(:program, command, args, opts)
+    if Process.alive?(options.owner), do: launch(options), else: :ignore
+  end
 
+  defp launch(options) do
     case options |> with_stderr() |> with_input() |> Map.put(:served, true) |> HelperPort.start() do
       {:ok, port, next} ->
         # So that terminate/2 is called when the supervisor wants it to end. Not before: a start that waits for a lock ends with

@@ -317,6 +317,20 @@ muontrap_without_output() { muontrap "$@" >&-; }
     [ "$(<"$dir/file")" = $'1\n2\n3' ]
 }
 
+@test "a file that is standard input as well is not emptied for output, but can be appended to" {
+    echo all >"$dir/file"
+    ln "$dir/file" "$dir/link"
+    for mode in "--stdin file:$dir/file --stdout file:$dir/link" "--stdin file:$dir/file --stderr file:$dir/file" \
+        "--stdin inherit --stdout file:$dir/file"; do
+        run -125 muontrap $mode sort <"$dir/file"
+        output_has "is standard input as well, and would be emptied before it is read"
+        [ "$(<"$dir/file")" = all ]
+    done
+    run -0 muontrap --stdin "file:$dir/file" --stdout "file,append:$dir/file" head -n 1
+    [ "$(<"$dir/file")" = $'all\nall' ]
+    run -0 muontrap --stdin file:/dev/null --stdout file:/dev/null cat
+}
+
 @test "a new file has the mode that is said, less the umask, and one that is there keeps its own" {
     run -0 bash -c 'umask 022; "$MUONTRAP" --stdout "file:$0" --stderr "file,mode=666:$0.1" true' "$dir/file"
     [ "$(stat -c %a "$dir/file")" = 644 ]

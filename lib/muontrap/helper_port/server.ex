@@ -384,11 +384,19 @@ defmodule MuonTrap.HelperPort.Server do
   # What HelperPort.next/1 goes on with.
   defp reply(state, wrap) do
     bytes = HelperPort.size(state.events)
-    way = if state.direct, do: :direct, else: :served
-    GenServer.reply(state.client, wrap.({Enum.reverse(state.events), {state.handle, bytes, way}}))
+    GenServer.reply(state.client, wrap.({Enum.reverse(state.events), {state.handle, bytes, way_on(state)}}))
     state = %{state | client: nil, events: [], handed_over: if(state.direct, do: 0, else: held(state) + bytes)}
-    if state.phase == :ended, do: {:stop, :normal, give_back(state)}, else: {:noreply, state}
+
+    if way_on(state) == :ended_direct or state.phase != :ended,
+      do: {:noreply, state},
+      else: {:stop, :normal, give_back(state)}
   end
+
+  # Should the end have come while the port was connected to the owner, that is linked to the port, and its death would close
+  # it whoever ran a program in it by then. So the owner says when it has unlinked itself, as with an end that it gets itself.
+  defp way_on(%{direct: true, phase: :ended, port: port}) when port != nil, do: :ended_direct
+  defp way_on(%{direct: true}), do: :direct
+  defp way_on(_state), do: :served
 
   defp held(%{keeps: true} = state), do: state.handed_over
   defp held(_state), do: 0
@@ -407,15 +415,11 @@ defmodule MuonTrap.HelperPort.Server do
 
   defp connect_running(%{phase: :running} = state) do
     if HelperPort.connect(state.port, state.owner),
-      do: %{state | direct: true} |> take_frames() |> keep_linked(),
+      do: take_frames(%{state | direct: true}),
       else: state
   end
 
   defp connect_running(state), do: state
-
-  # The end came in between. The owner is linked to the port, and so its death would close it whoever had it by then.
-  defp keep_linked(%{phase: :ended} = state), do: close(state)
-  defp keep_linked(state), do: state
 
   defp take_frames(%{port: port, phase: :running} = state) do
     receive do

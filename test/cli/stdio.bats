@@ -320,11 +320,12 @@ muontrap_without_output() { muontrap "$@" >&-; }
 @test "a file that is standard input as well is not emptied for output, but can be appended to" {
     echo all >"$dir/file"
     ln "$dir/file" "$dir/link"
-    for mode in "--stdin file:$dir/file --stdout file:$dir/link" "--stdin file:$dir/file --stderr file:$dir/file" \
-        "--stdin inherit --stdout file:$dir/file"; do
-        run -125 muontrap $mode sort <"$dir/file"
-        output_has "is standard input as well, and would be emptied before it is read"
-        [ "$(<"$dir/file")" = all ]
+    for stdin in "file:$dir/file" inherit; do
+        for output in --stdout --stderr; do
+            run -125 muontrap --stdin "$stdin" "$output" "file:$dir/link" sort <"$dir/file"
+            output_has "is standard input as well, and would be emptied before it is read"
+            [ "$(<"$dir/file")" = all ]
+        done
     done
     run -0 muontrap --stdin "file:$dir/file" --stdout "file,append:$dir/file" head -n 1
     [ "$(<"$dir/file")" = $'all\nall' ]

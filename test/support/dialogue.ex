@@ -13,6 +13,7 @@ defmodule MuonTrap.Test.Dialogue do
   import ExUnit.Assertions
 
   alias MuonTrap.Program
+  alias MuonTrap.Test.OS
 
   @enforce_keys [:program, :size]
   defstruct [:program, :size, heard: "", pending: "", record: "", stderr: ""]
@@ -82,6 +83,18 @@ defmodule MuonTrap.Test.Dialogue do
       |> read_more("the screen has not become as wanted, but\n#{Enum.join(lines, "\n")}\n#{inspect(cursor)}")
       |> expect_screen(wanted)
     end
+  end
+
+  @doc """
+  Waits until the program sleeps, which it does only in the call that a signal is to interrupt
+
+  A program whose handler does no more than note a signal, and that has looked for a note before it begins that call, sleeps
+  on when the signal comes in between: after it has written what says that it is there, and before it is.
+  """
+  def expect_asleep(dialogue) do
+    pid = Program.os_pid(dialogue.program)
+    OS.eventually(fn -> OS.state(pid) == "S" end)
+    dialogue
   end
 
   @doc "The lines of the screen without the blanks at their ends, and the cursor's row and column from 0"

@@ -124,7 +124,7 @@ defmodule MuonTrap.Test.Dialogue do
     case Program.read(dialogue.program, @deadline) do
       {stream, data} when stream in [:stdout, :stderr] -> dialogue |> add(stream, data) |> read_to_end()
       :eof -> dialogue
-      {:error, :timeout} -> flunk("the end has not come, but #{inspect(dialogue.pending)}")
+      {:error, :timeout} -> flunk("the end has not come, but #{inspect(dialogue.pending)}; #{standing(dialogue)}")
     end
   end
 
@@ -132,8 +132,18 @@ defmodule MuonTrap.Test.Dialogue do
     case Program.read(dialogue.program, @deadline) do
       {stream, data} when stream in [:stdout, :stderr] -> add(dialogue, stream, data)
       :eof -> flunk("at the program's end, #{otherwise}")
-      {:error, :timeout} -> flunk("after #{@deadline} ms, #{otherwise}")
+      {:error, :timeout} -> flunk("after #{@deadline} ms, #{otherwise}; #{standing(dialogue)}")
     end
+  end
+
+  # For which of all that take part has to be looked at: what each one waits for.
+  defp standing(%{program: program}) do
+    state = :sys.get_state(program)
+    pid = state.program_pid
+    where = with {:ok, function} <- File.read("/proc/#{pid}/wchan"), do: function
+    server = if Process.alive?(state.port.server), do: inspect(:sys.get_state(state.port.server))
+
+    "the program is in state #{inspect(OS.state(pid))}, in #{inspect(where)}, of #{inspect(state)}, of #{server}"
   end
 
   defp add(dialogue, stream, data) do

@@ -207,6 +207,7 @@ defmodule MuonTrap.InteractiveTest do
       |> expect(~r/^42000\r\n.*>>> /ms)
       |> type("import time; print('sleep' + 'ing'); time.sleep(1000)\n")
       |> expect("sleeping\r\n")
+      |> expect_asleep()
       |> type(@ctrl_c)
       |> expect("KeyboardInterrupt")
       |> expect(">>> ")
@@ -461,11 +462,13 @@ defmodule MuonTrap.InteractiveTest do
     end
 
     test "is interrupted while it asks", %{opts: opts, mark: mark} do
-      dialogue = [] |> sudo(in_pty(opts)) |> expect("password of sudoer: ")
-      # It only notes a signal that comes before it has begun to read, and goes on waiting: it must sleep in its read.
-      pid = Program.os_pid(dialogue.program)
-      OS.eventually(fn -> OS.state(pid) == "S" end)
-      dialogue |> type(@ctrl_c) |> expect_end(1)
+      []
+      |> sudo(in_pty(opts))
+      |> expect("password of sudoer: ")
+      |> expect_asleep()
+      |> type(@ctrl_c)
+      |> expect_end(1)
+
       assert OS.alive(mark) == []
     end
 

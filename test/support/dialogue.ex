@@ -13,6 +13,7 @@ defmodule MuonTrap.Test.Dialogue do
   import ExUnit.Assertions
 
   alias MuonTrap.Program
+  alias MuonTrap.Test.OS
 
   @enforce_keys [:program, :size]
   defstruct [:program, :size, heard: "", pending: "", record: "", stderr: ""]
@@ -84,6 +85,18 @@ defmodule MuonTrap.Test.Dialogue do
     end
   end
 
+  @doc """
+  Waits until the program sleeps, which it does only in the call that a signal is to interrupt
+
+  A program whose handler does no more than note a signal, and that has looked for a note before it begins that call, sleeps
+  on when the signal comes in between: after it has written what says that it is there, and before it is.
+  """
+  def expect_asleep(dialogue) do
+    pid = Program.os_pid(dialogue.program)
+    OS.eventually(fn -> OS.state(pid) == "S" end)
+    dialogue
+  end
+
   @doc "The lines of the screen without the blanks at their ends, and the cursor's row and column from 0"
   def screen(%{size: {rows, columns}} = dialogue) do
     path = Path.join(System.tmp_dir!(), "screen-#{System.pid()}-#{System.unique_integer([:positive])}")
@@ -111,7 +124,7 @@ defmodule MuonTrap.Test.Dialogue do
     case Program.read(dialogue.program, @deadline) do
       {stream, data} when stream in [:stdout, :stderr] -> dialogue |> add(stream, data) |> read_to_end()
       :eof -> dialogue
-      {:error, :timeout} -> flunk("the end has not come, but #{inspect(dialogue.pending)}")
+      {:error, :timeout} -> flunk("the end has not come, but #{inspect(dialogue.pending)}; #{standing(dialogue)}")
     end
   end
 
@@ -119,8 +132,18 @@ defmodule MuonTrap.Test.Dialogue do
     case Program.read(dialogue.program, @deadline) do
       {stream, data} when stream in [:stdout, :stderr] -> add(dialogue, stream, data)
       :eof -> flunk("at the program's end, #{otherwise}")
-      {:error, :timeout} -> flunk("after #{@deadline} ms, #{otherwise}")
+      {:error, :timeout} -> flunk("after #{@deadline} ms, #{otherwise}; #{standing(dialogue)}")
     end
+  end
+
+  # For which of all that take part has to be looked at: what each one waits for.
+  defp standing(%{program: program}) do
+    state = :sys.get_state(program)
+    pid = state.program_pid
+    where = with {:ok, function} <- File.read("/proc/#{pid}/wchan"), do: function
+    server = if Process.alive?(state.port.server), do: inspect(:sys.get_state(state.port.server))
+
+    "the program is in state #{inspect(OS.state(pid))}, in #{inspect(where)}, of #{inspect(state)}, of #{server}"
   end
 
   defp add(dialogue, stream, data) do

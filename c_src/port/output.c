@@ -298,15 +298,15 @@ static bool announce(struct output *output, struct stream *stream, size_t most, 
 
 #define END_OF_FILE (-1) /* no errno: what the terminals of other systems end with */
 
-/* A read of a terminal's master may find nothing, or the end, although there is more. Linux hands on what was written
- * in a work of its own (drivers/tty/tty_buffer.c, flush_to_ldisc()). A read that finds nothing waits for the work that
- * has been asked for by then, and looks again; only then does it look whether the terminal has been closed
- * (drivers/tty/n_tty.c, n_tty_read()). What was written meanwhile, just before the close, is still on its way. Nor does
- * it wait for the work that the work itself asks for, because its reader has made room at that moment.
+/* A read of a terminal's master may find the end, or nothing, although there is more. Linux hands on what was written in
+ * a work of its own (drivers/tty/tty_buffer.c, flush_to_ldisc()). A read that has no bytes waits for the work that was
+ * asked for before, looks for bytes once more, and only then whether the terminal has been closed (drivers/tty/n_tty.c,
+ * n_tty_read()): what was written and closed during that wait is still on its way. Nor does it wait for a work that the
+ * work itself asks for, because its reader has made room at that moment.
  *
- * So what is found is believed when the read before it, with no bytes between the two, has found the same. What was
- * written before the first of two ends was on its way when the second read began, which has waited for it, and which
- * found room for it, because nothing has been read since. */
+ * So what a read has found is believed when the one before it has found the same. All that was written before an end
+ * was on its way when that was found; the next read waits for it, and there is room for it, since nothing came between
+ * the two. Nothing and then the end are not the same: the end may have come during the second read. */
 static bool is_doubtful(struct stream *stream, int found)
 {
     bool same = stream->found == found;

@@ -298,8 +298,8 @@ static bool announce(struct output *output, struct stream *stream, size_t most, 
 
 #define END_OF_FILE (-1) /* no errno: what the terminals of other systems end with */
 
-/* A read of a terminal's master may find the end, or nothing, although there is more. Linux hands on what was written in
- * a work of its own (drivers/tty/tty_buffer.c, flush_to_ldisc()). A read that has no bytes waits for the work that was
+/* A read of a terminal's master may find the end, or nothing, although there is more. Linux hands on what was written
+ * in a work of its own (drivers/tty/tty_buffer.c, flush_to_ldisc()). A read that has no bytes waits for the work that was
  * asked for before, looks for bytes once more, and only then whether the terminal has been closed (drivers/tty/n_tty.c,
  * n_tty_read()): what was written and closed during that wait is still on its way. Nor does it wait for a work that the
  * work itself asks for, because its reader has made room at that moment.

@@ -665,9 +665,9 @@ static void what_is_written_and_closed_during_a_read_is_not_lost(void **state)
     }
 }
 
-/* The end of a terminal, as often as seconds allow, because what Linux does between a last write, a close and a read that
- * finds nothing depends on microseconds. Where the first end that is found is believed, one in some hundreds or thousands
- * comes too early, as measured on Linux 6.18. */
+/* The end of a terminal, as often as seconds allow, because what Linux does between a last write, a close and a read
+ * that finds nothing depends on microseconds. Where the first end that is found is believed, one in some hundreds or
+ * thousands comes too early, as measured on Linux 6.18. */
 #define ENDINGS_SECONDS 5
 #define ENDINGS_AT_ONCE 2   /* each has its writer, so that there are more than processors, or as many */
 #define ENDING_SIZE 8390u   /* bytes: more than twice what Linux's terminals hold, N_TTY_BUF_SIZE - 1, ... */

@@ -299,10 +299,10 @@ static bool announce(struct output *output, struct stream *stream, size_t most, 
 #define END_OF_FILE (-1) /* no errno: what the terminals of other systems end with */
 
 /* A read of a terminal's master may find the end, or nothing, although there is more. Linux hands on what was written
- * in a work of its own (drivers/tty/tty_buffer.c, flush_to_ldisc()). A read that has no bytes waits for the work that was
- * asked for before, looks for bytes once more, and only then whether the terminal has been closed (drivers/tty/n_tty.c,
- * n_tty_read()): what was written and closed during that wait is still on its way. Nor does it wait for a work that the
- * work itself asks for, because its reader has made room at that moment.
+ * in a work of its own (drivers/tty/tty_buffer.c, flush_to_ldisc()). A read that has no bytes waits for the work that
+ * was asked for before, looks for bytes once more, and only then whether the terminal has been closed
+ * (drivers/tty/n_tty.c, n_tty_read()): what was written and closed during that wait is still on its way. Nor does it
+ * wait for a work that the work itself asks for, because its reader has made room at that moment.
  *
  * So what a read has found is believed when the one before it has found the same. All that was written before an end
  * was on its way when that was found; the next read waits for it, and there is room for it, since nothing came between

@@ -296,14 +296,23 @@ static bool announce(struct output *output, struct stream *stream, size_t most, 
     return true;
 }
 
-/* Linux hands what is written to a terminal on to its reader in a work of its own (flush_to_ldisc()). A read of the
- * master that finds nothing waits for that work, but not for one that the work itself has asked for, because its
- * reader had made room at that moment. By the next read that one has begun, and is waited for. So what is found twice
- * is so. */
-static bool is_doubtful(struct stream *stream)
+#define END_OF_FILE (-1) /* no errno: what the terminals of other systems end with */
+
+/* A read of a terminal's master may find the end, or nothing, although there is more. Linux hands on what was written
+ * in a work of its own (drivers/tty/tty_buffer.c, flush_to_ldisc()). A read that has no bytes waits for the work that
+ * was asked for before, looks for bytes once more, and only then whether the terminal has been closed
+ * (drivers/tty/n_tty.c, n_tty_read()): what was written and closed during that wait is still on its way. Nor does it
+ * wait for a work that the work itself asks for, because its reader has made room at that moment.
+ *
+ * So what a read has found is believed when the one before it has found the same. All that was written before an end
+ * was on its way when that was found; the next read waits for it, and there is room for it, since nothing came between
+ * the two. Nothing and then the end are not the same: the end may have come during the second read. */
+static bool is_doubtful(struct stream *stream, int found)
 {
-    stream->doubted = stream->is_terminal && !stream->doubted;
-    return stream->doubted;
+    bool same = stream->found == found;
+
+    stream->found = found;
+    return stream->is_terminal && !same;
 }
 
 static void copy(struct output *output, struct stream *stream, size_t most, uint64_t now_us)
@@ -311,7 +320,7 @@ static void copy(struct output *output, struct stream *stream, size_t most, uint
     ssize_t size = read(stream->fd, output->bytes + FRAME_HEADER, most < OUTPUT_COPY_MOST ? most : OUTPUT_COPY_MOST);
 
     if (size > 0) {
-        stream->doubted = false;
+        stream->found = 0;
         if (throws_away(output))
             return;
         if (output->unacknowledged) {
@@ -321,7 +330,7 @@ static void copy(struct output *output, struct stream *stream, size_t most, uint
             account(output, stream, (uint32_t)size, now_us);
         output->at = output->raw ? FRAME_HEADER : 0;
         output->end = FRAME_HEADER + (size_t)size;
-    } else if ((size < 0 && errno == EINTR) || is_doubtful(stream)) {
+    } else if ((size < 0 && errno == EINTR) || is_doubtful(stream, size < 0 ? errno : END_OF_FILE)) {
         return;
     } else if (size < 0 && errno == EAGAIN) {
         stream->readable = false;

@@ -26,7 +26,7 @@ struct stream {
     uint8_t ended_tag;   /* to tell its end by; 0: that isn't told */
     bool readable;       /* there may be something to read */
     bool is_terminal;    /* it is a terminal's master, and not a pipe */
-    bool doubted;        /* of which the last read has found nothing, or the end */
+    int found;           /* instead of bytes, by the last read: an errno, or -1 for the end; 0: it has found bytes */
 };
 
 struct output {

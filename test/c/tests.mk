@@ -25,6 +25,7 @@ WRAP_test_identity := platform_setgroups platform_setgid platform_setuid platfor
 WRAP_test_child := fork pipe setsid dup2 prctl platform_setgroups platform_setgid platform_setuid open posix_openpt \
     unlockpt ioctl fcntl
 WRAP_test_tree := prctl open
+WRAP_test_output := read
 WRAP_test_cgroup := syscall mkdirat unlinkat
 WRAP_test_sweep := cgroup_populated cgroup_members
 WRAP_test_keeper := fork socketpair prctl open pipe

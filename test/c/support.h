@@ -17,8 +17,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define TEST_SECONDS 60u     /* a test that takes longer hangs */
-#define LONG_ENOUGH_MS 50000 /* so long is an event waited for, so that the test can say which failed to come */
+#define TEST_SECONDS 300u     /* a test that takes longer hangs */
+#define LONG_ENOUGH_MS 250000 /* so long is an event waited for, so that the test can say which failed to come */
 
 #ifdef PORTABLE
 #define IS_PORTABLE 1

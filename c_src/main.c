@@ -103,9 +103,11 @@ RARE static int fail(const struct launch *launch, const struct failure *why)
     return child_exit_status_of(why);
 }
 
-RARE static int print(const char *text)
+RARE static int print(const char *text, const char *rest)
 {
-    return io_write_all(STDOUT_FILENO, text, strlen(text)) ? 0 : EXIT_MUONTRAP_FAILED;
+    return io_write_all(STDOUT_FILENO, text, strlen(text)) && io_write_all(STDOUT_FILENO, rest, strlen(rest))
+               ? 0
+               : EXIT_MUONTRAP_FAILED;
 }
 
 int main(int argc, char *argv[])
@@ -121,9 +123,9 @@ int main(int argc, char *argv[])
     if (!own_descriptors(&why) || !options_parse(&launch.options, argc, argv, &why))
         return fail(&launch, &why);
     if (options->help)
-        return print(options_usage);
+        return print(options_usage, options_usage_rest);
     if (options->version)
-        return print("muontrap " MUONTRAP_VERSION "\n");
+        return print("muontrap " MUONTRAP_VERSION, "\n");
     if (options->check)
         return check_run(&launch.options);
     if (options->clean)

@@ -31,11 +31,22 @@ const char options_usage[] =
     "      --stderr MODE          the same, or stdout: where stdout goes\n"
     "      --pty[=ROWSxCOLUMNS]   give PROGRAM a terminal of its own; what it would inherit as standard input is\n"
     "                             typed there\n"
-    "      --pty-mode NAME=VALUE  with that mode, as ECHO=0; may be given again\n"
+    "      --pty-mode NAME=VALUE  with that mode, as ECHO=0; may be given again\n";
+
+const char options_usage_rest[] =
     "      --cd DIR               start PROGRAM in DIR\n"
     "      --arg0 NAME            PROGRAM sees NAME as its argv[0]\n"
     "      --setenv NAME=VALUE    set that variable in PROGRAM's environment; may be given again\n"
     "      --unsetenv NAME        remove that variable from it; may be given again\n"
+    "      --clear-env            PROGRAM gets only the variables that --setenv and --uid set\n"
+    "      --rlimit NAME=SOFT[:HARD]\n"
+    "                             set that resource limit (nofile, nproc, core, as, cpu ...), each a number or\n"
+    "                             infinity; may be given again\n"
+    "      --nice N               run PROGRAM with that nice value, from -20 to 19\n"
+    "      --umask MODE           run PROGRAM with that umask, in octal\n"
+    "      --cpus LIST            run PROGRAM on these processors only, such as 0,2-3\n"
+    "      --oom-score-adj N      how willingly the OOM killer takes PROGRAM, from -1000 to 1000\n"
+    "      --no-new-privs         PROGRAM can't gain privileges, as by a set-user-ID file\n"
     "      --uid USER             run PROGRAM as that user, by name or number; never 0. HOME, USER, LOGNAME and\n"
     "                             SHELL become the user's\n"
     "      --keepenv NAME         but for that one of them, which stays as it is; may be given again\n"
@@ -375,6 +386,81 @@ RARE static bool set_keepenv(const struct argument *arg)
     return which != 0;
 }
 
+RARE static bool set_clear_env(const struct argument *arg)
+{
+    arg->options->clears_env = true;
+    return true;
+}
+
+/* A whole number that may be below 0. */
+static bool level(const struct argument *arg, int least, int most, int *result)
+{
+    struct argument digits = *arg;
+    uint32_t value = 0;
+
+    digits.value += arg->value[0] == '-';
+    for (const char *at = digits.value; *at || at == digits.value; at++) {
+        if (*at < '0' || *at > '9' || value > 100000)
+            return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes a whole number from %d to %d, not '%s'",
+                          arg->option, least, most, arg->value);
+        value = value * 10 + (uint32_t)(*at - '0');
+    }
+    *result = arg->value[0] == '-' ? -(int)value : (int)value;
+    return (*result >= least && *result <= most) ||
+           failed(arg->why, STAGE_OPTIONS, ERANGE, "%s takes a whole number from %d to %d, not %s", arg->option, least,
+                  most, arg->value);
+}
+
+RARE static bool set_nice(const struct argument *arg)
+{
+    struct attributes *attributes = &arg->options->attributes;
+    int nice;
+
+    if (!level(arg, NICE_LEAST, NICE_MOST, &nice))
+        return false;
+    attributes->nice = (int8_t)nice;
+    return attributes->sets_nice = attributes->any = true;
+}
+
+RARE static bool set_oom_score_adj(const struct argument *arg)
+{
+    struct attributes *attributes = &arg->options->attributes;
+    int adjustment;
+
+    if (!level(arg, -OOM_SCORE_ADJ_MOST, OOM_SCORE_ADJ_MOST, &adjustment))
+        return false;
+    attributes->oom_score_adj = (int16_t)adjustment;
+    return attributes->sets_oom_score_adj = attributes->any = true;
+}
+
+RARE static bool set_umask(const struct argument *arg)
+{
+    struct attributes *attributes = &arg->options->attributes;
+    const char *at = arg->value;
+    mode_t mask;
+
+    if (!read_mode(&at, &mask) || *at || mask > 0777)
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes permissions in octal from 0 to 777, not '%s'",
+                      arg->option, arg->value);
+    attributes->umask = (uint16_t)mask;
+    return attributes->sets_umask = attributes->any = true;
+}
+
+RARE static bool set_no_new_privs(const struct argument *arg)
+{
+    return arg->options->attributes.no_new_privileges = arg->options->attributes.any = true;
+}
+
+RARE static bool set_cpus(const struct argument *arg)
+{
+    return attributes_set_cpus(&arg->options->attributes, arg->value, arg->option, arg->why);
+}
+
+RARE static bool set_rlimit(const struct argument *arg)
+{
+    return attributes_add_rlimit(&arg->options->attributes, arg->value, arg->option, arg->why);
+}
+
 RARE static bool set_lock(const struct argument *arg)
 {
     return text(arg, "a file", &arg->options->lock);
@@ -466,6 +552,13 @@ static const struct option {
     {"setenv", 0, true, set_setenv},
     {"unsetenv", 0, true, set_unsetenv},
     {"keepenv", 0, true, set_keepenv},
+    {"clear-env", 0, false, set_clear_env},
+    {"rlimit", 0, true, set_rlimit},
+    {"nice", 0, true, set_nice},
+    {"umask", 0, true, set_umask},
+    {"cpus", 0, true, set_cpus},
+    {"oom-score-adj", 0, true, set_oom_score_adj},
+    {"no-new-privs", 0, false, set_no_new_privs},
     {"lock", 0, true, set_lock},
     {"lock-timeout", 0, true, set_lock_timeout},
     {"group", 'g', true, set_group},

@@ -14,6 +14,7 @@
 #include "base/failure.h"
 #include "base/terminal_modes.h"
 #include "cgroup/legacy.h"
+#include "program/attributes.h"
 
 #define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
 #define LOCK_FOREVER UINT32_MAX
@@ -91,6 +92,8 @@ struct options {
     unsigned set_count;
     const char *sets[SETTINGS_MOST]; /* each KEY=VALUE */
     unsigned without;                /* of enum without */
+    bool clears_env;
+    struct attributes attributes;
     unsigned setenv_count;
     const char *setenv[SETENV_MOST + LOGIN_MOST]; /* each NAME=VALUE, or NAME alone to unset it */
     struct terminal_mode pty_modes[PTY_MODES_MOST];
@@ -106,6 +109,8 @@ bool options_parse(struct options *options, int argc, char *argv[], struct failu
 /* Whether two of NAME=VALUE or NAME alone have the same name. */
 bool options_same_variable(const char *a, const char *b);
 
+/* In two parts, for a string may have no more than 4,095 bytes (C11, 5.2.4.1). */
 extern const char options_usage[];
+extern const char options_usage_rest[];
 
 #endif

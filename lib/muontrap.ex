@@ -89,6 +89,18 @@ defmodule MuonTrap do
       not set
     * `:gid` - group to run the program as, by name or number
     * `:groups` - list of supplementary groups, by name or number
+    * `:rlimits` - resource limits (see `man 2 getrlimit`) of the program and of each process that descends from it, such as
+      `[nofile: 1024, core: 0, cpu: {10, 12}, as: :infinity]`: a number for the soft and the hard limit, or `{soft, hard}`. Sizes
+      are in bytes, `:cpu` is in seconds. One that may not be raised is refused with a `MuonTrap.Error` that names the one in force.
+      To limit all of them together, use a cgroup
+    * `:nice` - the nice value, from -20 to 19. Below that of the VM it takes root or CAP_SYS_NICE
+    * `:umask` - such as `0o027`. It counts for files of `:stdout` and `:stderr`, too
+    * `:cpus` - list of the processors that the program may run on, such as `[0, 1]`
+    * `:oom_score_adj` - how willingly the kernel's OOM killer takes the program, from -1000, never, to 1000. Below that of the VM
+      it takes root or CAP_SYS_RESOURCE
+    * `:no_new_privs` - `true` keeps the program and its descendants from gaining privileges, as by a set-user-ID file
+    * `:clear_env` - `true` gives the program nothing of the VM's environment, only what `:env` sets, and with `:uid` the user's
+      HOME, USER, LOGNAME and SHELL. It is looked for in the VM's PATH all the same
 
   `:uid`, `:gid` and `:groups` take root (or the capabilities CAP_SETUID and CAP_SETGID, and CAP_KILL for `:uid`), and never
   root's own id 0. The program has no capabilities then, unless it stays root.

@@ -7,7 +7,7 @@ defmodule MuonTrap.TalkingTest do
 
   alias MuonTrap.HelperPort.Pool
   alias MuonTrap.Program
-  alias MuonTrap.Test.{Cgroups, Frames, OS, Programs, Sink}
+  alias MuonTrap.Test.{Cgroups, Frames, OS, Programs, Sink, Starters}
 
   @moduletag :tmp_dir
 
@@ -622,33 +622,6 @@ defmodule MuonTrap.TalkingTest do
       Program.stop(program)
     end
 
-    # By all that start programs, each in its own way.
-    defp refused(opts, only \\ [:cmd, :stream, :program, :daemon]) do
-      for by <- only, into: %{} do
-        error =
-          case by do
-            :cmd -> assert_raise(ArgumentError, fn -> MuonTrap.cmd("cat", [], opts) end)
-            :stream -> assert_raise(ArgumentError, fn -> MuonTrap.stream!("cat", [], opts) end)
-            :program -> start_error(Program, opts)
-            :daemon -> start_error(MuonTrap.Daemon, opts)
-          end
-
-        {by, error.message}
-      end
-    end
-
-    defp start_error(module, opts) do
-      assert {:error, {%ArgumentError{} = error, _stack}} = module.start_link("cat", [], opts)
-      error
-    end
-
-    @where %{
-      cmd: "MuonTrap.cmd/3",
-      stream: "MuonTrap.stream!/3",
-      program: "MuonTrap.Program.start_link/3",
-      daemon: "MuonTrap.Daemon.start_link/3"
-    }
-
     test "of options", %{tmp_dir: dir} do
       file = {:file, Path.join(dir, "file")}
 
@@ -678,9 +651,9 @@ defmodule MuonTrap.TalkingTest do
             {[stderr: {:file, "x", [:append | :mode]}], "{:file, path, [:append, mode: 0o600]}"},
             {[stderr: :out], ":inherit, :null, :stdout, :tag, {:file, path} or"}
           ],
-          {by, message} <- refused(opts) do
+          {by, message} <- Starters.refused(opts) do
         assert message =~ words
-        assert message =~ @where[by]
+        assert message =~ Starters.where(by)
         [option | _] = Keyword.keys(opts)
         assert message =~ inspect(option)
       end
@@ -706,9 +679,9 @@ defmodule MuonTrap.TalkingTest do
              "has a level for stdout, which :stdout sends elsewhere"},
             {[log_output: [stdout: :info], stderr_to_stdout: true], [:daemon], "can't be given beside it"}
           ],
-          {by, message} <- refused(opts, only) do
+          {by, message} <- Starters.refused(opts, only) do
         assert message =~ words
-        assert message =~ @where[by]
+        assert message =~ Starters.where(by)
       end
     end
 

@@ -29,7 +29,12 @@ enum stage {
     STAGE_TERMINAL = 15,
     STAGE_STDIN = 16,
     STAGE_STDOUT = 17,
-    STAGE_STDERR = 18
+    STAGE_STDERR = 18,
+    STAGE_RLIMIT = 19,
+    STAGE_NICE = 20,
+    STAGE_CPUS = 21,
+    STAGE_OOM_SCORE_ADJ = 22,
+    STAGE_NO_NEW_PRIVILEGES = 23
 };
 
 struct failure {

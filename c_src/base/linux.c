@@ -525,3 +525,49 @@ void platform_hurry(pid_t pid)
     if (syscall(SYS_sched_setscheduler, pid, SCHED_RR, &lowest) < 0)
         (void)setpriority(PRIO_PROCESS, (id_t)pid, -20);
 }
+
+/* sched_setaffinity(2): of processors that aren't there, or that the cpuset lacks, the kernel says nothing as long as
+ * one is left. */
+RARE bool platform_stay_on(const struct platform_cpus *cpus)
+{
+    struct platform_cpus given = {0};
+
+    if (syscall(SYS_sched_setaffinity, 0, sizeof cpus->bytes, cpus->bytes) < 0 ||
+        syscall(SYS_sched_getaffinity, 0, sizeof given.bytes, given.bytes) < 0)
+        return false;
+    errno = EINVAL;
+    return memcmp(cpus->bytes, given.bytes, sizeof given.bytes) == 0;
+}
+
+static bool write_to_self(const char *file, int number)
+{
+    char text[16];
+    int fd = open(file, O_WRONLY | O_CLOEXEC);
+    bool written;
+    int error;
+
+    format(text, sizeof text, "%d", number);
+    written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    error = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    errno = error;
+    return written;
+}
+
+/* sched(7), The autogroup feature. Best effort: who isn't root may change it ten times a second only, all of them
+ * together. */
+RARE void platform_nice_session(int nice)
+{
+    (void)write_to_self("/proc/self/autogroup", nice);
+}
+
+RARE bool platform_adjust_oom_score(int adjustment)
+{
+    return write_to_self("/proc/self/oom_score_adj", adjustment);
+}
+
+RARE bool platform_no_new_privileges(void)
+{
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+}

@@ -172,4 +172,22 @@ bool platform_is_like_child_of(pid_t parent, pid_t owner);
  * than a fork bomb. It must not fork any more, for its children would be so, too. */
 void platform_hurry(pid_t pid);
 
+/* A set of processors, a bit for each: number 0 is the lowest bit of the first byte. */
+struct platform_cpus {
+    _Alignas(8) uint8_t bytes[1024];
+};
+
+/* In a new child: run on these processors. False with EINVAL when it may not run on all of them. */
+bool platform_stay_on(const struct platform_cpus *cpus);
+
+/* In a new child that leads a session: have the session rank among others by that nice value, where the kernel compares
+ * sessions. */
+void platform_nice_session(int nice);
+
+/* In a new child: how willingly the OOM killer takes it, from -1000 to 1000. */
+bool platform_adjust_oom_score(int adjustment);
+
+/* In a new child: gain no privileges by what it executes. */
+bool platform_no_new_privileges(void);
+
 #endif

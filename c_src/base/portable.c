@@ -283,3 +283,28 @@ void platform_hurry(pid_t pid)
 {
     (void)pid;
 }
+
+bool platform_stay_on(const struct platform_cpus *cpus)
+{
+    (void)cpus;
+    errno = ENOSYS;
+    return false;
+}
+
+void platform_nice_session(int nice)
+{
+    (void)nice;
+}
+
+bool platform_adjust_oom_score(int adjustment)
+{
+    (void)adjustment;
+    errno = ENOSYS;
+    return false;
+}
+
+bool platform_no_new_privileges(void)
+{
+    errno = ENOSYS;
+    return false;
+}

@@ -21,12 +21,14 @@
 #include "base/rare.h"
 #include "base/signals.h"
 #include "launch.h"
+#include "program/attributes.h"
 
 /* What the new process tells over the verdict pipe: that it is alive, where that isn't a matter of course (no stage),
  * and at which stage it could not become the program. */
 struct message {
     enum stage stage;
     int error;
+    unsigned which; /* of several things of that stage */
 };
 
 /* ---- In the child, from here to the next line like this one: no memory is allocated, nothing is printed. ---- */
@@ -44,7 +46,7 @@ static bool is_set(const struct options *options, unsigned from, const char *var
  * _CS_PATH); this is what the C libraries of Linux do. */
 static const char *search_path(const struct options *options)
 {
-    const char *path = getenv("PATH");
+    const char *path = options->clears_env ? NULL : getenv("PATH");
 
     for (unsigned i = 0; i < options->setenv_count; i++)
         if (options_same_variable(options->setenv[i], "PATH"))
@@ -122,11 +124,16 @@ static void execute(const struct options *options, char *const environment[])
         execute_from_path(options, environment);
 }
 
+static bool leads_session(const struct launch *launch)
+{
+    return !child_shares_group(launch) && (launch->options.port || launch->options.pty);
+}
+
 static bool leave_our_group(const struct launch *launch)
 {
     if (child_shares_group(launch))
         return true;
-    return launch->options.port || launch->options.pty ? setsid() >= 0 : setpgid(0, 0) == 0;
+    return leads_session(launch) ? setsid() >= 0 : setpgid(0, 0) == 0;
 }
 
 static bool enter_cgroup(const struct launch *launch, int verdict_fd)
@@ -157,12 +164,20 @@ static _Noreturn void become_program(struct launch *launch, pid_t parent, int ve
     message.stage = STAGE_SPAWN;
     if (!dies_with_us_while_it_opens_files(options, parent))
         goto failed;
+    if (options->attributes.any)
+        attributes_assume_umask(&options->attributes);
     if (!leave_our_group(launch) || !stdio_install(&launch->child.stdio, options, &message.stage))
         goto failed;
     message.stage = STAGE_CD;
     if (options->cd && chdir(options->cd) < 0)
         goto failed;
+    if (options->attributes.any &&
+        !attributes_assume(&options->attributes, leads_session(launch), &message.stage, &message.which))
+        goto failed;
     if (!identity_assume(&launch->identity, &message.stage))
+        goto failed;
+    message.stage = STAGE_NO_NEW_PRIVILEGES;
+    if (options->attributes.any && !attributes_forgo_privileges(&options->attributes))
         goto failed;
     message.stage = STAGE_SPAWN;
     if (launch->lock > 0 && fcntl(launch->lock, F_SETFD, 0) < 0)
@@ -289,13 +304,19 @@ RARE static bool explain(const struct launch *launch, const struct message *mess
     case STAGE_UID:
         return failed(why, STAGE_UID, message->error, "cannot become user %lu: %s (this takes root or CAP_SETUID)",
                       (unsigned long)identity->uid, words);
+    case STAGE_RLIMIT:
+    case STAGE_NICE:
+    case STAGE_CPUS:
+    case STAGE_OOM_SCORE_ADJ:
+    case STAGE_NO_NEW_PRIVILEGES:
+        return attributes_explain(&options->attributes, message->stage, message->which, message->error, why);
     default:
         return failed(why, STAGE_SPAWN, message->error, "cannot prepare the new process for '%s': %s", options->file,
                       words);
     }
 }
 
-/* Ours, but for what --setenv and --uid say, which is something; of each name the last counts. */
+/* Ours, unless it is to be empty, but for what --setenv and --uid say; of each name the last counts. */
 static bool make_environment(struct child *child, const struct options *options, struct failure *why)
 {
     size_t count = options->setenv_count + 1;
@@ -310,7 +331,7 @@ static bool make_environment(struct child *child, const struct options *options,
     child->environment = memory;
     child->environment_size = count * sizeof *environ;
     count = 0;
-    for (char **variable = environ; *variable; variable++)
+    for (char **variable = environ; *variable && !options->clears_env; variable++)
         if (!is_set(options, 0, *variable))
             child->environment[count++] = *variable;
     for (unsigned i = 0; i < options->setenv_count; i++)
@@ -353,7 +374,8 @@ bool child_start(struct launch *launch, struct failure *why)
 
     *child = (struct child){.verdict_fd = -1, .born_inside = true};
     if (stdio_open(&child->stdio, launch, why) &&
-        (launch->options.setenv_count == 0 || make_environment(child, &launch->options, why)) &&
+        ((launch->options.setenv_count == 0 && !launch->options.clears_env) ||
+         make_environment(child, &launch->options, why)) &&
         make_process(launch, why))
         return true;
     child_started(child);

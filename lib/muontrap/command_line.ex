@@ -3,11 +3,12 @@
 
 defmodule MuonTrap.CommandLine do
   @moduledoc false
-  # What the helper is started with, or is sent: validated options as its command line and as the options of its port. Pure.
+  # What the helper is started with, or is sent: validated options as its command line and as the options of its port. Pure,
+  # but for a look at the VM's environment where the program is to have nothing of it.
 
   alias MuonTrap.Cgroup
   alias MuonTrap.Cgroup.Settings
-  alias MuonTrap.{Protocol, Signal, Stdio}
+  alias MuonTrap.{Attributes, Protocol, Signal, Stdio}
 
   # What the helper sets for a program that runs as another user (login_variables of options.c).
   @login_variables ["HOME", "USER", "LOGNAME", "SHELL"]
@@ -27,7 +28,8 @@ defmodule MuonTrap.CommandLine do
     unless is_map_key(options, :lock) or Map.get(options, :parallelism, false) or
              map_size(env) > @variables_most or not Enum.all?(env, &same_bytes?/1) do
       arguments =
-        Enum.flat_map(env, &variable/1) ++
+        if(options[:clear_env], do: ["--clear-env"], else: []) ++
+          Enum.flat_map(env, &variable/1) ++
           login_arguments(options) ++ arguments(Map.delete(options, :env)) ++ ["--", options.cmd | options.args]
 
       if Protocol.launch_fits?(arguments), do: arguments
@@ -60,10 +62,19 @@ defmodule MuonTrap.CommandLine do
       :use_stdio,
       packet: 4,
       args: ["--port" | login_arguments(options)] ++ arguments(options) ++ ["--", options.cmd | options.args],
-      env: env(Map.get(options, :env, [])),
+      env: cleared(options) ++ env(Map.get(options, :env, [])),
       parallelism: Map.get(options, :parallelism, false)
     ]
   end
+
+  # The helper starts with what the program is to have, and needs nothing more.
+  defp cleared(%{clear_env: true} = options) do
+    for {name, _value} <- System.get_env(),
+        not is_map_key(Map.get(options, :env, %{}), name),
+        do: {String.to_charlist(name), false}
+  end
+
+  defp cleared(_options), do: []
 
   # For erlang:open_port/2 an empty value unsets the variable, so the helper sets those.
   defp env(env) do
@@ -102,7 +113,7 @@ defmodule MuonTrap.CommandLine do
       Enum.flat_map(sets, fn {_controller, name, value} -> setting({name, value}) end)
   end
 
-  defp argument(_other), do: []
+  defp argument(other), do: Attributes.arguments(other)
 
   defp setting({name, value}), do: ["--set", "#{name}=#{value}"]
 

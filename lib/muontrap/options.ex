@@ -10,7 +10,7 @@ defmodule MuonTrap.Options do
   require Logger
 
   alias MuonTrap.Cgroup.Settings
-  alias MuonTrap.{Cgroup, Feeder, Stdio, StopSequence}
+  alias MuonTrap.{Attributes, Cgroup, Feeder, Stdio, StopSequence}
 
   # The helper's own bounds: WINDOW_FIXED_MOST and INT_MAX.
   @most 0x7FFFFFFF
@@ -30,7 +30,7 @@ defmodule MuonTrap.Options do
     :uid,
     :gid,
     :groups
-    | @cgroup ++ Stdio.names()
+    | @cgroup ++ Stdio.names() ++ Attributes.names()
   ]
   @allowed %{
     check: @cgroup,
@@ -129,7 +129,7 @@ defmodule MuonTrap.Options do
   defp helper_finds_same?(%{cmd: command, into: into} = options) do
     command != "" and not String.contains?(command, "/") and (is_binary(into) or is_list(into)) and
       not Enum.any?([:uid, :gid, :groups], &is_map_key(options, &1)) and
-      not is_map_key(Map.get(options, :env, %{}), "PATH") and
+      not Map.get(options, :clear_env, false) and not is_map_key(Map.get(options, :env, %{}), "PATH") and
       Enum.all?(path(), &String.starts_with?(&1, "/"))
   end
 
@@ -381,7 +381,9 @@ defmodule MuonTrap.Options do
     do: expect(hibernate_after?(value), "a number of milliseconds from 0 to #{@most} or :infinity")
 
   defp check(:wait_for, value), do: expect(is_function(value, 0), "a function without arguments")
-  defp check(name, value), do: Stdio.check(name, value)
+
+  defp check(name, value),
+    do: if(name in Attributes.names(), do: Attributes.check(name, value), else: Stdio.check(name, value))
 
   defp expect(true, _expected), do: :ok
   defp expect(false, expected), do: {:error, expected}

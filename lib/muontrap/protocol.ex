@@ -74,7 +74,12 @@ defmodule MuonTrap.Protocol do
     15 => :terminal,
     16 => :stdin,
     17 => :stdout,
-    18 => :stderr
+    18 => :stderr,
+    19 => :rlimit,
+    20 => :nice,
+    21 => :cpus,
+    22 => :oom_score_adj,
+    23 => :no_new_privs
   }
 
   @doc false

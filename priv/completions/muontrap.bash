@@ -30,7 +30,7 @@ _muontrap_scan()
                 [[ ${words[i + 1]-} != +([0-9])x+([0-9]) ]] || ((i++))
                 ;;
             -k | --delay-to-sigkill | --stop-signal | --lock | --lock-timeout | --stdin | --stdout | --stderr | --cd | \
-                --pty-mode | --setenv | --unsetenv | --keepenv | --arg0 | --uid | --gid | --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
+                --pty-mode | --setenv | --unsetenv | --keepenv | --rlimit | --nice | --umask | --cpus | --oom-score-adj | --arg0 | --uid | --gid | --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
                 ((i++))
                 ;;
             -*) ;;
@@ -153,6 +153,27 @@ _muontrap()
             _muontrap_reply -W 'HOME USER LOGNAME SHELL'
             return
             ;;
+        --rlimit)
+            _muontrap_reply -S = -W 'as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'
+            compopt -o nospace
+            return
+            ;;
+        --nice)
+            _muontrap_reply -W '-5 5 10 19'
+            return
+            ;;
+        --umask)
+            _muontrap_reply -W '022 027 077'
+            return
+            ;;
+        --cpus)
+            _muontrap_reply -W '0 0-1'
+            return
+            ;;
+        --oom-score-adj)
+            _muontrap_reply -W '-1000 0 500 1000'
+            return
+            ;;
         --pty)
             _muontrap_reply -W '24x80'
             ((${#COMPREPLY[@]} == 0)) || return
@@ -191,7 +212,7 @@ _muontrap()
 
     if [[ $cur == -* ]]; then
         local options='--delay-to-sigkill --stop-signal --lock --lock-timeout --stdin --stdout --stderr --pty --pty-mode --cd --setenv
-            --unsetenv --keepenv --arg0 --uid --gid --groups
+            --unsetenv --keepenv --clear-env --rlimit --nice --umask --cpus --oom-score-adj --no-new-privs --arg0 --uid --gid --groups
             --group --path --controller --set --check --clean --port --help --version -k -g -p -c -s -h -V'
         [[ $port ]] && options+=' --stdio-window --tell-ends'
         _muontrap_reply -W "$options"

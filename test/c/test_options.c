@@ -188,6 +188,13 @@ static void the_usage_names_every_option(void **state)
                                         "--groups",
                                         "--setenv",
                                         "--keepenv",
+                                        "--clear-env",
+                                        "--rlimit NAME=SOFT[:HARD]",
+                                        "--nice N",
+                                        "--umask MODE",
+                                        "--cpus LIST",
+                                        "--oom-score-adj N",
+                                        "--no-new-privs",
                                         "--stop-signal",
                                         "--lock",
                                         "--lock-timeout",
@@ -202,7 +209,46 @@ static void the_usage_names_every_option(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++)
-        assert_non_null(strstr(options_usage, names[i]));
+        assert_true(strstr(options_usage, names[i]) || strstr(options_usage_rest, names[i]));
+}
+
+static void attributes_of_the_program_are_numbers_in_their_range(void **state)
+{
+    (void)state;
+    assert_true(TAKES("true"));
+    assert_false(options.attributes.any);
+    assert_false(options.clears_env);
+    assert_true(TAKES("--nice", "-20", "--oom-score-adj=-1000", "--umask", "0", "--clear-env", "true"));
+    assert_true(options.attributes.any && options.attributes.sets_nice && options.attributes.sets_oom_score_adj);
+    assert_true(options.attributes.sets_umask && options.clears_env);
+    assert_int_equal(options.attributes.nice, -20);
+    assert_int_equal(options.attributes.oom_score_adj, -1000);
+    assert_int_equal(options.attributes.umask, 0);
+    assert_true(TAKES("--nice", "19", "--oom-score-adj", "1000", "--umask", "0777", "true"));
+    assert_int_equal(options.attributes.nice, 19);
+    assert_int_equal(options.attributes.oom_score_adj, 1000);
+    assert_int_equal(options.attributes.umask, 0777);
+    assert_true(TAKES("--no-new-privs", "true"));
+    assert_true(options.attributes.any && options.attributes.no_new_privileges);
+    assert_true(TAKES("--cpus", "0", "--rlimit", "core=0", "true"));
+    assert_string_equal(options.attributes.cpus, "0");
+    assert_int_equal(options.attributes.rlimit_count, 1);
+    REFUSES(ERANGE, "--nice takes a whole number from -20 to 19, not 20", "--nice", "20", "true");
+    REFUSES(ERANGE, "--nice takes a whole number from -20 to 19, not -21", "--nice", "-21", "true");
+    REFUSES(EINVAL, "from -20 to 19, not '1x'", "--nice", "1x", "true");
+    REFUSES(EINVAL, "from -20 to 19, not ''", "--nice=", "true");
+    REFUSES(EINVAL, "from -20 to 19, not '-'", "--nice", "-", "true");
+    REFUSES(EINVAL, "from -20 to 19, not '--1'", "--nice", "--1", "true");
+    REFUSES(EINVAL, "from -1000 to 1000, not '99999999999999999999'", "--oom-score-adj", "99999999999999999999",
+            "true");
+    REFUSES(ERANGE, "from -1000 to 1000, not -1001", "--oom-score-adj", "-1001", "true");
+    REFUSES(EINVAL, "--umask takes permissions in octal from 0 to 777, not '1000'", "--umask", "1000", "true");
+    REFUSES(EINVAL, "not '8'", "--umask", "8", "true");
+    REFUSES(EINVAL, "not '7x'", "--umask", "7x", "true");
+    REFUSES(EINVAL, "not ''", "--umask", "", "true");
+    REFUSES(EINVAL, "--cpus takes numbers", "--cpus", "x", "true");
+    REFUSES(EINVAL, "--rlimit: no limit", "--rlimit", "x=1", "true");
+    REFUSES(EINVAL, "takes no value", "--clear-env=1", "true");
 }
 
 static void the_delay_is_whole_milliseconds(void **state)
@@ -708,6 +754,7 @@ static int tests(void)
         TEST(unknown_options_are_named),
         TEST(help_and_version_need_no_program),
         TEST(the_usage_names_every_option),
+        TEST(attributes_of_the_program_are_numbers_in_their_range),
         TEST(the_delay_is_whole_milliseconds),
         TEST(without_a_stop_signal_it_is_sigterm_with_the_delay),
         TEST(a_step_has_its_own_time_or_the_delay),

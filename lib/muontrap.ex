@@ -170,6 +170,34 @@ defmodule MuonTrap do
   end
 
   @doc """
+  Run a command line of the shell, as `System.shell/2` does, contained as by `cmd/3`
+
+  It is given to `sh -c`. What comes from outside is better given to a program as an argument, by `cmd/3`, than put into a
+  command line. The options, return values and errors are those of `cmd/3`, and `:close_stdin` of `System.shell/2` has no effect:
+  without `:input` or `:stdin` the standard input is empty.
+
+  ## Examples
+
+      iex> MuonTrap.shell("seq 3 | tac")
+      {"3\\n2\\n1\\n", 0}
+
+      iex> MuonTrap.shell("cat && exit $N", input: "hello", env: [{"N", "3"}])
+      {"hello", 3}
+  """
+  @spec shell(String.t(), keyword()) :: {Collectable.t(), non_neg_integer() | :timeout}
+  def shell(command, opts \\ []) do
+    unless is_binary(command) and not String.contains?(command, <<0>>) do
+      raise ArgumentError,
+            "the command line for MuonTrap.shell/2 must be a string without null bytes, got: #{inspect(command)}"
+    end
+
+    :shell
+    |> MuonTrap.Options.prepare("sh", ["-c", command], opts)
+    |> MuonTrap.Options.complete_for_helper()
+    |> MuonTrap.Command.run()
+  end
+
+  @doc """
   Return what a program writes as a stream
 
   The program is started when the enumeration begins, and ends with it: when the stream is halted, as by `Enum.take/2`, when the

@@ -32,11 +32,13 @@ defmodule MuonTrap.Options do
     :groups
     | @cgroup ++ Stdio.names() ++ Attributes.names()
   ]
+  @collecting @common ++ [:input, :into, :lines, :timeout, :use_stdio, :hide]
   @allowed %{
     check: @cgroup,
     stream: @common ++ [:input, :exit],
     program: @common ++ [:active, :owner, :when_done],
-    cmd: @common ++ [:input, :into, :lines, :timeout, :use_stdio, :hide],
+    cmd: @collecting,
+    shell: @collecting ++ [:close_stdin],
     daemon:
       @common ++
         [
@@ -62,6 +64,9 @@ defmodule MuonTrap.Options do
           optional(atom()) => term()
         }
 
+  @typedoc "Who starts the program"
+  @type context :: :cmd | :shell | :stream | :program | :daemon
+
   @doc false
   @spec name?(term()) :: boolean()
   def name?({:global, _name}), do: true
@@ -75,7 +80,7 @@ defmodule MuonTrap.Options do
   @doc """
   Check program, arguments and options, and return them as a map
 
-  `context` says whose options they are: `:cmd` for those of `MuonTrap.cmd/3`, `:stream` for `MuonTrap.stream!/3`, `:program`
+  `context` says whose options they are: `:cmd` for those of `MuonTrap.cmd/3`, `:shell` for `MuonTrap.shell/2`, `:stream` for `MuonTrap.stream!/3`, `:program`
   for `MuonTrap.Program.start_link/3`, `:daemon` for `MuonTrap.Daemon.start_link/3`. The program is looked up as by `System.cmd/3`: an absolute path is taken as it is, anything else is looked for in the
   directories of `PATH`.
 
@@ -92,22 +97,22 @@ defmodule MuonTrap.Options do
       iex> MuonTrap.Options.validate(:cmd, "sh", [], timeout: "soon")
       ** (ArgumentError) invalid option :timeout for MuonTrap.cmd/3: expected a positive number of milliseconds or :infinity, got: "soon"
   """
-  @spec validate(:cmd | :stream | :program | :daemon, String.t(), [String.t()], keyword()) :: t()
+  @spec validate(context(), String.t(), [String.t()], keyword()) :: t()
   def validate(context, command, args, opts), do: context |> prepare(command, args, opts) |> complete(context)
 
   @doc """
   The first half of `validate/4`: all but what is to be found out when the program is about to be started, the environment that
   a function returns and the program's path. `complete/2` is the second half.
   """
-  @spec prepare(:cmd | :stream | :program | :daemon, String.t(), [String.t()], keyword()) :: map()
-  def prepare(context, command, args, opts) when context in [:cmd, :stream, :program, :daemon] do
+  @spec prepare(context(), String.t(), [String.t()], keyword()) :: map()
+  def prepare(context, command, args, opts) when context in [:cmd, :shell, :stream, :program, :daemon] do
     check_command!(context, command)
     check_args!(context, args)
     context |> check_options!(opts) |> Map.merge(%{cmd: command, args: args})
   end
 
   @doc false
-  @spec complete(map(), :cmd | :stream | :program | :daemon) :: t()
+  @spec complete(map(), context()) :: t()
   def complete(options, context) do
     options |> evaluate_env(context) |> Map.delete(:wait_for) |> find_program()
   end
@@ -162,10 +167,11 @@ defmodule MuonTrap.Options do
     options
   end
 
-  defp defaults(:cmd), do: %{into: ""}
+  defp defaults(context) when context in [:cmd, :shell], do: %{into: ""}
   defp defaults(_context), do: %{}
 
   defp operation(:cmd), do: "MuonTrap.cmd/3"
+  defp operation(:shell), do: "MuonTrap.shell/2"
   defp operation(:stream), do: "MuonTrap.stream!/3"
   defp operation(:program), do: "MuonTrap.Program.start_link/3"
   defp operation(:daemon), do: "MuonTrap.Daemon.start_link/3"
@@ -275,7 +281,7 @@ defmodule MuonTrap.Options do
   defp check(:when_done, value), do: expect(value in [:stay, :stop], ":stay or :stop")
   defp check(:exit, value), do: expect(value in [:raise, :return], ":raise or :return")
   defp check(:lines, value), do: expect(integer?(value, 1), "a number of bytes from 1 to #{@most}")
-  defp check(:hide, value), do: expect(is_boolean(value), "true or false")
+  defp check(name, value) when name in [:hide, :close_stdin], do: expect(is_boolean(value), "true or false")
 
   # Helper and library speak over the pipes that the port has in place of standard input and output.
   defp check(:use_stdio, value) do

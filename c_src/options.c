@@ -21,6 +21,9 @@ const char options_usage[] =
     "  -k, --delay-to-sigkill MS  milliseconds from SIGTERM to SIGKILL (default 500)\n"
     "      --stop-signal SIG[:MS] tell PROGRAM to end by that signal, not by SIGTERM. May be given again: each is\n"
     "                             sent when the MS milliseconds (or those of -k) after the one before are over\n"
+    "      --stop-command WORD    run that program, instead of the first signal; further ones are its arguments.\n"
+    "                             CHILD_PID in its environment is PROGRAM's process. Should it fail, the signal is\n"
+    "                             sent\n"
     "      --stdin MODE           lifeline: its end means stop, and PROGRAM gets /dev/null; inherit: PROGRAM gets it;\n"
     "                             null: PROGRAM gets /dev/null; with --port also relay: it gets what comes in frames.\n"
     "                             Default: lifeline for a pipe, FIFO or socket (null if it has ended already), else\n"
@@ -171,6 +174,19 @@ RARE static bool set_stop_signal(const struct argument *arg)
     if (arg->value[size] == ':' && !number(&time, 0, INT_MAX, "milliseconds", &step.ms))
         return false;
     options->steps[options->step_count++] = step;
+    return true;
+}
+
+RARE static bool set_stop_command(const struct argument *arg)
+{
+    struct options *options = arg->options;
+
+    if (options->stop_command_count == 0 && arg->value[0] == '\0')
+        return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes a program, not an empty string", arg->option);
+    if (options->stop_command_count == STOP_COMMAND_MOST)
+        return failed(arg->why, STAGE_OPTIONS, E2BIG, "%s can be given %u times at most", arg->option,
+                      STOP_COMMAND_MOST);
+    options->stop_command[options->stop_command_count++] = (char *)(uintptr_t)arg->value; /* execve(2) only reads it */
     return true;
 }
 
@@ -537,6 +553,7 @@ static const struct option {
     {"port", 0, false, set_port},
     {"delay-to-sigkill", 'k', true, set_delay},
     {"stop-signal", 0, true, set_stop_signal},
+    {"stop-command", 0, true, set_stop_command},
     {"stdio-window", 0, true, set_window},
     {"tell-ends", 0, false, set_tell_ends},
     {"stdin", 0, true, set_stdin},

@@ -18,11 +18,12 @@
 
 #define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
 #define LOCK_FOREVER UINT32_MAX
-#define STEPS_MOST 8u       /* --stop-signal options */
-#define SETENV_MOST 128u    /* --setenv options */
-#define LOGIN_MOST 4u       /* variables that --uid sets */
-#define CONTROLLER_MOST 16u /* --controller options */
-#define PTY_MODES_MOST 64u  /* --pty-mode options */
+#define STEPS_MOST 8u         /* --stop-signal options */
+#define SETENV_MOST 128u      /* --setenv options */
+#define LOGIN_MOST 4u         /* variables that --uid sets */
+#define CONTROLLER_MOST 16u   /* --controller options */
+#define PTY_MODES_MOST 64u    /* --pty-mode options */
+#define STOP_COMMAND_MOST 64u /* --stop-command options */
 
 enum stdin_mode { STDIN_AUTO, STDIN_LIFELINE, STDIN_INHERIT, STDIN_NULL, STDIN_RELAY, STDIN_FILE };
 enum output_mode {
@@ -90,12 +91,15 @@ struct options {
     unsigned controller_count;
     const char *controllers[CONTROLLER_MOST];
     unsigned set_count;
-    const char *sets[SETTINGS_MOST]; /* each KEY=VALUE */
-    unsigned without;                /* of enum without */
+    const char *sets[SETTINGS_MOST];           /* each KEY=VALUE */
+    unsigned without;                          /* of enum without */
+    unsigned stop_command_count;               /* 0 without one */
+    char *stop_command[STOP_COMMAND_MOST + 1]; /* its argv, ends with NULL */
     bool clears_env;
     struct attributes attributes;
     unsigned setenv_count;
-    const char *setenv[SETENV_MOST + LOGIN_MOST]; /* each NAME=VALUE, or NAME alone to unset it */
+    /* Each NAME=VALUE, or NAME alone to unset it, with room for the stop command's CHILD_PID. */
+    const char *setenv[SETENV_MOST + LOGIN_MOST + 1];
     struct terminal_mode pty_modes[PTY_MODES_MOST];
     unsigned keepenv; /* a bit for each of login_variables that --uid leaves as it is */
     const char *file; /* PROGRAM as given */

@@ -77,6 +77,11 @@ defmodule MuonTrap do
       number
     * `:stop_sequence` - several such signals, each with the milliseconds before the next one, or SIGKILL, is sent:
       `[sigint: 10_000, sigterm: 5_000]`. In place of `:stop_signal` and `:delay_to_sigkill`
+    * `:stop_command` - `[program | args]` to run when the program is to be stopped, in place of the first signal, such as
+      `["nginx", "-s", "quit"]`. It is run as the program is: as the same user, in the same directory, cgroup and environment, with
+      the program's pid in the variable CHILD_PID; what it writes goes to the VM's stderr. Should it fail, the signal is sent. The
+      program has `:delay_to_sigkill` to end, or the first time of `:stop_sequence`. Once it has ended, the command is told to end
+      like all that the program has left
     * `:lock` - a file, which is made if it isn't there, or a directory, to lock as by flock(2) for as long as the program or
       anything that descends from it lives. The start waits until the lock is free, and logs a warning when it has waited for a
       second. So a program never meets its predecessor, whichever VM had started that. The program inherits a descriptor of
@@ -165,7 +170,7 @@ defmodule MuonTrap do
   def cmd(command, args, opts \\ []) do
     :cmd
     |> MuonTrap.Options.prepare(command, args, opts)
-    |> MuonTrap.Options.complete_for_helper()
+    |> MuonTrap.Options.complete_for_helper(:cmd)
     |> MuonTrap.Command.run()
   end
 
@@ -193,7 +198,7 @@ defmodule MuonTrap do
 
     :shell
     |> MuonTrap.Options.prepare("sh", ["-c", command], opts)
-    |> MuonTrap.Options.complete_for_helper()
+    |> MuonTrap.Options.complete_for_helper(:shell)
     |> MuonTrap.Command.run()
   end
 

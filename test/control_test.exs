@@ -192,6 +192,80 @@ defmodule MuonTrap.ControlTest do
     end
   end
 
+  describe "a stop command" do
+    @echoes "trap 'echo usr1; exit 0' USR1; trap 'echo term; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+
+    test "is run in place of the signal, whoever started the program", %{env: env, tmp_dir: dir} do
+      told = Path.join(dir, "told")
+      command = ["sh", "-c", "echo $CHILD_PID $1 $MINE >$0; kill -USR1 $CHILD_PID", told, "an argument"]
+      opts = [env: [{"MINE", "mine"} | env], stop_command: command, delay_to_sigkill: 60_000]
+
+      daemon = start(@echoes, opts)
+      pid = Daemon.program_pid(daemon)
+      GenServer.stop(daemon)
+      assert_received {:line, "usr1"}
+      assert File.read!(told) == "#{pid} an argument mine\n"
+
+      File.rm!(told)
+      assert Programs.cmd_until_ready("sh", ["-c", @echoes], 500, opts) == {"ready\nusr1\n", :timeout}
+      assert File.read!(told) =~ "an argument mine"
+
+      File.rm!(told)
+      assert "sh" |> MuonTrap.stream!(["-c", @echoes], opts) |> Enum.take(1) == ["ready\n"]
+      assert File.read!(told) =~ "an argument mine"
+
+      File.rm!(told)
+      {:ok, program} = MuonTrap.Program.start_link("sh", ["-c", @echoes], opts)
+      assert MuonTrap.Program.read(program) == {:stdout, "ready\n"}
+      assert MuonTrap.Program.stop(program) == {:ok, 0}
+      assert File.read!(told) =~ "an argument mine"
+    end
+
+    test "is not run for a program that ends by itself", %{env: env, tmp_dir: dir} do
+      told = Path.join(dir, "told")
+      assert MuonTrap.cmd("echo", ["hi"], stop_command: ["touch", told], env: env) == {"hi\n", 0}
+      refute File.exists?(told)
+    end
+
+    test "that fails is followed by the signal", %{env: env} do
+      for stop_command <- [["false"], ["sh", "-c", "kill -KILL $$"]] do
+        daemon = start(@echoes, env: env, stop_command: stop_command, delay_to_sigkill: 60_000)
+        GenServer.stop(daemon)
+        assert_received {:line, "term"}
+      end
+    end
+
+    test "that was not enough is named in the log, and nothing of it is left", %{env: env, mark: mark} do
+      daemon = start(@echoes, env: env, stop_command: ["sh", "-c", "sleep 1000 & sleep 1000"], delay_to_sigkill: 300)
+
+      assert capture_log(fn -> GenServer.stop(daemon) end) =~
+               "did not end within 300 ms of its stop command, and was killed"
+
+      assert OS.alive(mark) == []
+
+      sequence = [sigint: 200, sigusr1: 60_000]
+      daemon = start(@echoes, env: env, stop_command: ["true"], stop_sequence: sequence)
+      GenServer.stop(daemon)
+      assert_received {:line, "usr1"}
+    end
+
+    test "is a list of strings, whose first one names a program" do
+      for value <- [[], "true", [""], [true], ["a\0b"], ["true" | "x"], ["true", ~c"x"], List.duplicate("true", 65)] do
+        assert_raise ArgumentError,
+                     ~r/:stop_command for MuonTrap.cmd.3: expected a list of a program and its arguments/,
+                     fn ->
+                       MuonTrap.cmd("true", [], stop_command: value)
+                     end
+      end
+
+      for missing <- ["no-such-program", "/no/such/program", "/etc/passwd"] do
+        assert_raise ArgumentError,
+                     "the program #{inspect(missing)} of the option :stop_command for MuonTrap.cmd/3 can't be found, or not be executed",
+                     fn -> MuonTrap.cmd("true", [], stop_command: [missing]) end
+      end
+    end
+  end
+
   describe "a lock" do
     test "keeps a start waiting until all that the one before ran is dead", %{env: env, tmp_dir: dir} do
       lock = Path.join(dir, "lock")

@@ -526,6 +526,19 @@ void platform_hurry(pid_t pid)
         (void)setpriority(PRIO_PROCESS, (id_t)pid, -20);
 }
 
+RARE void platform_calm(void)
+{
+    struct sched_param param = {0};
+
+    if ((syscall(SYS_sched_getscheduler, 0) & ~SCHED_RESET_ON_FORK) == SCHED_RR &&
+        syscall(SYS_sched_getparam, 0, &param) == 0 && param.sched_priority == 1) {
+        param.sched_priority = 0;
+        (void)syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &param);
+    } else if (getpriority(PRIO_PROCESS, 0) == -20) {
+        (void)setpriority(PRIO_PROCESS, 0, 0);
+    }
+}
+
 /* sched_setaffinity(2): of processors that aren't there, or that the cpuset lacks, the kernel says nothing as long as
  * one is left. */
 RARE bool platform_stay_on(const struct platform_cpus *cpus)

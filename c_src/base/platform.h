@@ -172,6 +172,9 @@ bool platform_is_like_child_of(pid_t parent, pid_t owner);
  * than a fork bomb. It must not fork any more, for its children would be so, too. */
 void platform_hurry(pid_t pid);
 
+/* In a new child of one that may have hurried: run as others do. */
+void platform_calm(void);
+
 /* A set of processors, a bit for each: number 0 is the lowest bit of the first byte. */
 struct platform_cpus {
     _Alignas(8) uint8_t bytes[1024];

@@ -284,6 +284,10 @@ void platform_hurry(pid_t pid)
     (void)pid;
 }
 
+void platform_calm(void)
+{
+}
+
 bool platform_stay_on(const struct platform_cpus *cpus)
 {
     (void)cpus;

@@ -83,14 +83,16 @@ RARE static enum sweep sweep(struct keeper *keeper)
     return result;
 }
 
-/* A group whose leader was the killed relay's child. Without adopted orphans this is all that is known of it, and
+/* Groups whose leaders were the killed relay's children. Without adopted orphans this is all that is known of them, and
  * that the pid has not passed to a stranger since the relay died can't be known: POSIX has nothing better. */
-static void kill_told_group(const struct keeper *keeper)
+static void kill_told_groups(const struct keeper *keeper)
 {
-    pid_t program = keeper->bequest->program;
-
-    if (!platform_has_children && program > 1)
-        (void)kill(-program, SIGKILL);
+    if (platform_has_children)
+        return;
+    if (keeper->bequest->program > 1)
+        (void)kill(-keeper->bequest->program, SIGKILL);
+    if (keeper->bequest->stopper > 1)
+        (void)kill(-keeper->bequest->stopper, SIGKILL);
 }
 
 /* The cgroup that a launch frame asked for was the relay's alone, as that of a dead helper's is now. */
@@ -118,7 +120,7 @@ RARE static int clean_up_after_relay(struct keeper *keeper, int status)
     enum sweep result;
     struct failure why;
 
-    kill_told_group(keeper);
+    kill_told_groups(keeper);
     platform_hurry(0);
     if (keeper->bequest->cgroup[0] != '\0' && !clean_told_cgroup(keeper, &why))
         report_words("%s", why.words);

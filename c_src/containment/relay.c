@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "base/platform.h"
 #include "base/rare.h"
+#include "base/signal_name.h"
 #include "base/signals.h"
 #include "containment/events.h"
 #include "containment/job_control.h"
@@ -272,6 +273,45 @@ static void tell_program_to_end(struct relay *relay)
     check_later(relay);
 }
 
+RARE static void tell_why_stop_command_failed(const struct relay *relay, const char *how, const char *what)
+{
+    const struct options *options = &relay->launch->options;
+
+    report_words("the stop command '%s' %s%s; '%s' is told to end by SIG%s instead", options->stop_command[0], how,
+                 what, options->file, signal_name(step_of(relay->launch)->signal));
+}
+
+/* In place of the first signal. The program, which may be stopped, is to notice what the command has it do. */
+RARE static void run_stop_command(struct relay *relay)
+{
+    struct tree *tree = &relay->launch->tree;
+
+    tree->stopper = child_run_stop_command(relay->launch);
+    if (tree->stopper < 0) {
+        tree->stopper = 0;
+        tell_why_stop_command_failed(relay, "has got no process: ", strerror(errno));
+        tell_program_to_end(relay);
+    } else {
+        relay->bequest->stopper = tree->stopper;
+        (void)kill(tree->program, SIGCONT);
+        check_later(relay);
+    }
+}
+
+RARE static void note_end_of_stop_command(struct relay *relay)
+{
+    int status = relay->launch->tree.stopper_status;
+    char number[80];
+
+    if (status == 0 || relay->launch->tree.program_ended || relay->launch->patience.step > 0)
+        return;
+    format(number, sizeof number, "%d%s", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+           WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_FOUND ? " (it was not found, or can't be executed)"
+                                                                      : "");
+    tell_why_stop_command_failed(relay, WIFSIGNALED(status) ? "was ended by signal " : "exited with status ", number);
+    tree_terminate(relay->launch->tree.program, step_of(relay->launch)->signal);
+}
+
 RARE static enum state lose_patience(struct relay *relay)
 {
     struct launch *launch = relay->launch;
@@ -343,12 +383,15 @@ static enum state terminate(struct relay *relay)
     struct launch *launch = relay->launch;
     struct patience *patience = &launch->patience;
 
+    begin_step(relay, 0);
+    if (launch->options.stop_command_count > 0)
+        run_stop_command(relay); /* before the hurry, which children inherit */
     hurry(relay);
     job_control_continue_keeper(relay);
     patience->forks_known = launch->cgroup && cgroup_forked(launch->cgroup, &patience->forked);
     patience->checks = patience->forks_known;
-    begin_step(relay, 0);
-    tell_program_to_end(relay);
+    if (launch->options.stop_command_count == 0)
+        tell_program_to_end(relay);
     return STOPPING;
 }
 
@@ -388,10 +431,14 @@ RARE static enum state terminate_for_fault(struct relay *relay)
 static enum state reap(struct relay *relay)
 {
     unsigned stops = relay->launch->tree.program_stops;
+    pid_t stopper = relay->launch->tree.stopper;
 
     relay->more_dead = tree_reap(&relay->launch->tree);
     if (relay->launch->tree.program_stops != stops)
         relay->continued = false; /* a SIGCONT from before is over */
+    relay->bequest->stopper = relay->launch->tree.stopper;
+    if (stopper != relay->launch->tree.stopper)
+        note_end_of_stop_command(relay);
     job_control_follow_program(relay);
     return relay->state;
 }

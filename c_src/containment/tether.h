@@ -17,6 +17,7 @@
 /* What the relay leaves to the keeper. */
 struct bequest {
     volatile pid_t program;            /* all that it can go by where orphans are not adopted; 0 while there is none */
+    volatile pid_t stopper;            /* the same of the stop command */
     volatile bool launched;            /* a launch has begun whose end has not been told */
     volatile bool raw;                 /* the terminal that we were started from is to be put back in order */
     char cgroup[CGROUP_PATH_MOST + 1]; /* the program's, when it came with a launch frame; empty without one */

@@ -126,6 +126,8 @@ RARE static void reap_descendant(struct tree *tree, pid_t pid)
 /* Reaps a child that is dead. */
 static void reap(struct tree *tree, pid_t pid)
 {
+    if (pid == tree->stopper)
+        tree->stopper = 0;
     if (pid != tree->program) {
         reap_descendant(tree, pid);
         return;
@@ -133,6 +135,17 @@ static void reap(struct tree *tree, pid_t pid)
     tree->program_status = platform_reap(pid, &tree->used);
     tree->program_ended = true;
     tree->program = 0;
+}
+
+/* One that has ended before the sweep: an orphan, or the stop command. */
+static void reap_meanwhile(struct tree *tree, pid_t pid)
+{
+    int status = platform_reap(pid, &tree->used);
+
+    if (pid != tree->stopper)
+        return;
+    tree->stopper_status = status;
+    tree->stopper = 0;
 }
 
 /* Of several such changes waitid(2) tells only of the last one, but of each only once: a program that is told to be
@@ -160,7 +173,7 @@ bool tree_reap(struct tree *tree)
     pid_t dead;
 
     while ((dead = next_dead()) > 0 && dead != tree->program && reaped++ < REAPED_MOST)
-        (void)platform_reap(dead, &tree->used);
+        reap_meanwhile(tree, dead);
     tree->program_ended = tree->program == 0 || dead == tree->program;
     if (!tree->program_ended)
         note_job_control(tree);
@@ -203,7 +216,7 @@ RARE static void see_to_orphan(pid_t child, void *context)
     info.si_pid = 0;
     if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child) {
         forget(orphans->told->children, &orphans->told->count, child);
-        (void)platform_reap(child, &orphans->tree->used);
+        reap_meanwhile(orphans->tree, child);
         orphans->reaped = true;
         return;
     }
@@ -314,6 +327,8 @@ static struct pass kill_children(struct tree *tree)
     if (!platform_has_children) {
         if (tree->program > 0)
             kill_child(tree->program, &pass);
+        if (tree->stopper > 0)
+            kill_child(tree->stopper, &pass);
     } else {
         tree->refused = 0;
         (void)platform_pids(tree->children, kill_child, &pass);
@@ -333,7 +348,7 @@ enum sweep tree_sweep(struct tree *tree, struct left *left)
         pid_t dead = reap_dead(tree);
         struct pass pass;
 
-        if (dead < 0 || (!platform_has_children && tree->program <= 0))
+        if (dead < 0 || (!platform_has_children && tree->program <= 0 && tree->stopper <= 0))
             return SWEEP_DONE;
         pass = kill_children(tree);
         *left = (struct left){.dying = pass.killed, .dead = dead > 0};

@@ -33,8 +33,10 @@ struct told {
 };
 
 struct tree {
-    int children;  /* the list of children */
-    pid_t program; /* the child whose end is reported; 0 without one */
+    int children;       /* the list of children */
+    pid_t program;      /* the child whose end is reported; 0 without one */
+    pid_t stopper;      /* the child that runs the stop command; 0 without one, or once it has been reaped */
+    int stopper_status; /* as of waitpid(2), then */
     bool program_ended;
     int program_status;          /* as of waitpid(2), once it has been reaped */
     bool program_stopped;        /* by job control, and not yet continued */

@@ -382,6 +382,45 @@ bool child_start(struct launch *launch, struct failure *why)
     return false;
 }
 
+/* What it needs to be told of is in its exit status. */
+RARE static _Noreturn void become_stop_command(struct launch *launch, pid_t parent)
+{
+    static char variable[32];
+    struct options *options = &launch->options;
+    struct failure why;
+    enum stage stage;
+    unsigned which;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    platform_calm();
+    format(variable, sizeof variable, "CHILD_PID=%ld", (long)launch->tree.program);
+    options->setenv[options->setenv_count++] = variable;
+    options->file = options->stop_command[0];
+    options->program = options->stop_command;
+    options->arg0 = options->file; /* and not its path */
+    if ((!launch->cgroup || cgroup_enter(launch->cgroup)) && setsid() >= 0 && null >= 0 && dup2(null, 0) >= 0 &&
+        dup2(STDERR_FILENO, 1) >= 0 && (!options->cd || chdir(options->cd) == 0)) {
+        attributes_assume_umask(&options->attributes);
+        if (attributes_assume(&options->attributes, true, &stage, &which) &&
+            identity_assume(&launch->identity, &stage) && attributes_forgo_privileges(&options->attributes) &&
+            make_environment(&launch->child, options, &why) && platform_die_with_parent(parent)) {
+            signals_leave_to_program();
+            execute(options, launch->child.environment);
+        }
+    }
+    _exit(EXIT_NOT_FOUND);
+}
+
+pid_t child_run_stop_command(struct launch *launch)
+{
+    pid_t parent = getpid();
+    pid_t child = fork();
+
+    if (child == 0)
+        become_stop_command(launch, parent);
+    return child;
+}
+
 void child_close_inherited(const struct launch *launch)
 {
     if (!launch->options.port)

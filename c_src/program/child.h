@@ -46,6 +46,11 @@ enum verdict {
 /* Reads what the new process has told so far, when verdict_fd can be read. It may make the process a second time. */
 enum verdict child_verdict(struct launch *launch, struct failure *why);
 
+/* Runs the stop command, as the program is run: as the same user, in the same directory, cgroup and environment, but
+ * with CHILD_PID, in a session of its own, with /dev/null as its input and our standard error as its output. Returns
+ * its pid, -1 with errno when there is no process. It leaves with EXIT_NOT_FOUND when it can't be executed so. */
+pid_t child_run_stop_command(struct launch *launch);
+
 /* Frees what only the start needs, after the verdict or when nobody waits for it any more. */
 void child_started(struct child *child);
 

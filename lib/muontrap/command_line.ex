@@ -96,6 +96,7 @@ defmodule MuonTrap.CommandLine do
   defp argument({:stop_sequence, steps}),
     do: Enum.flat_map(steps, fn {signal, ms} -> ["--stop-signal", "#{Signal.name(signal)}:#{ms}"] end)
 
+  defp argument({:stop_command, words}), do: Enum.flat_map(words, &["--stop-command", &1])
   defp argument({:lock, file}), do: ["--lock", file]
   defp argument({:lock_timeout, ms}) when is_integer(ms), do: ["--lock-timeout", "#{ms}"]
   defp argument({:uid, user}), do: ["--uid", "#{user}"]

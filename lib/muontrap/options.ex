@@ -12,8 +12,9 @@ defmodule MuonTrap.Options do
   alias MuonTrap.Cgroup.Settings
   alias MuonTrap.{Attributes, Cgroup, Feeder, Stdio, StopSequence}
 
-  # The helper's own bounds: WINDOW_FIXED_MOST and INT_MAX.
+  # The helper's own bounds: WINDOW_FIXED_MOST and INT_MAX, and STOP_COMMAND_MOST.
   @most 0x7FFFFFFF
+  @stop_command_most 64
 
   @cgroup [:cgroup_base, :cgroup_path, :cgroup, :cgroup_controllers, :cgroup_sets]
   @common [
@@ -25,6 +26,7 @@ defmodule MuonTrap.Options do
     :delay_to_sigkill,
     :stop_signal,
     :stop_sequence,
+    :stop_command,
     :lock,
     :lock_timeout,
     :uid,
@@ -114,20 +116,20 @@ defmodule MuonTrap.Options do
   @doc false
   @spec complete(map(), context()) :: t()
   def complete(options, context) do
-    options |> evaluate_env(context) |> Map.delete(:wait_for) |> find_program()
+    options |> evaluate_env(context) |> Map.delete(:wait_for) |> find_program() |> find_stop_command!(context)
   end
 
   @doc """
-  The same for `MuonTrap.cmd/3`, except that `:cmd` may be left a name for the helper to look for, and be executed, in the
+  The same for `MuonTrap.cmd/3` and `MuonTrap.shell/2`, except that `:cmd` may be left a name for the helper to look for, and be executed, in the
   directories of `PATH`
 
   The helper finds it in a tenth of the time. It is left to it when it finds the same, and nothing is lost should there be no such
   program: when `PATH` is the VM's, no directory in it is relative, and the user is the VM's; and when `:into` is a value and not
   something like a file, which would have been opened for nothing. `find_program/1` then tells why the helper found none.
   """
-  @spec complete_for_helper(map()) :: map()
-  def complete_for_helper(options) do
-    options = evaluate_env(options, :cmd)
+  @spec complete_for_helper(map(), :cmd | :shell) :: map()
+  def complete_for_helper(options, context) do
+    options = options |> evaluate_env(context) |> find_stop_command!(context)
     if helper_finds_same?(options), do: options, else: find_program(options)
   end
 
@@ -143,6 +145,20 @@ defmodule MuonTrap.Options do
   """
   @spec find_program(map()) :: t()
   def find_program(options), do: %{options | cmd: find!(options.cmd, options.args)}
+
+  # Now, when somebody hears of it, and not when the program is to be stopped.
+  defp find_stop_command!(%{stop_command: [command | args]} = options, context) do
+    found = if Path.type(command) == :absolute, do: executable(command) == :ok && command, else: find_in_path(command)
+
+    unless found do
+      raise ArgumentError,
+            "the program #{inspect(command)} of the option :stop_command for #{operation(context)} can't be found, or not be executed"
+    end
+
+    %{options | stop_command: [found | args]}
+  end
+
+  defp find_stop_command!(options, _context), do: options
 
   # A function keeps the environment out of what a supervisor logs of its children's arguments.
   defp evaluate_env(%{env: fun} = options, context) when is_function(fun),
@@ -319,6 +335,14 @@ defmodule MuonTrap.Options do
       StopSequence.steps?(value),
       "up to 8 signals, each with the milliseconds before the next one, such as [sigint: 10_000, sigterm: 5_000], and not " <>
         ":sigkill, which comes at the end"
+    )
+  end
+
+  defp check(:stop_command, value) do
+    expect(
+      is_list(value) and value != [] and proper?(value) and Enum.all?(value, &text?/1) and hd(value) != "" and
+        length(value) <= @stop_command_most,
+      "a list of a program and its arguments, up to #{@stop_command_most} strings without null bytes"
     )
   end
 

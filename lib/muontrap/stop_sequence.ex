@@ -4,7 +4,7 @@
 defmodule MuonTrap.StopSequence do
   @moduledoc false
   # How a program is told to end, and what time it has for that, before SIGKILL: the options :stop_sequence, or :stop_signal and
-  # :delay_to_sigkill. Pure.
+  # :delay_to_sigkill, and the :stop_command that takes the first signal's place. Pure.
 
   alias MuonTrap.Signal
 
@@ -18,12 +18,17 @@ defmodule MuonTrap.StopSequence do
   # Milliseconds for the kernel to end all that was sent SIGKILL, on a machine under load.
   @time_to_bury 5_000
 
-  @type t :: [{Signal.t(), non_neg_integer()}]
+  @type t :: [{Signal.t() | :stop_command, non_neg_integer()}]
 
   @doc """
   The steps that the options say
   """
   @spec new(map()) :: t()
+  def new(%{stop_command: _command} = options) do
+    [{_signal, ms} | rest] = options |> Map.delete(:stop_command) |> new()
+    [{:stop_command, ms} | rest]
+  end
+
   def new(%{stop_sequence: steps}), do: steps
 
   def new(options),
@@ -64,12 +69,15 @@ defmodule MuonTrap.StopSequence do
   @spec duration(t()) :: non_neg_integer()
   def duration(steps), do: Enum.reduce(steps, 0, fn {_signal, ms}, sum -> sum + ms end)
 
+  defp name(:stop_command), do: "its stop command"
+  defp name(signal), do: Signal.name(signal)
+
   @doc """
   What a program that had to be killed has not done, such as `"within 500 ms of SIGTERM; see :delay_to_sigkill"`
   """
   @spec describe(t()) :: {String.t(), String.t()}
   def describe(steps) do
     remedy = if match?([_one], steps), do: "see :delay_to_sigkill", else: "see :stop_sequence"
-    {"within " <> Enum.map_join(steps, " and ", fn {signal, ms} -> "#{ms} ms of #{Signal.name(signal)}" end), remedy}
+    {"within " <> Enum.map_join(steps, " and ", fn {step, ms} -> "#{ms} ms of #{name(step)}" end), remedy}
   end
 end

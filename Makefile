@@ -3,6 +3,7 @@
 #
 #   make              the helper alone, in build/
 #   make install      helper, man page and completions below PREFIX (/usr/local), within DESTDIR
+#   make rebar3       mix's part of a build by rebar3, which rebar.config has it do
 #   make demo         installs what is missing, builds, shows the main job
 #   make check        installs what is missing, runs every test and linter
 #   make bench        measures the figures of docs/benchmarks.md, and writes that page
@@ -91,6 +92,19 @@ install: all
 	install -D -m 644 priv/man/man1/muontrap.1 $(DESTDIR)$(PREFIX)/share/man/man1/muontrap.1
 	install -D -m 644 priv/completions/muontrap.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/muontrap
 	install -D -m 644 priv/completions/_muontrap $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_muontrap
+
+# Mix's description of the application, which has all modules, takes the place of rebar3's.
+.PHONY: rebar3
+rebar3:
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL MIX_ENV=prod mix compile
+	@for app in "$$REBAR_DEPS_DIR/muontrap" "$$REBAR_CHECKOUTS_OUT_DIR/muontrap"; do \
+	    if [ -d "$$app/ebin" ]; then \
+	        if [ -L "$$app/priv" ]; then rm "$$app/priv"; fi; \
+	        mkdir -p "$$app/priv"; \
+	        cp -R _build/prod/lib/muontrap/ebin/. "$$app/ebin/"; \
+	        cp -R _build/prod/lib/muontrap/priv/. "$$app/priv/"; \
+	    fi; \
+	done
 
 clean:
 	rm -rf build

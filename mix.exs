@@ -41,12 +41,14 @@ defmodule MuonTrap.MixProject do
         "docs",
         "lib",
         "priv",
+        "src",
         "CHANGELOG.md",
         "LICENSES",
         "Makefile",
         "README.md",
         "REUSE.toml",
-        "mix.exs"
+        "mix.exs",
+        "rebar.config"
       ],
       licenses: ["Apache-2.0", "CC0-1.0", "CC-BY-4.0"],
       links: %{}

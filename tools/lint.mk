@@ -43,7 +43,8 @@ lint-format:
 # What clang-format leaves alone: comments and strings.
 lint-width:
 	@awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns"; long = 1 } END { exit long }' \
-	    $(C_FILES) Makefile $(wildcard test/*/tests.mk tools/* bench/plots/*.gp)
+	    $(C_FILES) Makefile rebar.config \
+	    $(wildcard src/* test/erl/*.erl test/erl/app/src/* test/*/tests.mk tools/* bench/plots/*.gp)
 
 lint-shell:
 	tools/shell-files | xargs -0 shellcheck

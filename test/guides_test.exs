@@ -7,7 +7,7 @@ defmodule MuonTrap.GuidesTest do
 
   @moduletag :capture_log
 
-  for guide <- ["docs/talking.md", "docs/restarts.md"] do
+  for guide <- ~w(talking restarts from-erlexec from-exile from-muontrap-1 from-system-cmd), guide = "docs/#{guide}.md" do
     @external_resource guide
 
     for {[code], n} <-

@@ -16,7 +16,8 @@ defmodule MuonTrap.MixProject do
       start_permanent: Mix.env() == :prod,
       deps: [],
       description: "Keep programs launched from Erlang and Elixir contained and well-behaved",
-      package: package()
+      package: package(),
+      docs: docs()
     ]
   end
 
@@ -33,6 +34,24 @@ defmodule MuonTrap.MixProject do
 
   defp elixirc_paths(:test), do: ["lib", "test/support"]
   defp elixirc_paths(_env), do: ["lib"]
+
+  # For ExDoc, where whoever publishes the package has it.
+  defp docs do
+    [
+      main: "readme",
+      source_ref: "v#{@version}",
+      extras: ["README.md", "CHANGELOG.md"] ++ guides() ++ moves() ++ ["docs/architecture.md", "docs/protocol.md"],
+      groups_for_extras: [Guides: guides(), "From other libraries": moves()],
+      groups_for_modules: [
+        "Running programs": [MuonTrap, MuonTrap.Program, MuonTrap.Daemon],
+        Errors: [MuonTrap.Error, MuonTrap.ExitError]
+      ],
+      assets: %{"docs/benchmarks" => "benchmarks"}
+    ]
+  end
+
+  defp guides, do: for(name <- ~w(talking restarts servers cgroups erlang benchmarks), do: "docs/#{name}.md")
+  defp moves, do: for(name <- ~w(system-cmd muontrap-1 erlexec exile), do: "docs/from-#{name}.md")
 
   defp package do
     [

@@ -21,11 +21,25 @@ defmodule MuonTrap.BuildTest do
     source = Path.join(dir, "muon trap")
     File.mkdir_p!(source)
 
-    for entry <- ["c_src", "lib", "priv", "Makefile", "mix.exs", "README.md"],
+    for entry <- ["c_src", "lib", "priv", "src", "Makefile", "mix.exs", "README.md"],
         File.exists?(Path.join(@root, entry)),
         do: File.cp_r!(Path.join(@root, entry), Path.join(source, entry))
 
     source
+  end
+
+  test "the package has what it takes to build it, and the documentation every guide" do
+    config = Mix.Project.config()
+    files = config[:package][:files]
+    extras = config[:docs][:extras]
+    for file <- files ++ extras, do: assert(File.exists?(file), file)
+    assert Path.wildcard("docs/*.md") -- extras == []
+
+    for {_group, modules} <- config[:docs][:groups_for_modules],
+        module <- modules,
+        do: assert(Code.ensure_loaded?(module))
+
+    for entry <- ["c_src", "lib", "src", "priv", "Makefile", "mix.exs"], do: assert(entry in files)
   end
 
   defp project(dir, dep, more \\ "") do
@@ -50,7 +64,7 @@ defmodule MuonTrap.BuildTest do
     app = project(dir, ~s({:muontrap, path: #{inspect(source)}}))
     assert mix!(["run", "-e", @hello], app) =~ ~S({"hello\n", 0})
     # Nothing has been written into the library's own directory.
-    assert Enum.sort(File.ls!(source)) -- ["README.md"] == ["Makefile", "c_src", "lib", "mix.exs", "priv"]
+    assert Enum.sort(File.ls!(source)) -- ["README.md"] == ["Makefile", "c_src", "lib", "mix.exs", "priv", "src"]
     refute File.exists?(Path.join(source, "priv/muontrap"))
   end
 

@@ -7,7 +7,8 @@ defmodule MuonTrap.GuidesTest do
 
   @moduletag :capture_log
 
-  for guide <- ~w(talking restarts from-erlexec from-exile from-muontrap-1 from-system-cmd), guide = "docs/#{guide}.md" do
+  for guide <- ~w(talking restarts from-erlexec from-exile from-muontrap-1 from-system-cmd),
+      guide = "docs/#{guide}.md" do
     @external_resource guide
 
     for {[code], n} <-

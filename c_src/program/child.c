@@ -176,7 +176,7 @@ static _Noreturn void become_program(struct launch *launch, pid_t parent, int ve
         goto failed;
     if (!identity_assume(&launch->identity, &message.stage))
         goto failed;
-    message.stage = STAGE_NO_NEW_PRIVILEGES;
+    message.stage = STAGE_NO_NEW_PRIVS;
     if (options->attributes.any && !attributes_forgo_privileges(&options->attributes))
         goto failed;
     message.stage = STAGE_SPAWN;
@@ -308,7 +308,7 @@ RARE static bool explain(const struct launch *launch, const struct message *mess
     case STAGE_NICE:
     case STAGE_CPUS:
     case STAGE_OOM_SCORE_ADJ:
-    case STAGE_NO_NEW_PRIVILEGES:
+    case STAGE_NO_NEW_PRIVS:
         return attributes_explain(&options->attributes, message->stage, message->which, message->error, why);
     default:
         return failed(why, STAGE_SPAWN, message->error, "cannot prepare the new process for '%s': %s", options->file,

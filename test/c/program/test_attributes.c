@@ -173,8 +173,8 @@ static void each_stage_has_its_words(void **state)
         {STAGE_CPUS, ENOSYS, "--cpus can't be had"},
         {STAGE_OOM_SCORE_ADJ, EACCES, "cannot set oom_score_adj to -9: Permission denied"},
         {STAGE_OOM_SCORE_ADJ, ENOSYS, "--oom-score-adj can't be had"},
-        {STAGE_NO_NEW_PRIVILEGES, EINVAL, "cannot keep it from new privileges: Invalid argument"},
-        {STAGE_NO_NEW_PRIVILEGES, ENOSYS, "--no-new-privs can't be had"},
+        {STAGE_NO_NEW_PRIVS, EINVAL, "cannot keep it from new privileges: Invalid argument"},
+        {STAGE_NO_NEW_PRIVS, ENOSYS, "--no-new-privs can't be had"},
     };
 
     (void)state;

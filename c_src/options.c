@@ -422,8 +422,9 @@ static bool level(const struct argument *arg, int least, int most, int *result)
         value = value * 10 + (uint32_t)(*at - '0');
     }
     *result = arg->value[0] == '-' ? -(int)value : (int)value;
-    return (*result >= least && *result <= most) ||
-           failed(arg->why, STAGE_OPTIONS, ERANGE, "%s takes a whole number from %d to %d, not %s", arg->option, least,
+    if (*result >= least && *result <= most)
+        return true;
+    return failed(arg->why, STAGE_OPTIONS, ERANGE, "%s takes a whole number from %d to %d, not %s", arg->option, least,
                   most, arg->value);
 }
 

@@ -14,7 +14,7 @@
 #include "base/failure.h"
 #include "base/terminal_modes.h"
 #include "cgroup/legacy.h"
-#include "program/attributes.h"
+#include "program/attributes_text.h"
 
 #define DELAY_TO_SIGKILL_DEFAULT 500u /* ms */
 #define LOCK_FOREVER UINT32_MAX

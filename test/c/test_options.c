@@ -196,6 +196,7 @@ static void the_usage_names_every_option(void **state)
                                         "--oom-score-adj N",
                                         "--no-new-privs",
                                         "--stop-signal",
+                                        "--stop-command WORD",
                                         "--lock",
                                         "--lock-timeout",
                                         "--port",
@@ -249,6 +250,31 @@ static void attributes_of_the_program_are_numbers_in_their_range(void **state)
     REFUSES(EINVAL, "--cpus takes numbers", "--cpus", "x", "true");
     REFUSES(EINVAL, "--rlimit: no limit", "--rlimit", "x=1", "true");
     REFUSES(EINVAL, "takes no value", "--clear-env=1", "true");
+}
+
+static void a_stop_command_is_a_program_and_words(void **state)
+{
+    char *words[2 * (STOP_COMMAND_MOST + 1) + 3] = {"muontrap"};
+    int count = 1;
+
+    (void)state;
+    assert_true(TAKES("true"));
+    assert_int_equal(options.stop_command_count, 0);
+    assert_true(TAKES("--stop-command", "nginx", "--stop-command", "", "--stop-command=-s", "true"));
+    assert_int_equal(options.stop_command_count, 3);
+    assert_string_equal(options.stop_command[0], "nginx");
+    assert_string_equal(options.stop_command[1], "");
+    assert_string_equal(options.stop_command[2], "-s");
+    assert_null(options.stop_command[3]);
+    REFUSES(EINVAL, "--stop-command takes a program, not an empty string", "--stop-command", "", "true");
+    for (unsigned i = 0; i <= STOP_COMMAND_MOST; i++) {
+        words[count++] = "--stop-command";
+        words[count++] = "x";
+    }
+    words[count] = "true";
+    assert_false(options_parse(&options, count + 1, words, &why));
+    assert_int_equal(why.error, E2BIG);
+    assert_non_null(strstr(why.words, "--stop-command can be given 64 times at most"));
 }
 
 static void the_delay_is_whole_milliseconds(void **state)
@@ -755,6 +781,7 @@ static int tests(void)
         TEST(help_and_version_need_no_program),
         TEST(the_usage_names_every_option),
         TEST(attributes_of_the_program_are_numbers_in_their_range),
+        TEST(a_stop_command_is_a_program_and_words),
         TEST(the_delay_is_whole_milliseconds),
         TEST(without_a_stop_signal_it_is_sigterm_with_the_delay),
         TEST(a_step_has_its_own_time_or_the_delay),

@@ -23,6 +23,8 @@ void launch_renew(struct launch *launch)
     launch->ending = (struct ending){0};
     if (launch->output.pipes.size > 0)
         output_give_back_pipes(&launch->output);
+    if (launch->input.pipes.size > 0)
+        input_give_back_pipes(&launch->input);
     output_init(&launch->output, launch->output.fd, 0);
     input_init(&launch->input, launch->input_bytes);
 }

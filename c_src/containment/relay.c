@@ -543,12 +543,17 @@ static bool is_reusable(const struct relay *relay)
 
 #define PIPES_RETRY_US 100000u
 
+static bool has_large_pipes(const struct launch *launch)
+{
+    return launch->output.pipes.size > 0 || launch->input.pipes.size > 0;
+}
+
 static enum state become_idle(struct relay *relay)
 {
     platform_name_self("muontrap-idle");
     relay->forgets_in = FORGET_AFTER_WAITS;
     relay->bequest->program = 0;
-    if (relay->launch->output.pipes.size > 0)
+    if (has_large_pipes(relay->launch))
         relay->deadline = io_now_us() + PIPES_RETRY_US;
     return IDLE;
 }
@@ -557,7 +562,8 @@ static enum state become_idle(struct relay *relay)
 RARE static enum state give_back_pipes(struct relay *relay)
 {
     output_give_back_pipes(&relay->launch->output);
-    if (relay->launch->output.pipes.size > 0)
+    input_give_back_pipes(&relay->launch->input);
+    if (has_large_pipes(relay->launch))
         relay->deadline = io_now_us() + PIPES_RETRY_US;
     return IDLE;
 }

@@ -14,6 +14,44 @@
 #include "base/rare.h"
 #include "program/pty.h"
 
+/* ---- The pipes' size ---- */
+
+/* Frames come by standard input. The program's is -1 once it is closed. */
+static void pipes_of(const struct input *input, int fds[PIPES])
+{
+    fds[0] = STDIN_FILENO;
+    fds[1] = input->fd;
+    fds[2] = -1;
+}
+
+void input_give_back_pipes(struct input *input)
+{
+    int fds[PIPES];
+
+    pipes_of(input, fds);
+    (void)pipes_shrink(&input->pipes, fds, PIPES_LEAST);
+}
+
+/* A step at a time. What a frame of the owner's doesn't find room for in the pipe costs both sides a turn. */
+static void grow_pipes(struct input *input, uint64_t now_us)
+{
+    int fds[PIPES];
+
+    if (input->window <= PIPES_LEAST || input->pipes.size >= input->window || input->is_terminal)
+        return;
+    pipes_of(input, fds);
+    pipes_grow(&input->pipes, fds, now_us);
+}
+
+static void close_program_end(struct input *input)
+{
+    io_close(&input->fd);
+    if (input->pipes.size > 0)
+        input_give_back_pipes(input);
+}
+
+/* ---- The input ---- */
+
 void input_open(struct input *input, int fd, bool is_terminal)
 {
     input->fd = fd;
@@ -104,7 +142,7 @@ void input_lose(struct input *input)
         return;
     if (!input->is_terminal && ioctl(input->fd, FIONREAD, &unread) == 0 && unread > 0)
         input->taken -= (uint64_t)unread < input->taken ? (uint64_t)unread : input->taken;
-    io_close(&input->fd);
+    close_program_end(input);
     input->at = input->count = 0;
     input->blocked = false;
     input->lost = true;
@@ -156,7 +194,7 @@ void input_pump(struct input *input)
     if (input->is_terminal && !input->ended)
         type_end(input);
     if (input->count == 0)
-        io_close(&input->fd);
+        close_program_end(input);
 }
 
 /* A program that takes half of the window in this time may be waiting for more. */
@@ -173,6 +211,7 @@ uint32_t input_grant(struct input *input, uint64_t now_us)
         granted += input->window;
         input->window *= 2;
     }
+    grow_pipes(input, now_us);
     input->owed = 0;
     input->granted += granted;
     input->granted_us = now_us;

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "port/pipes.h"
+
 #define INPUT_WINDOW_LEAST 65536u
 #define INPUT_WINDOW_MOST 1048576u /* bytes */
 
@@ -33,13 +35,14 @@ struct input {
     size_t at;           /* where in bytes[], which begins anew at its end, lies what is to be written */
     size_t count;        /* how much that is */
     uint8_t *bytes;      /* INPUT_WINDOW_MOST of them */
+    struct pipes pipes;  /* that from the owner and the program's, as far as they have grown */
 };
 
-/* There is none until it is opened. Inline, because each launch comes by here, and most have no use for the rest. */
+/* There is none until it is opened; of one from before the pipes stay. All zero at first. Inline, because each launch
+ * comes by here, and most have no use for the rest. */
 static inline void input_init(struct input *input, uint8_t bytes[INPUT_WINDOW_MOST])
 {
-    *input = (struct input){.fd = -1};
-    input->bytes = bytes;
+    *input = (struct input){.fd = -1, .bytes = bytes, .pipes = input->pipes};
 }
 
 /* From now on it goes into that pipe, or to that terminal. */
@@ -70,8 +73,11 @@ void input_end(struct input *input);
 /* Writes what can be written now. */
 void input_pump(struct input *input);
 
-/* How many bytes to grant the owner now; 0 for none. They count as granted. */
+/* How many bytes to grant the owner now; 0 for none. They count as granted. The pipes grow with the window. */
 uint32_t input_grant(struct input *input, uint64_t now_us);
+
+/* Makes the pipe from the owner as small as it was at first, unless more is in it: pipes.size is 0 then. */
+void input_give_back_pipes(struct input *input);
 
 /* Nobody reads it any more: what the program has not taken is thrown away. */
 void input_lose(struct input *input);

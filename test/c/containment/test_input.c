@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,6 +286,34 @@ static void late_input_does_not_reach_the_next_program(void **state)
     client_leave_alive(&client);
 }
 
+/* Of a program that reads fast; it may take until others have given back their share (pipes.h). */
+static void the_pipe_grows_with_the_window_and_shrinks_again(void **state)
+{
+    static const uint8_t nothing[MEGABYTE];
+    int before;
+
+    (void)state;
+    LINUX_ONLY();
+    START(&client, NULL);
+    before = fcntl(client.in, F_GETPIPE_SZ);
+    for (int i = 0; i < 2; i++) {
+        client.takes_launches = true;
+        LAUNCH(&client, "--stdin", "relay", "--stdout", "null", "--", "cat");
+        while (fcntl(client.in, F_GETPIPE_SZ) <= (int)WINDOW)
+            client_input(&client, nothing, MEGABYTE);
+        client_end_input(&client);
+        client_follow(&client);
+        assert_true(client.reusable);
+        while (fcntl(client.in, F_GETPIPE_SZ) > (int)WINDOW)
+            (void)poll(NULL, 0, 1);
+    }
+    assert_int_equal(fcntl(client.in, F_GETPIPE_SZ), before);
+    LAUNCH(&client, "echo", "hi");
+    client_follow(&client);
+    assert_string_equal((char *)client.streams[0], "hi\n");
+    client_leave_alive(&client);
+}
+
 static void an_owner_that_goes_ends_the_program_whatever_was_sent(void **state)
 {
     static const uint8_t nothing[WINDOW];
@@ -314,6 +343,7 @@ static int tests(void)
         TEST(input_out_of_turn_is_refused),
         TEST(input_that_is_too_short_too_long_or_cut_off_is_refused),
         TEST(late_input_does_not_reach_the_next_program),
+        TEST(the_pipe_grows_with_the_window_and_shrinks_again),
         TEST(an_owner_that_goes_ends_the_program_whatever_was_sent),
     };
 

@@ -32,12 +32,14 @@ void input_give_back_pipes(struct input *input)
     (void)pipes_shrink(&input->pipes, fds, PIPES_LEAST);
 }
 
-/* A step at a time. What a frame of the owner's doesn't find room for in the pipe costs both sides a turn. */
+/* A step at a time. What a frame of the owner's doesn't find room for in the pipe costs both sides a turn. What only
+ * fills the program's pipe has not been read by anybody. */
 static void grow_pipes(struct input *input, uint64_t now_us)
 {
+    uint32_t size = input->pipes.size ? input->pipes.size : PIPES_LEAST;
     int fds[PIPES];
 
-    if (input->window <= PIPES_LEAST || input->pipes.size >= input->window || input->is_terminal)
+    if (size >= input->window || input->taken <= size || input->is_terminal)
         return;
     pipes_of(input, fds);
     pipes_grow(&input->pipes, fds, now_us);

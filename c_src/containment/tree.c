@@ -137,11 +137,15 @@ static void reap(struct tree *tree, pid_t pid)
     tree->program = 0;
 }
 
-/* One that has ended before the sweep: an orphan, or the stop command. */
+/* One that has ended before the sweep: an orphan, or the stop command. What that one leaves is an orphan as well, or is
+ * reached by its group, whose number is its own for as long as it is not reaped. */
 static void reap_meanwhile(struct tree *tree, pid_t pid)
 {
-    int status = platform_reap(pid, &tree->used);
+    int status;
 
+    if (!platform_has_children && pid == tree->stopper)
+        (void)kill(-pid, SIGKILL);
+    status = platform_reap(pid, &tree->used);
     if (pid != tree->stopper)
         return;
     tree->stopper_status = status;

@@ -64,6 +64,19 @@ fails() {
     ends_with 137
 }
 
+@test "what a command has left when it ended is gone when all is over" {
+    start_with --delay-to-sigkill 60000 --stop-command sh --stop-command -c \
+        --stop-command "sleep 100 & $setsid sleep 100 & echo \$\$ >&2"
+    program=$(only_child_of "$(only_child_of "$keeper")")
+    exec 8>&-
+    until grep -q . "$dir/stderr"; do :; done
+    while kill -0 "$(<"$dir/stderr")" 2>/dev/null; do :; done
+    kill -USR1 "$program"
+    await usr1
+    everything_is_gone
+    ends_with 5
+}
+
 # It may wait for that in vain, for a process that has ended is there until it is reaped.
 @test "a command that goes on after the program's end is told to end, and then killed" {
     start_with --delay-to-sigkill 60000 --stop-command sh --stop-command -c \

@@ -545,15 +545,18 @@ RARE bool platform_stay_on(const struct platform_cpus *cpus)
 {
     struct platform_cpus given = {0};
 
-    if (syscall(SYS_sched_setaffinity, 0, sizeof cpus->bytes, cpus->bytes) < 0 ||
-        syscall(SYS_sched_getaffinity, 0, sizeof given.bytes, given.bytes) < 0)
+    if (syscall(SYS_sched_setaffinity, 0, sizeof cpus->words, cpus->words) < 0 ||
+        syscall(SYS_sched_getaffinity, 0, sizeof given.words, given.words) < 0)
         return false;
     errno = EINVAL;
-    return memcmp(cpus->bytes, given.bytes, sizeof given.bytes) == 0;
+    return memcmp(cpus->words, given.words, sizeof given.words) == 0;
 }
 
+/* The files of a process in /proc are root's once it has been given capabilities by its own file (proc(5)), until it is
+ * made dumpable. Nobody without these capabilities may trace it for that (ptrace(2), access mode checking). */
 static bool write_to_self(const char *file, int number)
 {
+    bool closed_to_us = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1 && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
     char text[16];
     int fd = open(file, O_WRONLY | O_CLOEXEC);
     bool written;
@@ -564,6 +567,8 @@ static bool write_to_self(const char *file, int number)
     error = errno;
     if (fd >= 0)
         (void)close(fd);
+    if (closed_to_us)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     errno = error;
     return written;
 }

@@ -175,9 +175,10 @@ void platform_hurry(pid_t pid);
 /* In a new child of one that may have hurried: run as others do. */
 void platform_calm(void);
 
-/* A set of processors, a bit for each: number 0 is the lowest bit of the first byte. */
+/* A set of processors, a bit for each as the kernel has them: number 0 is the lowest bit of the first word. */
+#define PLATFORM_CPUS_PER_WORD (8 * sizeof(unsigned long))
 struct platform_cpus {
-    _Alignas(8) uint8_t bytes[1024];
+    unsigned long words[8192 / PLATFORM_CPUS_PER_WORD];
 };
 
 /* In a new child: run on these processors. False with EINVAL when it may not run on all of them. */

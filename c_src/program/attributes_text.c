@@ -159,7 +159,7 @@ bool attributes_read_cpus(const char *text, struct platform_cpus *cpus)
         if (*at == '-' && (++at, !read_cpu(&at, &last) || last < first))
             return false;
         for (unsigned cpu = first; cpu <= last; cpu++)
-            cpus->bytes[cpu / 8] |= (uint8_t)(1u << cpu % 8);
+            cpus->words[cpu / PLATFORM_CPUS_PER_WORD] |= 1ul << cpu % PLATFORM_CPUS_PER_WORD;
     } while (*at++ == ',');
     return at[-1] == '\0';
 }

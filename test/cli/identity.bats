@@ -274,6 +274,18 @@ $no_capability"
     done
 }
 
+# What /proc has of a process with capabilities of its file's is root's.
+@test "with capabilities the OOM killer is told of a program that it may take" {
+    capabilities_only
+    for way in with_ambient_capabilities with_file_capabilities; do
+        $way setuid,setgid,kill
+        for whom in --oom-score-adj=501 --uid=54331; do
+            run -0 muontrap_as_ordinary_user --gid 54332 "$whom" --oom-score-adj 501 cat /proc/self/oom_score_adj
+            output_is 501
+        done
+    done
+}
+
 @test "without CAP_KILL no program is started as another user, for it could not be stopped" {
     capabilities_only
     for way in with_ambient_capabilities with_file_capabilities; do

@@ -77,6 +77,38 @@ defmodule MuonTrap.AttributesTest do
     end
   end
 
+  # A VM whose environment has a name in latin1 while its files have theirs in UTF-8.
+  test "leaves nothing of the VM's environment, whatever its bytes are" do
+    code = ~S"""
+    {:ok, _started} = Application.ensure_all_started(:muontrap)
+    [_one, _another] = for {name, _value} <- System.get_env(), String.starts_with?(name, "ATTRIBUTE_"), do: name
+    lock = Path.join(System.tmp_dir!(), "attributes-bytes-#{System.pid()}")
+
+    for opts <- [[], [lock: lock]], opts = [env: [{"MINE", "\u00FC"}]] ++ opts do
+      {output, 0} = MuonTrap.cmd("env", [], opts)
+      true = :binary.match(output, <<"ATTRIBUTE_", 0xE9, "=latin1\n">>) != :nomatch
+      {"MINE=\u00FC\n", 0} = MuonTrap.cmd("env", [], [clear_env: true] ++ opts)
+    end
+
+    File.rm!(lock)
+    IO.write("nothing is left")
+    """
+
+    paths = for path <- :code.get_path(), arg <- ["-pa", List.to_string(path)], do: arg
+    erlexec = Path.join(System.fetch_env!("BINDIR"), "erlexec")
+    # A shell in between would drop the variables.
+    variables = [<<"ATTRIBUTE_", 0xE9, "=latin1">>, "ATTRIBUTE_\u00E9\u00E9=UTF-8"]
+
+    assert System.cmd(
+             "env",
+             variables ++
+               [erlexec, "+fnu", "-noinput"] ++
+               paths ++
+               ["-s", "elixir", "start_cli", "-extra", "-e", code],
+             stderr_to_stdout: true
+           ) == {"nothing is left", 0}
+  end
+
   defp normal({:env, env}), do: {:env, Map.new(env)}
   defp normal(option), do: option
 

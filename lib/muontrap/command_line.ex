@@ -61,7 +61,9 @@ defmodule MuonTrap.CommandLine do
       :exit_status,
       :use_stdio,
       packet: 4,
-      args: ["--port" | login_arguments(options)] ++ arguments(options) ++ ["--", options.cmd | options.args],
+      args:
+        ["--port" | login_arguments(options)] ++
+          unspeakable_arguments(options) ++ arguments(options) ++ ["--", options.cmd | options.args],
       env: cleared(options) ++ env(Map.get(options, :env, [])),
       parallelism: Map.get(options, :parallelism, false)
     ]
@@ -75,6 +77,19 @@ defmodule MuonTrap.CommandLine do
   end
 
   defp cleared(_options), do: []
+
+  # A VM whose files have names in UTF-8 sees the bytes of a name that is none as characters, and to a port it says these in
+  # UTF-8, which is another name. The helper is told of the bytes.
+  defp unspeakable_arguments(%{clear_env: true}) do
+    for {name, _value} <- System.get_env(),
+        :file.native_name_encoding() == :utf8 and not ascii?(name),
+        bytes = :unicode.characters_to_binary(name, :utf8, :latin1),
+        is_binary(bytes),
+        arg <- ["--unsetenv", bytes],
+        do: arg
+  end
+
+  defp unspeakable_arguments(_options), do: []
 
   # For erlang:open_port/2 an empty value unsets the variable, so the helper sets those.
   defp env(env) do

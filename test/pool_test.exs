@@ -6,6 +6,7 @@ defmodule MuonTrap.PoolTest do
   use ExUnit.Case, async: false
 
   alias MuonTrap.Daemon
+  alias MuonTrap.HelperPort
   alias MuonTrap.HelperPort.Pool
   alias MuonTrap.Test.{OS, Programs}
 
@@ -256,6 +257,80 @@ defmodule MuonTrap.PoolTest do
     assert OS.kill(relay, :CONT)
     assert_receive {:DOWN, ^monitor, :process, ^server, :normal}, 60_000
     OS.eventually(fn -> ended?(helper) end)
+  end
+
+  describe "an end that comes while the port is being connected to the owner" do
+    # The owner waits, and is linked to the port, as it is when the frame comes just then. It gets no further than to the reply.
+    defp end_while_connecting(owner, served) do
+      %{server: server, port: port, program_pid: program} = served
+      OS.eventually(fn -> :sys.get_state(server).client != nil end)
+      OS.eventually(fn -> OS.state(program) == "T" end)
+      :erlang.suspend_process(owner)
+
+      :sys.replace_state(server, fn state ->
+        true = HelperPort.connect(port, owner)
+        true = HelperPort.connect(port, server)
+        %{state | direct: true}
+      end)
+
+      assert OS.kill(program, :CONT)
+      OS.eventually(fn -> :sys.get_state(server).phase == :ended end)
+      assert port in links(owner)
+      Process.monitor(server)
+    end
+
+    defp owner() do
+      test = self()
+      options = MuonTrap.Options.validate(:cmd, "sh", ["-c", "kill -STOP $$"], [])
+
+      owner =
+        spawn(fn ->
+          {:ok, port, next} = options |> Map.put(:served, true) |> HelperPort.start()
+          send(test, {:started, port})
+          events = next |> HelperPort.events() |> Stream.filter(&is_list/1) |> Enum.find(&(&1 != []))
+          send(test, {:events, events})
+          Process.sleep(:infinity)
+        end)
+
+      assert_receive {:started, port}, 60_000
+      {owner, port}
+    end
+
+    defp links(pid), do: pid |> Process.info(:links) |> elem(1)
+
+    test "leaves the helper for the next program, whatever becomes of the owner" do
+      helper = keeper()
+      {owner, port} = owner()
+      monitor = end_while_connecting(owner, port)
+      :erlang.resume_process(owner)
+      assert_receive {:events, [{:exited, %{status: 0}}]}, 60_000
+      assert_receive {:DOWN, ^monitor, :process, _server, :normal}, 60_000
+      assert links(owner) == []
+      Process.exit(owner, :kill)
+      assert keeper() == helper
+    end
+
+    test "is the helper's when the owner is killed before it has heard of it" do
+      helper = keeper()
+      {owner, port} = owner()
+      monitor = end_while_connecting(owner, port)
+      Process.exit(owner, :kill)
+      assert_receive {:DOWN, ^monitor, :process, _server, :normal}, 60_000
+      OS.eventually(fn -> ended?(helper) end)
+      assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
+    end
+
+    test "is heard of by the owner although the application is stopped" do
+      helper = keeper()
+      {owner, port} = owner()
+      monitor = end_while_connecting(owner, port)
+      :ok = DynamicSupervisor.terminate_child(MuonTrap.HelperPort.Supervisor, port.server)
+      assert_receive {:DOWN, ^monitor, :process, _server, :shutdown}, 60_000
+      OS.eventually(fn -> ended?(helper) end)
+      assert Process.alive?(owner)
+      :erlang.resume_process(owner)
+      assert_receive {:events, [{:exited, %{status: 0}}]}, 60_000
+    end
   end
 
   defp server_of(owner) do

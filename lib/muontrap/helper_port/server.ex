@@ -455,7 +455,9 @@ defmodule MuonTrap.HelperPort.Server do
 
   # When the application is stopped, or this process fails: ended by who starts it or by a mistake of ours.
   @impl GenServer
-  def terminate(_reason, %{port: port, phase: phase}) when port == nil or phase == :ended, do: :ok
+  def terminate(_reason, %{port: nil}), do: :ok
+  # By its end with ours the port would end an owner that is still linked to it.
+  def terminate(_reason, %{phase: :ended} = state), do: close_port(state)
 
   def terminate(_reason, state) do
     state |> stop_and_discard() |> await_end()

@@ -103,9 +103,9 @@ bool attributes_explain(const struct attributes *attributes, enum stage stage, u
     case STAGE_CPUS:
         return failed(
             why, stage, error,
-            "cannot run it on the processors %s: %s (/sys/devices/system/cpu/online says which there are, and "
+            "cannot run it on the processors %.*s: %s (/sys/devices/system/cpu/online says which there are, and "
             "cpuset.cpus.effective which of them a cgroup has)",
-            attributes->cpus, error == EINVAL ? "not all of them may be used" : words);
+            200, attributes->cpus, error == EINVAL ? "not all of them may be used" : words);
     case STAGE_OOM_SCORE_ADJ:
         return failed(why, stage, error,
                       "cannot set oom_score_adj to %d: %s (below what it is takes root or CAP_SYS_RESOURCE)",

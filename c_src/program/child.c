@@ -259,8 +259,8 @@ static bool exec_failed(const struct options *options, int error, struct failure
                       there ? file : program);
     case E2BIG:
         return failed(why, STAGE_EXEC, error,
-                      "cannot execute '%s': its arguments and environment are larger than the kernel takes (getconf "
-                      "ARG_MAX; 128 KiB for a single argument)",
+                      "cannot execute '%s': its arguments and environment are larger than the kernel takes (a quarter "
+                      "of the limit stack, as getconf ARG_MAX says; 128 KiB for a single argument)",
                       program);
     default:
         return failed(why, STAGE_EXEC, error, "cannot execute '%s': %s", there ? file : program, strerror(error));

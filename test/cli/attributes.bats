@@ -74,6 +74,9 @@ Cpus_allowed_list:	0"
         output_has "cannot run it on the processors $list: not all of them may be used"
     done
     run -125 taskset -c 0 "$MUONTRAP" --cpus 0-8000 true
+    many=$(seq -s, 0 8191)
+    run -125 muontrap --cpus "$many" true
+    output_has "cannot run it on the processors 0,1,2," "not all of them may be used" "cpuset.cpus.effective"
 }
 
 @test "--oom-score-adj is the program's and its descendants'" {
@@ -119,6 +122,13 @@ EMPTY="
     grep -q "Max open files *$(ulimit -Sn) " "/proc/$relay/limits"
     exec 8>&-
     everything_is_gone
+}
+
+@test "that a limit leaves no room for the arguments is told" {
+    linux_only
+    words=$(head -c 100000 /dev/zero | tr '\0' x)
+    run -126 muontrap --rlimit stack=65536 true "$words" "$words"
+    output_has "are larger than the kernel takes (a quarter of the limit stack, as getconf ARG_MAX says;"
 }
 
 @test "what makes no sense is refused" {

@@ -35,7 +35,7 @@ defmodule MuonTrap.AttributesTest do
     {[rlimits: [msgqueue: 1, nice: 0, rtprio: 0, rttime: {3, 4}, rss: 5, locks: 6]], "cat /proc/self/limits",
      ~r/Max resident set\s+5 .*Max file locks\s+6 .*Max msgqueue size\s+1 .*Max nice priority\s+0 .*Max realtime priority\s+0 .*Max realtime timeout\s+3\s+4 /s},
     {[cpus: [0]], "nproc", "1\n"},
-    {[oom_score_adj: 321], "cat /proc/self/oom_score_adj", "321\n"},
+    {[oom_score_adj: 1000], "cat /proc/self/oom_score_adj", "1000\n"},
     {[no_new_privs: true], "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1\n"}
   ]
 

@@ -81,9 +81,9 @@ Cpus_allowed_list:	0"
 
 @test "--oom-score-adj is the program's and its descendants'" {
     linux_only
-    run -0 muontrap --oom-score-adj 777 sh -c 'cat /proc/self/oom_score_adj; sh -c "cat /proc/self/oom_score_adj"'
-    output_is "777
-777"
+    run -0 muontrap --oom-score-adj 1000 sh -c 'cat /proc/self/oom_score_adj; sh -c "cat /proc/self/oom_score_adj"'
+    output_is "1000
+1000"
     run -125 unprivileged "$MUONTRAP" --oom-score-adj -999 true
     output_has "cannot set oom_score_adj to -999: Permission denied"
 }

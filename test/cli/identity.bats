@@ -279,9 +279,9 @@ $no_capability"
     capabilities_only
     for way in with_ambient_capabilities with_file_capabilities; do
         $way setuid,setgid,kill
-        for whom in --oom-score-adj=501 --uid=54331; do
-            run -0 muontrap_as_ordinary_user --gid 54332 "$whom" --oom-score-adj 501 cat /proc/self/oom_score_adj
-            output_is 501
+        for whom in --oom-score-adj=1000 --uid=54331; do
+            run -0 muontrap_as_ordinary_user --gid 54332 "$whom" --oom-score-adj 1000 cat /proc/self/oom_score_adj
+            output_is 1000
         done
     done
 }

@@ -127,19 +127,27 @@ static bool opened(struct stdio *stdio, int fd, const char *path, int flags, mod
     return (stdio->program[fd] = open(path, flags | O_NOCTTY | O_CLOEXEC, mode)) >= 0;
 }
 
+/* What is typed on the terminal comes from our own. */
+static int stdin_of(const struct stdio *stdio, const struct options *options)
+{
+    bool is_typed = options->pty && (options->stdin_mode == STDIN_AUTO || options->stdin_mode == STDIN_INHERIT);
+
+    return is_typed ? STDIN_FILENO : stdio->program[STDIN_FILENO];
+}
+
 /* It would be emptied before the program reads it. */
-static bool is_stdin(const struct stdio *stdio, const char *path)
+static bool is_stdin(const struct stdio *stdio, const struct options *options, const char *path)
 {
     struct stat in;
     struct stat out;
 
-    return fstat(stdio->program[STDIN_FILENO], &in) == 0 && S_ISREG(in.st_mode) && stat(path, &out) == 0 &&
+    return fstat(stdin_of(stdio, options), &in) == 0 && S_ISREG(in.st_mode) && stat(path, &out) == 0 &&
            in.st_dev == out.st_dev && in.st_ino == out.st_ino;
 }
 
-static bool opened_output(struct stdio *stdio, int fd, const struct output_file *file)
+static bool opened_output(struct stdio *stdio, const struct options *options, int fd, const struct output_file *file)
 {
-    if (!file->append && is_stdin(stdio, file->path)) {
+    if (!file->append && is_stdin(stdio, options, file->path)) {
         errno = STDIO_IS_STDIN;
         return false;
     }
@@ -153,12 +161,12 @@ RARE static bool open_files(struct stdio *stdio, const struct options *options, 
     if (options->stdin_mode == STDIN_FILE && !opened(stdio, STDIN_FILENO, options->stdin_file, O_RDONLY, 0))
         return false;
     *stage = STAGE_STDOUT;
-    if (options->stdout_mode == OUTPUT_FILE && !opened_output(stdio, STDOUT_FILENO, &options->stdout_file))
+    if (options->stdout_mode == OUTPUT_FILE && !opened_output(stdio, options, STDOUT_FILENO, &options->stdout_file))
         return false;
     if (stdio->stderr_is_stdout)
         stdio->program[2] = stdio->program[1];
     *stage = STAGE_STDERR;
-    return options->stderr_mode != OUTPUT_FILE || opened_output(stdio, STDERR_FILENO, &options->stderr_file);
+    return options->stderr_mode != OUTPUT_FILE || opened_output(stdio, options, STDERR_FILENO, &options->stderr_file);
 }
 
 bool stdio_install(struct stdio *stdio, const struct options *options, enum stage *stage)

@@ -327,6 +327,10 @@ muontrap_without_output() { muontrap "$@" >&-; }
             [ "$(<"$dir/file")" = all ]
         done
     done
+    # On a terminal it is typed, and read by muontrap itself.
+    run -125 muontrap --pty --stdout "file:$dir/link" cat <"$dir/file"
+    output_has "is standard input as well, and would be emptied before it is read"
+    [ "$(<"$dir/file")" = all ]
     run -0 muontrap --stdin "file:$dir/file" --stdout "file,append:$dir/file" head -n 1
     [ "$(<"$dir/file")" = $'all\nall' ]
     run -0 muontrap --stdin file:/dev/null --stdout file:/dev/null cat

@@ -554,7 +554,7 @@ RARE bool platform_stay_on(const struct platform_cpus *cpus)
 
 /* The files of a process in /proc are root's once it has been given capabilities by its own file (proc(5)), until it is
  * made dumpable. Nobody without these capabilities may trace it for that (ptrace(2), access mode checking). */
-static bool write_to_self(const char *file, int number)
+RARE static bool write_to_self(const char *file, int number)
 {
     bool closed_to_us = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1 && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
     char text[16];

@@ -42,6 +42,7 @@ defmodule MuonTrap.ShellTest do
   # Pieces come as they may.
   defp joined({output, status}), do: {IO.iodata_to_binary(output), status}
 
+  @tag :linux
   test "is contained", %{mark: mark, env: env} do
     assert MuonTrap.shell("sleep 1000 & setsid sleep 1000 & echo ready", env: env) == {"ready\n", 0}
     assert OS.alive(mark) == []

@@ -12,6 +12,13 @@
 #include "base/format.h"
 #include "base/platform.h"
 
+/* The C libraries differ in the type of a limit's number. */
+#ifdef __GLIBC__
+typedef __rlimit_resource_t resource;
+#else
+typedef int resource;
+#endif
+
 /* ---- In the child: no memory is allocated, nothing is printed. ---- */
 
 void attributes_assume_umask(const struct attributes *attributes)
@@ -26,7 +33,8 @@ static bool assume_rlimits(const struct attributes *attributes, unsigned *which)
         const char *text = attributes->rlimits[*which];
         struct rlimit values;
 
-        if (!attributes_read_rlimit(text, &values) || setrlimit(attributes_limit(text)->resource, &values) < 0)
+        if (!attributes_read_rlimit(text, &values) ||
+            setrlimit((resource)attributes_limit(text)->resource, &values) < 0)
             return false;
     }
     return true;
@@ -75,7 +83,7 @@ static bool rlimit_failed(const char *text, int error, struct failure *why)
     char soft[24];
     char hard[24];
 
-    (void)getrlimit(limit->resource, &in_force);
+    (void)getrlimit((resource)limit->resource, &in_force);
     return failed(why, STAGE_RLIMIT, error, "cannot set the limit %s: %s (%s:%s %s are in force; %s)", text,
                   strerror(error), shown(in_force.rlim_cur, soft), shown(in_force.rlim_max, hard), limit->unit,
                   error == EPERM && limit->resource == RLIMIT_NOFILE

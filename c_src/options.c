@@ -431,7 +431,7 @@ static bool level(const struct argument *arg, int least, int most, int *result)
 RARE static bool set_nice(const struct argument *arg)
 {
     struct attributes *attributes = &arg->options->attributes;
-    int nice;
+    int nice = 0;
 
     if (!level(arg, NICE_LEAST, NICE_MOST, &nice))
         return false;
@@ -442,7 +442,7 @@ RARE static bool set_nice(const struct argument *arg)
 RARE static bool set_oom_score_adj(const struct argument *arg)
 {
     struct attributes *attributes = &arg->options->attributes;
-    int adjustment;
+    int adjustment = 0;
 
     if (!level(arg, -OOM_SCORE_ADJ_MOST, OOM_SCORE_ADJ_MOST, &adjustment))
         return false;

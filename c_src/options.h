@@ -77,7 +77,9 @@ struct options {
     struct stop_step steps[STEPS_MOST];
     uint32_t stdio_window; /* bytes; 0: follow the reader */
     bool tells_ends;       /* of the program's stdout and stderr */
-    const char *uid;       /* each a name or a number as given; NULL when not asked for */
+    bool clears_env;
+    unsigned stop_command_count; /* 0 without one */
+    const char *uid;             /* each a name or a number as given; NULL when not asked for */
     const char *gid;
     const char *groups; /* comma-separated; "" for none */
     const char *arg0;
@@ -89,19 +91,17 @@ struct options {
     const char *group;     /* the cgroup's path; NULL without one */
     bool auto_group;       /* which is "auto", and stands for one below this process's own */
     unsigned controller_count;
-    const char *controllers[CONTROLLER_MOST];
     unsigned set_count;
+    unsigned without; /* of enum without */
+    const char *controllers[CONTROLLER_MOST];
     const char *sets[SETTINGS_MOST];           /* each KEY=VALUE */
-    unsigned without;                          /* of enum without */
-    unsigned stop_command_count;               /* 0 without one */
     char *stop_command[STOP_COMMAND_MOST + 1]; /* its argv, ends with NULL */
-    bool clears_env;
     struct attributes attributes;
     unsigned setenv_count;
+    unsigned keepenv; /* a bit for each of login_variables that --uid leaves as it is */
     /* Each NAME=VALUE, or NAME alone to unset it, with room for the stop command's CHILD_PID. */
     const char *setenv[SETENV_MOST + LOGIN_MOST + 1];
     struct terminal_mode pty_modes[PTY_MODES_MOST];
-    unsigned keepenv; /* a bit for each of login_variables that --uid leaves as it is */
     const char *file; /* PROGRAM as given */
     char **program;   /* its argv: PROGRAM, or --arg0, and [ARG]..., ends with NULL */
 };

@@ -42,7 +42,8 @@ struct input {
  * comes by here, and most have no use for the rest. */
 static inline void input_init(struct input *input, uint8_t bytes[INPUT_WINDOW_MOST])
 {
-    *input = (struct input){.fd = -1, .bytes = bytes, .pipes = input->pipes};
+    *input = (struct input){.fd = -1, .pipes = input->pipes};
+    input->bytes = bytes;
 }
 
 /* From now on it goes into that pipe, or to that terminal. */

@@ -79,14 +79,7 @@ start_link(Command, Args) -> start_link(Command, Args, []).
 
 %% @doc Starts a daemon that is linked to the caller. It ends with the program.
 -spec start_link(muontrap:text(), [muontrap:text()], muontrap:options()) -> {ok, pid()} | {error, muontrap:failure()}.
-start_link(Command, Args, Options) ->
-    muontrap_terms:started(
-        muontrap_terms:call(fun() ->
-            'Elixir.MuonTrap.Daemon':start_link(
-                muontrap_terms:text(Command), muontrap_terms:texts(Args), muontrap_terms:options(Options)
-            )
-        end)
-    ).
+start_link(Command, Args, Options) -> muontrap_terms:start_link('Elixir.MuonTrap.Daemon', Command, Args, Options).
 
 %% @doc The process id of the helper that runs the program.
 -spec os_pid(daemon()) -> non_neg_integer() | error.

@@ -57,14 +57,7 @@ start_link(Command, Args) -> start_link(Command, Args, []).
 %% Among the options are `{name, {local, Name}}', `{owner, Pid}', `{active, once}' and `{when_done, stop}'.
 -spec start_link(muontrap:text(), [muontrap:text()], muontrap:options()) ->
     {ok, pid()} | ignore | {error, muontrap:failure()}.
-start_link(Command, Args, Options) ->
-    muontrap_terms:started(
-        muontrap_terms:call(fun() ->
-            'Elixir.MuonTrap.Program':start_link(
-                muontrap_terms:text(Command), muontrap_terms:texts(Args), muontrap_terms:options(Options)
-            )
-        end)
-    ).
+start_link(Command, Args, Options) -> muontrap_terms:start_link('Elixir.MuonTrap.Program', Command, Args, Options).
 
 %% @doc A child of a supervisor: `{Command, Args}' or `{Command, Args, Options}'. It ends with the program.
 -spec child_spec({muontrap:text(), [muontrap:text()]} | {muontrap:text(), [muontrap:text()], muontrap:options()}) ->
@@ -136,7 +129,7 @@ stop(Program) -> stop(Program, infinity).
 -spec stop(program(), timeout()) -> {ok, muontrap:status()} | {error, timeout | muontrap:failure()}.
 stop(Program, Timeout) -> outcome(fun() -> 'Elixir.MuonTrap.Program':stop(Program, Timeout) end).
 
-outcome(Fun) -> muontrap_terms:started(muontrap_terms:call(Fun)).
+outcome(Fun) -> muontrap_terms:returned(muontrap_terms:call(Fun)).
 
 %% @doc The program's own process id.
 -spec os_pid(program()) -> pos_integer() | {error, exited}.

@@ -5,7 +5,7 @@
 -module(muontrap_terms).
 
 -export_type([text/0]).
--export([text/1, texts/1, options/1, options/2, started/1, call/1]).
+-export([text/1, texts/1, options/1, options/2, start_link/4, returned/1, call/1]).
 
 -type text() :: binary() | string().
 
@@ -84,13 +84,18 @@ next_input(Next) ->
 cgroup_set({Controller, Name, Value}) -> {text(Controller), text(Name), text(Value)};
 cgroup_set(Other) -> Other.
 
-%% What a start returns.
--spec started(term()) -> term().
-started({error, {#{'__exception__' := true} = Exception, Stack}}) when is_list(Stack) -> {error, reason(Exception)};
-started({error, {Reason, Stack}}) when is_atom(Reason), is_list(Stack) -> {error, Reason};
-started({error, #{'__exception__' := true} = Exception}) ->
+%% Starts a program by one of the library's modules for that.
+-spec start_link(module(), text(), [text()], term()) -> term().
+start_link(Module, Command, Args, Options) ->
+    returned(call(fun() -> Module:start_link(text(Command), texts(Args), options(Options)) end)).
+
+%% What a start returns, or a wait.
+-spec returned(term()) -> term().
+returned({error, {#{'__exception__' := true} = Exception, Stack}}) when is_list(Stack) -> {error, reason(Exception)};
+returned({error, {Reason, Stack}}) when is_atom(Reason), is_list(Stack) -> {error, Reason};
+returned({error, #{'__exception__' := true} = Exception}) ->
     {error, reason(Exception)};
-started(Result) ->
+returned(Result) ->
     Result.
 
 %% Calls the library, whose exceptions become errors of Erlang's kind.

@@ -176,9 +176,10 @@ void platform_hurry(pid_t pid);
 void platform_calm(void);
 
 /* A set of processors, a bit for each as the kernel has them: number 0 is the lowest bit of the first word. */
+#define PLATFORM_CPUS_MOST 8192u /* CONFIG_NR_CPUS of Linux is that at most */
 #define PLATFORM_CPUS_PER_WORD (8 * sizeof(unsigned long))
 struct platform_cpus {
-    unsigned long words[8192 / PLATFORM_CPUS_PER_WORD];
+    unsigned long words[PLATFORM_CPUS_MOST / PLATFORM_CPUS_PER_WORD];
 };
 
 /* In a new child: run on these processors. False with EINVAL when it may not run on all of them. */

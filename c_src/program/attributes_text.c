@@ -139,9 +139,9 @@ static bool read_cpu(const char **at, unsigned *cpu)
 {
     const char *from = *at;
 
-    for (*cpu = 0; **at >= '0' && **at <= '9' && *cpu < CPUS_MOST; ++*at)
+    for (*cpu = 0; **at >= '0' && **at <= '9' && *cpu < PLATFORM_CPUS_MOST; ++*at)
         *cpu = *cpu * 10 + (unsigned)(**at - '0');
-    return *at > from && *cpu < CPUS_MOST;
+    return *at > from && *cpu < PLATFORM_CPUS_MOST;
 }
 
 bool attributes_read_cpus(const char *text, struct platform_cpus *cpus)
@@ -174,5 +174,5 @@ bool attributes_set_cpus(struct attributes *attributes, const char *text, const 
         return true;
     return failed(why, STAGE_OPTIONS, EINVAL,
                   "%s takes numbers of processors from 0 to %u, and ranges of them, such as 0,2-3, not '%s'", option,
-                  CPUS_MOST - 1, text);
+                  PLATFORM_CPUS_MOST - 1, text);
 }

@@ -18,7 +18,6 @@ struct rlimit;
 #define NICE_LEAST (-20)
 #define NICE_MOST 19
 #define OOM_SCORE_ADJ_MOST 1000 /* and as much below 0 (proc_pid_oom_score_adj(5)) */
-#define CPUS_MOST 8192u         /* CONFIG_NR_CPUS of Linux is that at most */
 
 /* As the options give them. What is text has been checked. */
 struct attributes {

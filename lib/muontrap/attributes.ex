@@ -8,7 +8,7 @@ defmodule MuonTrap.Attributes do
 
   @names [:rlimits, :nice, :umask, :cpus, :oom_score_adj, :no_new_privs, :clear_env]
 
-  # getrlimit(2), as the helper's attributes.c has them.
+  # getrlimit(2), as the helper's attributes_text.c has them.
   @limits [
     :as,
     :core,

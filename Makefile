@@ -9,7 +9,8 @@
 #   make bench        measures the figures of docs/benchmarks.md, and writes that page
 #
 # Honoured: CC, CFLAGS, CPPFLAGS, LDFLAGS, CROSSCOMPILE (a tool prefix), MIX_TARGET, PORTABLE=1 (POSIX alone),
-# WERROR=1 (warnings are errors), V=1 (show commands).
+# WERROR=1 (warnings are errors), V=1 (show commands), MUONTRAP_RULES=/path (in place of
+# /etc/muontrap.conf, see docs/users.md).
 
 VERSION := $(shell sed -n 's/^  @version "\(.*\)"$$/\1/p' mix.exs)
 TARGET := $(or $(MIX_TARGET),host)
@@ -45,7 +46,7 @@ PLATFORM_FLAG := $(if $(filter portable,$(PLATFORM)),-DMUONTRAP_PORTABLE)
 # Unwind tables would be a tenth of what each static helper process holds, and nothing unwinds.
 STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)
 ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections \
-    $(WARNINGS) $(HARDENING) $(CPPFLAGS)
+    $(WARNINGS) $(HARDENING) $(CPPFLAGS) $(if $(MUONTRAP_RULES),-DMUONTRAP_RULES='"$(MUONTRAP_RULES)"')
 VERSION_FLAG := -DMUONTRAP_VERSION='"$(VERSION)"'
 COLD := $(if $(STATIC),$(call supported,-Wl$(comma)-T$(comma)c_src/cold.ld))
 ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(COLD) $(LDFLAGS)

@@ -27,6 +27,7 @@
 #include "program/child.h"
 #include "program/identity.h"
 #include "program/lock.h"
+#include "program/permission.h"
 
 /* A descriptor that came closed would be given to the next file opened, and that would become the program's stdio. */
 static bool own_descriptors(struct failure *why)
@@ -110,6 +111,15 @@ RARE static int print(const char *text, const char *rest)
                : EXIT_MUONTRAP_FAILED;
 }
 
+RARE static int check(struct options *options)
+{
+    char users[PERMISSION_WORDS_MOST];
+
+    permission_describe(users);
+    platform_give_up_reserve();
+    return check_run(options, users);
+}
+
 int main(int argc, char *argv[])
 {
     static struct launch launch; /* it is too large for a stack that is meant to stay small */
@@ -118,21 +128,29 @@ int main(int argc, char *argv[])
     struct tether tether;
     int status;
 
+    bool settled = permission_settle(&launch.why);
+
     platform_default_signal(
         SIGCHLD); /* an ignored one would make the kernel reap children behind our back (waitpid(2)) */
     if (!own_descriptors(&why) || !options_parse(&launch.options, argc, argv, &why))
         return fail(&launch, &why);
+    if (!settled)
+        return fail(&launch, &launch.why);
     if (options->help)
         return print(options_usage, options_usage_rest);
     if (options->version)
         return print("muontrap " MUONTRAP_VERSION, "\n");
     if (options->check)
-        return check_run(&launch.options);
-    if (options->clean)
+        return check(&launch.options);
+    if (options->clean) {
+        platform_give_up_reserve();
         return cgroup_clean(options, &why) ? 0 : fail(&launch, &why);
+    }
     launch.identity.groups = launch.groups;
     if (!own_port(options, &why) || !identity_resolve(&launch.identity, &launch.options, &why))
         return fail(&launch, &why);
+    if (!options->waits && !identity_changes(&launch.identity))
+        platform_give_up_reserve();
     choose_stdin(&launch);
 
     if (options->lock) {

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -31,6 +32,12 @@
 /* Kernel headers are not there for every C library, so the numbers of newer calls stand here (asm-generic/unistd.h). */
 #ifndef SYS_close_range
 #define SYS_close_range 436
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
 #endif
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 0x00000008
@@ -276,27 +283,144 @@ struct capability_header {
 };
 
 struct capability_sets {
-    uint32_t effective;
-    uint32_t permitted;   // cppcheck-suppress unusedStructMember
+    uint32_t effective; // cppcheck-suppress unusedStructMember
+    uint32_t permitted;
     uint32_t inheritable; // cppcheck-suppress unusedStructMember
 };
+
+static int get_capabilities(struct capability_sets sets[2])
+{
+    struct capability_header header = {.version = CAPABILITY_VERSION};
+
+    return (int)syscall(SYS_capget, &header, sets);
+}
+
+/* The kernel keeps the ambient set within the permitted and the inheritable ones, so that this empties it. */
+static int set_capabilities(uint32_t permitted, uint32_t effective)
+{
+    struct capability_header header = {.version = CAPABILITY_VERSION};
+    const struct capability_sets sets[2] = {{.effective = effective, .permitted = permitted}};
+
+    return (int)syscall(SYS_capset, &header, sets);
+}
 
 /* Where the call fails the answer is true: then the kernel will refuse what the capability is needed for. */
 bool platform_has_capability(enum capability capability)
 {
-    struct capability_header header = {.version = CAPABILITY_VERSION};
     struct capability_sets sets[2] = {{0}};
 
-    return syscall(SYS_capget, &header, sets) < 0 || (sets[0].effective >> capability & 1u) != 0;
+    return get_capabilities(sets) < 0 || (sets[0].permitted >> capability & 1u) != 0;
 }
 
-/* The kernel keeps the ambient set within the permitted and the inheritable ones, so that this empties it, too. */
+static uint32_t reserve; /* a bit for each that is in it */
+
 int platform_drop_capabilities(void)
 {
-    struct capability_header header = {.version = CAPABILITY_VERSION};
-    const struct capability_sets none[2] = {{0}};
+    reserve = 0;
+    return set_capabilities(0, 0);
+}
 
-    return (int)syscall(SYS_capset, &header, none);
+/* getauxval(3), AT_SECURE: for a user who isn't root it is set whenever permitted capabilities are not ambient ones as
+ * well (security/commoncap.c). A security module may set it, too. */
+bool platform_may_exceed_caller(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
+#ifndef PR_CAP_AMBIENT
+#define PR_CAP_AMBIENT 47
+#define PR_CAP_AMBIENT_IS_SET 1
+#endif
+
+/* capabilities(7), "Transformation of capabilities during execve()": a file that has some empties the ambient set, and
+ * nothing is in it that the process which executes the file has not had itself. */
+RARE static bool are_of_caller(const struct capability_sets sets[2])
+{
+    for (unsigned i = 0; i < 64; i++)
+        if ((sets[i / 32].permitted >> i % 32 & 1u) != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, i, 0, 0) != 1)
+            return false;
+    return true;
+}
+
+RARE static bool reserve_capabilities(void)
+{
+    struct capability_sets sets[2] = {{0}};
+
+    if (get_capabilities(sets) < 0)
+        return false;
+    if (are_of_caller(sets))
+        return true;
+    reserve = sets[0].permitted & (1u << CAPABILITY_KILL | 1u << CAPABILITY_SETGID | 1u << CAPABILITY_SETUID);
+    return set_capabilities(reserve, 0) == 0;
+}
+
+bool platform_reserve_capabilities(void)
+{
+    return !platform_may_exceed_caller() || getuid() == 0 || reserve_capabilities();
+}
+
+bool platform_has_reserve(void)
+{
+    return reserve != 0;
+}
+
+void platform_use_reserve(bool in_effect)
+{
+    if (reserve != 0)
+        (void)set_capabilities(reserve, in_effect ? reserve : 0);
+}
+
+void platform_give_up_reserve(void)
+{
+    if (reserve != 0)
+        (void)platform_drop_capabilities();
+}
+
+RARE static int kill_with_reserve(pid_t to, int signal)
+{
+    bool is_ours = to > 0 || (to < -1 && getsid(-to) != getsid(0));
+    int result;
+    int error;
+
+    if (is_ours)
+        set_capabilities(reserve, reserve & 1u << CAPABILITY_KILL);
+    result = kill(to, signal);
+    error = errno;
+    platform_use_reserve(false);
+    errno = error;
+    return result;
+}
+
+int platform_kill(pid_t to, int signal)
+{
+    return reserve == 0 ? kill(to, signal) : kill_with_reserve(to, signal);
+}
+
+/* pidfd_open(2), from Linux 5.3 on: while the process of the descriptor is there, its number is no other's, so that
+ * what is asked of the number is answered of it; and once it isn't there nothing is sent. */
+RARE static int kill_meant(pid_t pid, int signal, bool (*is_meant)(pid_t pid, const void *context), const void *context)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0u);
+    int result = -1;
+    int error = EPERM;
+
+    if (fd >= 0 && is_meant(pid, context)) {
+        (void)set_capabilities(reserve, reserve & 1u << CAPABILITY_KILL);
+        result = (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0u);
+        error = errno;
+        platform_use_reserve(false);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    errno = error;
+    return result;
+}
+
+int platform_kill_if(pid_t pid, int signal, bool (*is_meant)(pid_t pid, const void *context), const void *context)
+{
+    int result = kill(pid, signal);
+
+    return result == 0 || errno != EPERM || reserve == 0 ? result : kill_meant(pid, signal, is_meant, context);
 }
 
 ssize_t platform_move(int from, int to, size_t size)

@@ -103,15 +103,43 @@ int platform_setgroups(size_t count, const gid_t *groups);
 int platform_setgid(gid_t gid);
 int platform_setuid(uid_t uid);
 
-/* Two of the capabilities that Linux divides root's privileges into, by their numbers (capabilities(7)). */
-enum capability { CAPABILITY_KILL = 5, CAPABILITY_SETUID = 7 };
+/* Some of the capabilities that Linux divides root's privileges into, by their numbers (capabilities(7)). */
+enum capability { CAPABILITY_KILL = 5, CAPABILITY_SETGID = 6, CAPABILITY_SETUID = 7 };
 
-/* Whether this process has the capability. A system without capabilities gives it to root alone. */
+/* Whether this process has the capability, be it in effect or in reserve. A system without capabilities gives it to
+ * root alone. */
 bool platform_has_capability(enum capability capability);
 
 /* Empties the process's capability sets, so that it has none and a program that it executes inherits none. The bounding
  * set, which gives nothing by itself, is left as it is. Returns 0, or -1 with errno. */
 int platform_drop_capabilities(void);
+
+/* Whether executing this program may have given the process more than its caller has: another user or group by a
+ * set-user-ID file, or capabilities. */
+bool platform_may_exceed_caller(void);
+
+/* If this process has capabilities that its caller lacks, because they are its file's (setcap(8)), those of `enum
+ * capability` are kept in reserve from now on, where they have no effect, and all others are given up. False with errno
+ * when that fails. */
+bool platform_reserve_capabilities(void);
+
+/* Whether there are some in reserve, here or in a process that was forked. */
+bool platform_has_reserve(void);
+
+/* Puts what is in reserve into effect, or out of effect again. Without a reserve nothing changes. */
+void platform_use_reserve(bool in_effect);
+
+/* Gives up what is in reserve, for good. Capabilities that the caller has as well are left as they are. */
+void platform_give_up_reserve(void);
+
+/* kill(2) of a child of this process that has not been reaped or, by the negative number, of the process group that
+ * such a child leads or led. A reserve is used for it; but not for a group in this process's own session, which others
+ * may have joined who don't descend from us. */
+int platform_kill(pid_t to, int signal);
+
+/* kill(2) of another process, which may end meanwhile and leave its number to a stranger. A reserve is used for it only
+ * if it is one that is meant. */
+int platform_kill_if(pid_t pid, int signal, bool (*is_meant)(pid_t pid, const void *context), const void *context);
 
 /* Moves up to `size` bytes from a pipe to a descriptor without copying. Like write(2); ENOSYS or EINVAL where it
  * can't. */

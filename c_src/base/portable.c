@@ -166,6 +166,42 @@ int platform_drop_capabilities(void)
     return 0;
 }
 
+bool platform_may_exceed_caller(void)
+{
+    return getuid() != geteuid() || getgid() != getegid();
+}
+
+bool platform_reserve_capabilities(void)
+{
+    return true;
+}
+
+bool platform_has_reserve(void)
+{
+    return false;
+}
+
+void platform_use_reserve(bool in_effect)
+{
+    (void)in_effect;
+}
+
+void platform_give_up_reserve(void)
+{
+}
+
+int platform_kill(pid_t to, int signal)
+{
+    return kill(to, signal);
+}
+
+int platform_kill_if(pid_t pid, int signal, bool (*is_meant)(pid_t pid, const void *context), const void *context)
+{
+    (void)is_meant;
+    (void)context;
+    return kill(pid, signal);
+}
+
 ssize_t platform_move(int from, int to, size_t size)
 {
     (void)from;

@@ -470,7 +470,7 @@ static void launch_as_checked(const struct check *check, struct options *options
         options->controller_count = options->set_count = 0;
 }
 
-int check_run(struct options *options)
+int check_run(struct options *options, const char *users)
 {
     static struct check check;
     static struct settings settings;
@@ -484,6 +484,7 @@ int check_run(struct options *options)
         print_line(MISSING, "%s", why.words);
         return 1;
     }
+    print_line(OK, "%s", users);
     if (!check_mount(&check))
         return 1;
     check.root = cgroup_directory(AT_FDCWD, check.mount);

@@ -12,8 +12,9 @@
 /* The cgroup that --check examines without --group, where that is not given by what --group auto would use. */
 #define CHECK_PATH "muontrap/check"
 
-/* Each line begins with "ok: " or "missing: ", and each command with four spaces. Returns the exit status: 0 when a
- * program could be started with these options, else 1. */
-int check_run(struct options *options);
+/* Each line begins with "ok: " or "missing: ", and each command with four spaces. `users` says as whom programs may be
+ * run, and is a line of its own. Returns the exit status: 0 when a program could be started with these options, else
+ * 1. */
+int check_run(struct options *options, const char *users);
 
 #endif

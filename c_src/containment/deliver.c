@@ -18,13 +18,10 @@ struct delivery {
     int result;
 };
 
-/* One that was sent suffices for success. A process of the tree or the cgroup that isn't our child may end, be reaped
- * and its number given to a stranger between our look and this, if the kernel has gone through all others meanwhile. */
-static void send_to(pid_t pid, void *context)
+/* One that was sent suffices for success. */
+static void note(struct delivery *delivery, int result)
 {
-    struct delivery *delivery = context;
-
-    if (kill(pid, delivery->signal) == 0)
+    if (result == 0)
         delivery->result = 0;
     else if (errno == EPERM && delivery->result != 0)
         delivery->result = EPERM;
@@ -49,11 +46,25 @@ static bool descends_from(pid_t pid, pid_t ancestor)
     return false;
 }
 
-static void send_to_descendant(pid_t pid, void *context)
+static bool is_descendant(pid_t pid, const void *context)
 {
     const struct delivery *delivery = context;
 
-    if (descends_from(pid, delivery->us))
+    return descends_from(pid, delivery->us);
+}
+
+/* A process of the tree or the cgroup that isn't our child may end, be reaped and its number given to a stranger between
+ * our look and this, if the kernel has gone through all others meanwhile. That is then one that we may signal anyway. */
+static void send_to(pid_t pid, void *context)
+{
+    struct delivery *delivery = context;
+
+    note(delivery, platform_kill_if(pid, delivery->signal, is_descendant, delivery));
+}
+
+static void send_to_descendant(pid_t pid, void *context)
+{
+    if (is_descendant(pid, context))
         send_to(pid, context);
 }
 
@@ -71,10 +82,10 @@ int deliver(const struct launch *launch, enum receiver to, int signal)
     switch (to) {
     case RECEIVER_PROGRAM:
         if (!launch->tree.program_ended)
-            send_to(launch->tree.program, &delivery);
+            note(&delivery, platform_kill(launch->tree.program, signal));
         break;
     case RECEIVER_GROUP:
-        send_to(-launch->tree.program, &delivery);
+        note(&delivery, platform_kill(-launch->tree.program, signal));
         break;
     case RECEIVER_TREE:
         send_to_tree(&delivery);

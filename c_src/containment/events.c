@@ -322,7 +322,7 @@ void events_read_signals(struct relay *relay)
         if (signals.passed[i] == SIGWINCH)
             follow_console(relay);
         else
-            (void)kill(program, signals.passed[i]);
+            (void)platform_kill(program, signals.passed[i]);
     }
 }
 

@@ -92,5 +92,5 @@ RARE void job_control_follow_keeper(struct relay *relay)
         continue_keeper(relay, true);
     relay->stops_followed = tree->program_stops;
     tree->program_stopped = false;
-    (void)kill(tree->program, SIGCONT);
+    (void)platform_kill(tree->program, SIGCONT);
 }

@@ -293,7 +293,7 @@ RARE static void run_stop_command(struct relay *relay)
         tell_program_to_end(relay);
     } else {
         relay->bequest->stopper = tree->stopper;
-        (void)kill(tree->program, SIGCONT);
+        (void)platform_kill(tree->program, SIGCONT);
         check_later(relay);
     }
 }

@@ -144,7 +144,7 @@ static void reap_meanwhile(struct tree *tree, pid_t pid)
     int status;
 
     if (!platform_has_children && pid == tree->stopper)
-        (void)kill(-pid, SIGKILL);
+        (void)platform_kill(-pid, SIGKILL);
     status = platform_reap(pid, &tree->used);
     if (pid != tree->stopper)
         return;
@@ -188,8 +188,8 @@ bool tree_reap(struct tree *tree)
 
 void tree_terminate(pid_t to, int signal)
 {
-    (void)kill(to, signal);
-    (void)kill(to, SIGCONT);
+    (void)platform_kill(to, signal);
+    (void)platform_kill(to, SIGCONT);
 }
 
 /* Once only, because for many a program the second signal means to drop everything. A process that the program's group
@@ -263,8 +263,8 @@ static void kill_child(pid_t child, void *context)
     if (is_spared(pass->tree, child))
         return;
     pass->seen++;
-    (void)kill(-child, SIGKILL);
-    if (kill(child, SIGKILL) == 0)
+    (void)platform_kill(-child, SIGKILL);
+    if (platform_kill(child, SIGKILL) == 0)
         pass->killed++;
     else if (errno == EPERM)
         pass->tree->refused = child;
@@ -274,7 +274,7 @@ static void kill_child(pid_t child, void *context)
 static void reap_dead_one(struct tree *tree, pid_t dead)
 {
     if (!is_spared(tree, dead))
-        (void)kill(-dead, SIGKILL);
+        (void)platform_kill(-dead, SIGKILL);
     reap(tree, dead);
     tree_forget_spared(tree, dead);
 }

@@ -13,6 +13,7 @@
 #include "base/number.h"
 #include "base/platform.h"
 #include "base/rare.h"
+#include "program/permission.h"
 #include "program/users.h"
 
 /* Looks up a user by name or number. A number that is not in the database sets the uid alone, and *known to false. */
@@ -86,6 +87,9 @@ static bool find_groups_of_user(struct identity *identity, const struct user *us
     identity->groups[0] = identity->gid;
     if (known)
         identity->group_count = users_groups(user, identity->gid, identity->groups, GROUPS_MOST);
+    if (identity->group_count == 0)
+        return failed(why, STAGE_GROUPS, EIO, "the groups of user %s can't be read (name them with --groups)",
+                      user->name);
     if (identity->group_count > GROUPS_MOST)
         return failed(why, STAGE_GROUPS, EINVAL, "user %s is in more than %d groups: name those to use with --groups",
                       user->name, GROUPS_MOST);
@@ -100,12 +104,21 @@ static bool contains(const gid_t *groups, size_t count, gid_t gid)
     return false;
 }
 
+#define PRESENT_MOST 65536 /* NGROUPS_MAX of Linux */
+static gid_t present[PRESENT_MOST];
+
+bool identity_has_group(gid_t gid)
+{
+    int count = getgroups(PRESENT_MOST, present);
+
+    return gid == getgid() || contains(present, count < 0 ? 0 : (size_t)count, gid);
+}
+
 /* Whether the process has those groups already, so that setgroups(2), which an ordinary user may not call, is not
  * needed. A group that is the process's gid and remains it need not be among the supplementary groups as well. */
 static bool has_groups(const struct identity *identity)
 {
-    static gid_t present[65536]; /* NGROUPS_MAX of Linux */
-    int result = getgroups(65536, present);
+    int result = getgroups(PRESENT_MOST, present);
     size_t count = result < 0 ? 0 : (size_t)result;
 
     for (size_t i = 0; i < count; i++)
@@ -205,12 +218,15 @@ RARE static bool resolve(struct identity *identity, struct options *options, str
     identity->change_gid = (options->uid || options->gid) && (identity->gid != getgid() || identity->gid != getegid());
     identity->change_groups = !has_groups(identity);
     identity->drop_capabilities = identity->change_uid || !is_root;
-    return check_killable(identity, why);
+    return check_killable(identity, why) && permission_check(identity, options, known ? &user : NULL, why);
 }
 
 bool identity_resolve(struct identity *identity, struct options *options, struct failure *why)
 {
-    *identity = (struct identity){.groups = identity->groups, .uid = getuid(), .gid = getgid()};
+    *identity = (struct identity){.groups = identity->groups,
+                                  .uid = getuid(),
+                                  .gid = getgid(),
+                                  .drop_capabilities = platform_has_reserve()};
     return (!options->uid && !options->gid && !options->groups) || resolve(identity, options, why);
 }
 
@@ -232,6 +248,7 @@ bool identity_assume(const struct identity *identity, enum stage *stage)
     const uid_t former_uids[] = {0, getuid(), geteuid()};
     const gid_t former_gids[] = {0, getgid(), getegid()};
 
+    platform_use_reserve(identity_changes(identity));
     *stage = STAGE_GROUPS;
     if (identity->change_groups && platform_setgroups(identity->group_count, identity->groups) < 0)
         return false;

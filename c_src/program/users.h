@@ -39,7 +39,7 @@ bool users_by_uid(uid_t uid, struct user *user);
 bool users_group_by_name(const char *name, gid_t *gid);
 
 /* Fills in the groups of the user, with the primary group first. Returns their number, or `most` + 1 when there are
- * more than that. */
+ * more than that, or 0 when the database can't be read. */
 size_t users_groups(const struct user *user, gid_t primary, gid_t *groups, size_t most);
 
 #endif

@@ -163,7 +163,7 @@ size_t users_groups(const struct user *user, gid_t primary, gid_t *groups, size_
 
     groups[count++] = primary;
     if (!open_file("/etc/group"))
-        return count;
+        return errno == ENOENT ? count : 0;
     while ((line = next_line())) {
         if (!split(line, fields, 4, 4) || !number_id(fields[2], strlen(fields[2]), &id) || (gid_t)id == primary ||
             !lists_name(fields[3], user->name))

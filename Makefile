@@ -47,6 +47,9 @@ PLATFORM_FLAG := $(if $(filter portable,$(PLATFORM)),-DMUONTRAP_PORTABLE)
 STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)
 ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections \
     $(WARNINGS) $(HARDENING) $(CPPFLAGS) $(if $(MUONTRAP_RULES),-DMUONTRAP_RULES='"$(MUONTRAP_RULES)"')
+ifneq ($(filter-out /%,$(MUONTRAP_RULES)),)
+  $(error MUONTRAP_RULES has to be an absolute path, and is $(MUONTRAP_RULES))
+endif
 VERSION_FLAG := -DMUONTRAP_VERSION='"$(VERSION)"'
 COLD := $(if $(STATIC),$(call supported,-Wl$(comma)-T$(comma)c_src/cold.ld))
 ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(COLD) $(LDFLAGS)

@@ -53,8 +53,9 @@ static bool is_descendant(pid_t pid, const void *context)
     return descends_from(pid, delivery->us);
 }
 
-/* A process of the tree or the cgroup that isn't our child may end, be reaped and its number given to a stranger between
- * our look and this, if the kernel has gone through all others meanwhile. That is then one that we may signal anyway. */
+/* A process of the tree or the cgroup that isn't our child may end, be reaped and its number given to a stranger
+ * between our look and this, if the kernel has gone through all others meanwhile. That is then one which the caller may
+ * signal, too. */
 static void send_to(pid_t pid, void *context)
 {
     struct delivery *delivery = context;

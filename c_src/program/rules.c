@@ -7,8 +7,8 @@
 #include <string.h>
 
 struct word {
-    const char *text; /* NULL: there is none any more */
-    size_t size;
+    const char *text;
+    size_t size; /* 0: there is none any more */
     unsigned line;
 };
 
@@ -25,13 +25,18 @@ struct reader {
 };
 
 #define SHOWN_MOST 64 /* bytes of a word that are shown */
-#define SHOWN(word) (int)((word).size < SHOWN_MOST ? (word).size : SHOWN_MOST), (word).text ? (word).text : ""
+#define SHOWN(word) shown_size(word), (word).text
 
 #define refuse(reader, of_line, words, ...)                                                                            \
     failed((reader)->why, STAGE_UID, EINVAL, "%s:%u: " words "; nothing in that file counts until it is mended",       \
            (reader)->file, of_line, __VA_ARGS__)
 
 /* ---- Words ---- */
+
+static int shown_size(struct word word)
+{
+    return word.size < SHOWN_MOST ? (int)word.size : SHOWN_MOST;
+}
 
 static bool is_space(char c)
 {
@@ -75,13 +80,10 @@ static void skip_to_word(struct reader *reader)
 
 static struct word next_word(struct reader *reader)
 {
-    struct word word = {.text = NULL};
+    struct word word;
 
     skip_to_word(reader);
-    word.line = reader->line;
-    if (reader->at == reader->end)
-        return word;
-    word.text = reader->at;
+    word = (struct word){.text = reader->at, .line = reader->line};
     while (reader->at < reader->end && !is_space(*reader->at) && *reader->at != '#')
         reader->at++;
     word.size = (size_t)(reader->at - word.text);
@@ -135,7 +137,7 @@ static bool read_clause(struct reader *reader, struct word first, bool is_by)
         return refuse(reader, what.line, "what follows '%.*s' is '%.*s' and not %s", SHOWN(first), SHOWN(what),
                       is_by ? "'user'" : "'user' or 'group'");
     name = next_word(reader);
-    if (!name.text)
+    if (name.size == 0)
         return refuse(reader, what.line, "no name follows '%.*s %.*s'", SHOWN(first), SHOWN(what));
     return add_rule(reader, is_by ? RULE_BY_USER : is_group ? RULE_ALLOW_GROUP : RULE_ALLOW_USER, name);
 }
@@ -169,7 +171,7 @@ bool rules_read(struct rules *rules, const char *file, char *text, size_t size, 
     rules->count = 0;
     if (!check_lines(&reader))
         return false;
-    while ((word = next_word(&reader)).text) {
+    while ((word = next_word(&reader)).size > 0) {
         if (!is(word, "by") && !is(word, "allow"))
             return refuse(&reader, word.line, "'%.*s' is neither 'allow' nor 'by'", SHOWN(word));
         if (!read_clause(&reader, word, is(word, "by")))

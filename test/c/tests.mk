@@ -14,7 +14,7 @@ TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG)
     $(if $(PORTABLE),-DPORTABLE=1 -DMUONTRAP_PORTABLE)
 
 PURE_MODULES := options port/protocol port/window base/failure base/format base/signal_name cgroup/legacy \
-    cgroup/cgroup_text cgroup/cgroup_path base/terminal_modes program/attributes_text
+    cgroup/cgroup_text cgroup/cgroup_path base/terminal_modes program/attributes_text program/rules
 PURE_TESTS := $(addprefix test_,$(notdir $(PURE_MODULES)))
 TESTS ?= $(PURE_TESTS) test_platform test_identity test_attributes test_child test_tree test_output test_pipes \
     test_keeper test_launch test_relay test_input test_pty test_reuse test_cgroup test_sweep

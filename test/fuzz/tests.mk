@@ -9,9 +9,9 @@ FUZZ_CC ?= clang
 FUZZ_RUNS ?= 200000
 FUZZ_SECONDS ?= 20
 FUZZ_BUILD := build/fuzz
-FUZZ_TARGETS := protocol_decode options_parse legacy_translate
+FUZZ_TARGETS := protocol_decode options_parse legacy_translate rules_read
 FUZZ_SOURCES := c_src/options.c $(addprefix c_src/,port/protocol.c cgroup/legacy.c base/terminal_modes.c \
-    base/failure.c base/format.c base/signal_name.c program/attributes_text.c)
+    base/failure.c base/format.c base/signal_name.c program/attributes_text.c program/rules.c)
 
 .PHONY: fuzz
 # What it finds new stays in build/; a crash is written to build/fuzz/ and its name printed.

@@ -100,7 +100,7 @@ static bool cannot_open(const char *name, int error, struct failure *why)
         return refuse(why, error, "is a symbolic link, or no directory where one has to be (put root's own file there)",
                       name);
     case EACCES:
-        return refuse(why, error, "can't be read (chmod a+r on the file, a+x on the directories above it)", name);
+        return failed(why, STAGE_UID, error, "%s can't be read (chmod a+r %s)", name, name);
     default:
         return failed(why, STAGE_UID, error, "%s can't be opened: %s", name, strerror(error));
     }

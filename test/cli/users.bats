@@ -394,7 +394,8 @@ capabilities_of() { sed -n 's/^Cap\(Inh\|Prm\|Eff\|Amb\):\t0*\(.*\)$/\1 \2/p' "/
         chown -R "$owner" "$helper_directory/etc-$owner"
         for map in "--map-root-user" "--map-user=54330 --map-group=54330" "--map-user=54331 --map-group=54331" \
             "--map-user=54332 --map-group=54340" ""; do
-            for arguments in "--uid worker" "--uid other" "--gid tools" "--uid 54331 --gid 54340"; do
+            for arguments in "--uid worker" "--uid other" "--gid tools" "--uid 54331 --gid 54340" \
+                "--uid worker --groups 54331"; do
                 # shellcheck disable=SC2016,SC2086 # expands in the other shell; several words
                 run as_app timeout -k 5 60 env "$mark" unshare --user --mount --keep-caps $map sh -c '
                     mount --bind "$1" /etc && grep -q tools /etc/muontrap.conf && echo prepared && shift && "$@"' \
@@ -405,7 +406,7 @@ capabilities_of() { sed -n 's/^Cap\(Inh\|Prm\|Eff\|Amb\):\t0*\(.*\)$/\1 \2/p' "/
         done
     done
     # Seen from here each of them was the caller.
-    [ "$(find "$made" -type f | wc -l)" -gt 2 ]
+    [ "$(find "$made" -type f | wc -l)" -ge 2 ]
     [ -z "$(find "$made" -type f '(' ! -uid 54330 -o ! -gid 54330 ')')" ]
 }
 

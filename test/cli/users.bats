@@ -385,6 +385,7 @@ capabilities_of() { sed -n 's/^Cap\(Inh\|Prm\|Eff\|Amb\):\t0*\(.*\)$/\1 \2/p' "/
 @test "a user namespace with an /etc of the caller's own gives nobody but the caller" {
     local made=$helper_directory/made
 
+    to_be_app=(setpriv --reuid 54330 --regid 54330 --clear-groups)
     mkdir -m 1777 "$made"
     for owner in 0 54330; do
         inside cp -a /etc "$helper_directory/etc-$owner"

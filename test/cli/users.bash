@@ -2,14 +2,15 @@
 # SPDX-FileCopyrightText: The MuonTrap contributors
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the tests share in which muontrap has capabilities of its file. It runs as the user app, in a mount namespace that
-# has an /etc of its own (test/support/own-etc).
+# What the tests share in which muontrap has capabilities of its file. It runs as the user app, in a mount namespace
+# that has an /etc of its own (test/support/own-etc).
 
 # Before the first `inside`. What is in the namespace stays there for as long as this process has it open.
 make_inside() {
     mkfifo "$dir/holder" "$dir/made"
     # shellcheck disable=SC2016 # expands in the other shell
-    "$BATS_TEST_DIRNAME/../support/own-etc" sh -c 'echo made >"$0" && exec cat' "$dir/made" <"$dir/holder" >/dev/null 3>&- &
+    "$BATS_TEST_DIRNAME/../support/own-etc" sh -c 'echo made >"$0" && exec cat' "$dir/made" \
+        <"$dir/holder" >/dev/null 3>&- &
     holder=$!
     exec {hold}>"$dir/holder"
     IFS= read -r -t "$PATIENCE" _ <"$dir/made" || {
@@ -22,18 +23,20 @@ end_inside() {
     [ -z "${holder:-}" ] || kill "$holder" 2>/dev/null || :
 }
 
-# `inside COMMAND...` runs a command as root there, `as_app COMMAND...` as the user app, `app COMMAND...` muontrap as that.
+# `inside COMMAND...` runs a command as root there, `as_app COMMAND...` as the user app, and `app ARG...` muontrap as
+# that user; `start_app ARG...` starts muontrap as `start` does.
+to_be_app=(setpriv --reuid 54330 --regid 54330 "--groups=54330,54342")
 inside() { nsenter --mount --target "$holder" "$@"; }
-to_be_app=(setpriv --reuid 54330 --regid 54330 --groups 54330,54342)
 as_app() { inside "${to_be_app[@]}" "$@" {hold}>&-; }
 app() { as_app timeout -k 5 60 env "$mark" "$helper" "$@"; }
+start_app() { start_as nsenter --mount --target "$holder" "${to_be_app[@]}" "$helper" "$@"; }
 
 # `rules LINE...` writes what root allows, in which "" is no file at all.
 rules() { printf '%s\n' "$@" | inside sh -c 'rm -rf /etc/muontrap.conf && umask 022 && cat >/etc/muontrap.conf'; }
 no_rules() { inside rm -rf /etc/muontrap.conf; }
 
 # Makes $helper a copy of $1 that another user can execute, with these capabilities ($2, as "setuid,setgid,kill"), or
-# without any. Not each directory will do: the file system has to keep capabilities, and its mount to heed them (nosuid).
+# without any. Not each directory will do: the file system has to keep capabilities, and not to be mounted nosuid.
 make_helper() {
     local place tried=
 

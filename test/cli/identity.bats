@@ -6,6 +6,7 @@
 # that these users are refused.
 
 load helper
+load users
 
 # nobody is an account that every system has, but its group has one of two names.
 setup() {
@@ -14,12 +15,12 @@ setup() {
     other_uid=$(id -u nobody)
     other_gid=$(id -g nobody)
     other_group=$(id -gn nobody)
-    open_directory=
 }
 
 teardown() {
     end_survivors
-    [ -z "$open_directory" ] || rm -r "$open_directory"
+    end_inside
+    remove_helper
 }
 
 not_root() { [ "$(id -u)" != 0 ] || skip "is for an ordinary user"; }
@@ -151,41 +152,44 @@ Groups: 54322"
 # ---- Capabilities without root ----
 
 # These run the helper as an ordinary user that has capabilities, which can get them in two ways: ambient ones from the
-# process that starts the helper, or those of the helper's file. The helper is a copy that every user can reach, because
-# the directories above $MUONTRAP may be closed to other users. Each test runs once in either way.
+# process that starts the helper, or those of the helper's file. With the latter it takes root's word for each user and
+# group as well (users.bats), which is given here. Each test runs once in either way.
 former=54330
+to_be_former=(setpriv --reuid "$former" --regid "$former" --clear-groups)
 
-ordinary_user() { setpriv --reuid "$former" --regid "$former" --clear-groups "${privileges[@]}" "$@"; }
-
-muontrap_as_ordinary_user() { ordinary_user timeout -k 5 60 env "$mark" "$helper" "$@"; }
-
-copy_helper() {
-    open_directory=$(mktemp -d "${TMPDIR:-/tmp}/muontrap-test-XXXXXX")
-    chmod 755 "$open_directory"
-    helper=$open_directory/muontrap
-    cp "$MUONTRAP" "$helper"
-    chmod 755 "$helper"
+muontrap_as_ordinary_user() { as_former timeout -k 5 60 env "$mark" "$helper" "$@"; }
+as_former() { inside "${to_be_former[@]}" "${privileges[@]}" "$@"; }
+start_as_ordinary_user() {
+    start_as nsenter --mount --target "$holder" "${to_be_former[@]}" "${privileges[@]}" "$helper" "$@"
 }
 
 # $1: setuid,setgid,kill or some of these.
 with_ambient_capabilities() {
     local set=+${1//,/,+}
 
-    [ -n "$open_directory" ] || copy_helper
+    prepare
+    no_rules
     setcap -r "$helper" 2>/dev/null || :
     privileges=(--inh-caps "$set" --ambient-caps "$set")
 }
 
 with_file_capabilities() {
-    [ -n "$open_directory" ] || copy_helper
+    prepare
+    rules "by user $former allow user 54331 allow group 54332 allow group 54333"
     privileges=()
-    setcap "cap_${1//,/,cap_}+ep" "$helper" || skip "the file system of $open_directory keeps no capabilities"
+    setcap "cap_${1//,/,cap_}+ep" "$helper"
+}
+
+prepare() {
+    [ -n "${helper:-}" ] || {
+        make_helper "$MUONTRAP"
+        make_inside
+    }
 }
 
 capabilities_only() {
     root_only
     linux_only capabilities
-    command -v setcap >/dev/null || skip "needs setcap"
 }
 
 no_capability='CapInh: 0000000000000000
@@ -249,8 +253,8 @@ $no_capability"
     capabilities_only
     for way in with_ambient_capabilities with_file_capabilities; do
         $way setuid,setgid,kill
-        start_as setpriv --reuid "$former" --regid "$former" --clear-groups "${privileges[@]}" "$helper" -k 100 \
-            --uid 54331 --gid 54332 -- sh -c 'trap "" TERM; setsid sh -c "trap \"\" TERM; sleep 100 & echo ready; sleep 100" &
+        start_as_ordinary_user -k 100 --uid 54331 --gid 54332 -- sh -c 'trap "" TERM
+            setsid sh -c "trap \"\" TERM; sleep 100 & echo ready; sleep 100" &
             sleep 100; sleep 100'
         await ready
         kill -TERM "$keeper"
@@ -264,8 +268,7 @@ $no_capability"
     capabilities_only
     for way in with_ambient_capabilities with_file_capabilities; do
         $way setuid,setgid,kill
-        start_as setpriv --reuid "$former" --regid "$former" --clear-groups "${privileges[@]}" "$helper" \
-            --uid 54331 --gid 54332 -- sh -c 'setsid sleep 100 & echo ready; sleep 100'
+        start_as_ordinary_user --uid 54331 --gid 54332 -- sh -c 'setsid sleep 100 & echo ready; sleep 100'
         await ready
         kill -KILL "$(relay_of "$keeper")"
         everything_is_gone

@@ -5,7 +5,7 @@
 # Other users by a helper that has capabilities of its file, started by an ordinary user, and what root has to say to
 # that in /etc/muontrap.conf.
 
-load helper
+load cgroups
 load users
 
 setup() {
@@ -18,6 +18,7 @@ setup() {
 
 teardown() {
     end_survivors
+    [ -z "${top:-}" ] || remove_cgroup "$top"
     end_inside
     remove_helper
 }
@@ -355,6 +356,30 @@ capabilities_of() { sed -n 's/^Cap\(Inh\|Prm\|Eff\|Amb\):\t0*\(.*\)$/\1 \2/p' "/
             keeper) kill -KILL "$keeper" ;;
         esac
         everything_is_gone
+        make_room
+    done
+}
+
+# Without cgroup.kill, as before Linux 5.14, its members are killed one by one, which the caller alone may not do.
+@test "a program of another user is in its cgroup, and is killed there" {
+    find_mount
+    rules 'allow user worker by user app'
+    top=$mount/muontrap-test-$$-$RANDOM
+    mkdir "$top" "$top/callers"
+    chown 54330 "$top" "$top/callers" "$top"/{,callers/}cgroup.{procs,threads,subtree_control}
+    for without in clone-into-cgroup cgroup.kill; do
+        # shellcheck disable=SC2016 # expands in the other shell
+        start_as sh -c 'echo $$ >"$0/callers/cgroup.procs" && exec "$@"' "$top" \
+            nsenter --mount --target "$holder" "${to_be_app[@]}" "$helper" -k 100 --without "$without" \
+            -g "${top##*/}/program" --uid worker sh -c 'trap "" TERM; setsid sh -c "trap \"\" TERM; sleep 100 & sleep 100" &
+            id -un; cat /proc/self/cgroup | grep ^0:; echo ready; sleep 100; sleep 100'
+        await worker
+        await "0::*/program"
+        await ready
+        kill -TERM "$keeper"
+        everything_is_gone
+        ends_with 137
+        [ ! -d "$top/program" ]
         make_room
     done
 }

@@ -95,6 +95,13 @@ defmodule MuonTrap.UsersTest do
     end
   end
 
+  test "a program can open its standard descriptors by name", %{vm: vm} do
+    script = "cat /dev/stdin >/dev/stdout; echo err >/dev/stderr"
+    opts = [uid: "worker", input: "in\n", stderr_to_stdout: true]
+    assert attempt(vm, "sh", ["-c", script], opts) == {"in\nerr\n", 0}
+    assert attempt(vm, "sh", ["-c", "tty; echo on >/dev/tty"], uid: "worker", pty: true) |> elem(1) == 0
+  end
+
   test "other rules count from the next program on, also in a helper that waits", %{vm: vm} do
     assert {[54_331 | _groups], _relay} = id(vm, uid: "worker")
     UserVM.rules!(vm, "by user app allow user other")

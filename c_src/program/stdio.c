@@ -36,9 +36,16 @@ void stdio_abandon(struct stdio *stdio)
 
 /* A pipe or terminal is its maker's, and so a program that runs as another user could not open /dev/stdout. Should that
  * not be permitted, it can use its descriptors all the same. */
-static void give(int fd, const struct identity *identity)
+static bool give(int fd, const struct identity *identity)
 {
-    if (identity->change_uid && fchown(fd, identity->uid, (gid_t)-1) < 0)
+    return !identity->change_uid || fchown(fd, identity->uid, (gid_t)-1) == 0;
+}
+
+/* chown(2) takes root or CAP_CHOWN. A pipe may be open to all instead: it has no name but by the descriptors of those
+ * who have it open (proc(5), /proc/pid/fd), which are the user's own, and ours. */
+static void give_pipe(int fd, const struct identity *identity)
+{
+    if (!give(fd, identity) && fchmod(fd, 0666) < 0)
         errno = 0;
 }
 
@@ -51,7 +58,7 @@ static bool relayed(struct stdio *stdio, const struct identity *identity, int fd
     if (!io_pipe(ends))
         return failed(why, STAGE_SETUP, errno, "cannot make a pipe for the program's %s: %s (raise ulimit -n)",
                       fd == STDIN_FILENO ? "input" : "output", strerror(errno));
-    give(ends[theirs], identity);
+    give_pipe(ends[theirs], identity);
     stdio->program[fd] = ends[theirs];
     *our_end = ends[1 - theirs];
     /* Only our end: the flag belongs to the open file description, and each end of a pipe has its own. */
@@ -68,7 +75,7 @@ RARE static bool open_terminal(struct stdio *stdio, const struct launch *launch,
     if (!pty_open(&stdio->master, &stdio->terminal, &launch->options, console->has_size ? &console->size : NULL,
                   console->is_terminal ? &console->modes : NULL, why))
         return false;
-    give(stdio->terminal, &launch->identity);
+    (void)give(stdio->terminal, &launch->identity);
     // cppcheck-suppress duplicateAssignExpression ; one by one
     stdio->program[0] = stdio->program[1] = stdio->program[2] = stdio->terminal;
     stdio->relay_stdin = fcntl(stdio->master, F_DUPFD_CLOEXEC, 3);

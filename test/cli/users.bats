@@ -371,7 +371,8 @@ capabilities_of() { sed -n 's/^Cap\(Inh\|Prm\|Eff\|Amb\):\t0*\(.*\)$/\1 \2/p' "/
         # shellcheck disable=SC2016 # expands in the other shell
         start_as sh -c 'echo $$ >"$0/callers/cgroup.procs" && exec "$@"' "$top" \
             nsenter --mount --target "$holder" "${to_be_app[@]}" "$helper" -k 100 --without "$without" \
-            -g "${top##*/}/program" --uid worker sh -c 'trap "" TERM; setsid sh -c "trap \"\" TERM; sleep 100 & sleep 100" &
+            -g "${top##*/}/program" --uid worker sh -c 'trap "" TERM
+            setsid sh -c "trap \"\" TERM; sleep 100 & sleep 100" &
             id -un; cat /proc/self/cgroup | grep ^0:; echo ready; sleep 100; sleep 100'
         await worker
         await "0::*/program"

@@ -184,6 +184,21 @@ Cap"
     app_refused "is not there" --- --uid other
 }
 
+@test "the example in docs/users.md allows what it seems to" {
+    awk '/^## /{ on = /muontrap.conf/ } on && /^    /{ print substr($0, 5) }' "$BATS_TEST_DIRNAME/../../docs/users.md" |
+        sed 's/reports/other/; s/media/extra/; s/user ci/user daemon/; s/deploy/nobody/; s/builder/rooted/' |
+        inside sh -c 'umask 022; cat >/etc/muontrap.conf; grep -q rooted /etc/muontrap.conf'
+    run as_app "$helper" --check
+    output_has "ok: programs run as user app, and as /etc/muontrap.conf allows: worker, other, group extra
+"
+    for uid in 1 65534; do
+        to_be_app=(setpriv --reuid "$uid" --regid 54342 --clear-groups)
+        run as_app "$helper" --check
+        output_has "and as /etc/muontrap.conf allows: rooted
+"
+    done
+}
+
 # ---- The file itself ----
 
 # `only_after_remedy WORDS REMEDY`: it is refused with these words, of which REMEDY is a part, and as the remedy says it

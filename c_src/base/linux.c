@@ -356,7 +356,7 @@ RARE static bool reserve_capabilities(void)
 
 bool platform_reserve_capabilities(void)
 {
-    return !platform_may_exceed_caller() || getuid() == 0 || reserve_capabilities();
+    return getuid() == 0 || !platform_may_exceed_caller() || reserve_capabilities();
 }
 
 bool platform_has_reserve(void)

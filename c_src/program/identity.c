@@ -107,7 +107,7 @@ static bool contains(const gid_t *groups, size_t count, gid_t gid)
 #define PRESENT_MOST 65536 /* NGROUPS_MAX of Linux */
 static gid_t present[PRESENT_MOST];
 
-bool identity_has_group(gid_t gid)
+RARE bool identity_has_group(gid_t gid)
 {
     int count = getgroups(PRESENT_MOST, present);
 

@@ -50,10 +50,8 @@ RARE static bool refuse_set_id(struct failure *why)
                   "its file; '" SETCAP "' on it, and " FILE_NAME ", let it run programs as other users)");
 }
 
-bool permission_settle(struct failure *why)
+bool permission_put_aside(struct failure *why)
 {
-    if (!platform_may_exceed_caller())
-        return true;
     if (is_set_id())
         return refuse_set_id(why);
     return platform_reserve_capabilities() ||

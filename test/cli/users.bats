@@ -310,6 +310,27 @@ capabilities_of() { sed -n 's/^Cap\(Inh\|Prm\|Eff\|Amb\):\t0*\(.*\)$/\1 \2/p' "/
     everything_is_gone
 }
 
+@test "nobody of the caller's can trace the helper, or read its memory" {
+    rules 'allow user worker by user app'
+    start_app --uid worker --oom-score-adj 500 sh -c 'echo ready; exec sleep 100'
+    await ready
+    for pid in "$keeper" "$(relay_of "$keeper")"; do
+        # ptrace(2): 16 is PTRACE_ATTACH, 0x4206 PTRACE_SEIZE.
+        run -0 as_app /usr/bin/python3 -c 'import ctypes, sys
+pid = int(sys.argv[1])
+for request in (16, 0x4206):
+    assert ctypes.CDLL(None).ptrace(request, pid, 0, 0) == -1
+for file in ("mem", "maps", "environ", "fd/0", "exe"):
+    try:
+        open("/proc/%d/%s" % (pid, file), "rb").read(1)
+    except OSError:
+        continue
+    raise AssertionError(file)' "$pid"
+    done
+    kill -TERM "$keeper"
+    everything_is_gone
+}
+
 @test "other options may do what the caller may do" {
     local place=$helper_directory
 

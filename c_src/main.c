@@ -19,6 +19,7 @@
 #include "base/signals.h"
 #include "cgroup/cgroup.h"
 #include "cgroup/check.h"
+#include "containment/attach.h"
 #include "containment/keeper.h"
 #include "containment/relay.h"
 #include "launch.h"
@@ -132,6 +133,8 @@ int main(int argc, char *argv[])
         return cgroup_clean(options, &why) ? 0 : fail(&launch, &why);
     launch.identity.groups = launch.groups;
     if (!own_port(options, &why) || !identity_resolve(&launch.identity, &launch.options, &why))
+        return fail(&launch, &why);
+    if (options->attach != 0 && !attach_open(&launch, &why))
         return fail(&launch, &why);
     choose_stdin(&launch);
 

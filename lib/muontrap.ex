@@ -13,6 +13,7 @@ defmodule MuonTrap do
     * `cmd/3` runs a program and collects its output, like `System.cmd/3`
     * `stream!/3` runs a program and gives its output as a stream
     * `MuonTrap.Program` runs a program to talk to
+    * `attach/2` makes one of a process that somebody else has started
     * `MuonTrap.Daemon` puts a long-running program into a supervision tree
     * `check/1` says whether programs can be run in cgroups on this machine, and what is to be done if they can't
 
@@ -250,6 +251,58 @@ defmodule MuonTrap do
     |> MuonTrap.Options.prepare(command, args, opts)
     |> MuonTrap.ProgramStream.new()
   end
+
+  @doc """
+  Take charge of an OS process that somebody else has started
+
+  The result is a `MuonTrap.Program`, linked to the calling process: wait for the process's end by `MuonTrap.Program.await/2`, signal
+  it by `MuonTrap.Program.signal/3` and end it by `MuonTrap.Program.stop/2`. From now on it runs for the owner, the calling process if
+  not said otherwise: when that ends, or the VM does, the process is stopped like a program.
+
+      {:ok, server} = MuonTrap.attach(String.to_integer(String.trim(File.read!("/run/my_server.pid"))))
+      :ok = MuonTrap.Program.signal(server, :sighup)
+      {:ok, :unknown} = MuonTrap.Program.await(server)
+
+  It is watched and signalled by a descriptor that stands for it (`pidfd_open(2)`, Linux 5.3), so that no other one is ever hit that
+  has got its pid since. Whoever has read the pid from a file should know that the process there is still the one that wrote it.
+
+  Only the process itself is ended: what descends from it isn't the VM's to adopt. With a cgroup it is moved there with all its
+  descendants, and what is in the cgroup ends together, when the process ends by itself as well. Its exit status is `:unknown`, because
+  only a parent gets it, and its output goes where it went: `MuonTrap.Program.read/2` gives `:eof` at its end, and
+  `MuonTrap.Program.write/3` `{:error, :closed}`.
+
+  ## Options
+
+    * `:cgroup_base`, `:cgroup_path`, `:cgroup`, `:cgroup_controllers`, `:cgroup_sets` - as of `cmd/3`
+    * `:delay_to_sigkill`, `:stop_signal`, `:stop_sequence`, `:stop_command` - as of `cmd/3`
+    * `:owner`, `:active`, `:when_done`, `:name` - as of `MuonTrap.Program`. With `when_done: :stop` it exits with `:normal`
+
+  ## Errors
+
+  `{:error, exception}` with a `MuonTrap.Error` of the stage `:attach`, whose reason is
+
+    * `:esrch` - there is no such process, or it has ended
+    * `:eperm` - it may not be signalled, or not be moved into the cgroup
+    * `:einval` - it is one that must not be stopped: the VM, or another process that the VM descends from, the init (process 1), a thread
+      of the kernel's, or a helper of MuonTrap's
+    * `:enosys` - this system has no descriptors that stand for processes
+
+  or of another stage, when the cgroup can't be had. `ArgumentError` is raised for arguments and options that make no sense.
+
+  ## Examples
+
+      iex> port = Port.open({:spawn_executable, "/bin/sleep"}, args: ["1000"])
+      iex> {:os_pid, os_pid} = Port.info(port, :os_pid)
+      iex> {:ok, sleep} = MuonTrap.attach(os_pid)
+      iex> MuonTrap.Program.stop(sleep)
+      {:ok, :unknown}
+
+      iex> {:error, error} = MuonTrap.attach(1)
+      iex> {error.stage, error.reason, Exception.message(error)}
+      {:attach, :einval, "cannot attach to process 1: it is the init, on which all processes depend"}
+  """
+  @spec attach(pos_integer(), keyword()) :: {:ok, pid()} | {:error, MuonTrap.Error.t()} | :ignore
+  def attach(os_pid, opts \\ []), do: MuonTrap.Program.attach(os_pid, opts)
 
   @typedoc """
   Something that running a program in a cgroup takes

@@ -27,7 +27,7 @@
 %% </ul>
 -module(muontrap).
 
--export([cmd/2, cmd/3, shell/1, shell/2, stream/4, stream/5, check/0, check/1, muontrap_path/0]).
+-export([cmd/2, cmd/3, shell/1, shell/2, stream/4, stream/5, attach/1, attach/2, check/0, check/1, muontrap_path/0]).
 
 -export_type([text/0, options/0, status/0, point/0, failure/0]).
 
@@ -123,6 +123,18 @@ apart(Fun, Data, Acc) ->
 
 returning(Options) when is_list(Options) -> [{exit, return} | Options];
 returning(Options) -> Options.
+
+%% @equiv attach(OsPid, [])
+-spec attach(pos_integer()) -> {ok, pid()} | ignore | {error, failure()}.
+attach(OsPid) -> attach(OsPid, []).
+
+%% @doc Takes charge of a process that somebody else has started, for {@link muontrap_program} to wait for, signal and
+%% stop. Its exit status is `unknown'.
+-spec attach(pos_integer(), options()) -> {ok, pid()} | ignore | {error, failure()}.
+attach(OsPid, Options) ->
+    muontrap_terms:returned(
+        muontrap_terms:call(fun() -> 'Elixir.MuonTrap':attach(OsPid, muontrap_terms:options(Options)) end)
+    ).
 
 %% @equiv check([])
 -spec check() -> {ok | error, [point()]}.

@@ -44,6 +44,22 @@ bool platform_processes(void (*visit)(pid_t pid, void *context), void *context);
 /* That process's parent; 0 when there is no such process. */
 pid_t platform_parent(pid_t pid);
 
+/* A descriptor that stands for that process, and for no other one when its pid has passed to another (pidfd_open(2)); -1
+ * with errno, which is ENOSYS where the system has nothing like that. It is closed by exec. */
+int platform_process_open(pid_t pid);
+
+/* Whether it has ended, reaped or not. poll(2) tells of that by POLLIN. */
+bool platform_process_ended(int process);
+
+/* As kill(2). */
+int platform_process_signal(int process, int signal);
+
+/* What a process is that isn't a program like others. */
+enum platform_kind { PLATFORM_ORDINARY, PLATFORM_KERNEL_THREAD, PLATFORM_HELPER };
+
+/* Whether it is a thread of the kernel's, or executes the same file as this process, or is called as a helper is. */
+enum platform_kind platform_kind(pid_t pid);
+
 #define PLATFORM_NAME_MOST 16 /* bytes of a process's name, with the NUL */
 
 /* The name by which the kernel knows that process, with ? in place of what isn't printable. False when there is no such

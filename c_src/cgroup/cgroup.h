@@ -62,6 +62,15 @@ bool cgroup_populated(const struct cgroup *cgroup);
 /* Calls `visit` with each process in it and below it. */
 void cgroup_each(const struct cgroup *cgroup, void (*visit)(pid_t pid, void *context), void *context);
 
+/* Whether that process is in it or below it. */
+bool cgroup_has(const struct cgroup *cgroup, pid_t pid);
+
+/* Moves a process into it. False with errno. */
+bool cgroup_move(const struct cgroup *cgroup, pid_t pid);
+
+/* Moves it to the cgroup of that path, relative to the mount, where one that was moved has come from. */
+void cgroup_move_back(const struct cgroup *cgroup, pid_t pid, const char *path);
+
 /* Counts the processes in it, without those below it. False when they can't be counted. */
 bool cgroup_members(const struct cgroup *cgroup, unsigned *number);
 

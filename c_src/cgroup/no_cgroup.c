@@ -78,6 +78,28 @@ void cgroup_each(const struct cgroup *cgroup, void (*visit)(pid_t pid, void *con
     (void)context;
 }
 
+bool cgroup_has(const struct cgroup *cgroup, pid_t pid)
+{
+    (void)cgroup;
+    (void)pid;
+    return false;
+}
+
+bool cgroup_move(const struct cgroup *cgroup, pid_t pid)
+{
+    (void)cgroup;
+    (void)pid;
+    errno = ENOTSUP;
+    return false;
+}
+
+void cgroup_move_back(const struct cgroup *cgroup, pid_t pid, const char *path)
+{
+    (void)cgroup;
+    (void)pid;
+    (void)path;
+}
+
 bool cgroup_populated(const struct cgroup *cgroup)
 {
     (void)cgroup;

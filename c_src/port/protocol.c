@@ -79,7 +79,7 @@ size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *e
 {
     uint8_t *at = frame + FRAME_HEADER;
 
-    at = put_u8(at, ending->signalled);
+    at = put_u8(at, ending->unknown ? 2 : ending->signalled);
     at = put_u32(at, ending->code);
     at = put_u8(at, ending->core_dumped);
     at = put_u8(at, ending->oom_killed);

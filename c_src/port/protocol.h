@@ -50,6 +50,7 @@
 struct ending {
     bool signalled; /* ended by a signal, which `code` then is; else `code` is the exit status */
     uint32_t code;
+    bool unknown; /* in place of both: only its parent knows, and that isn't this process */
     bool core_dumped;
     bool oom_killed;     /* the kernel's OOM killer struck in its cgroup */
     bool stopped;        /* the owner's *stop* had come before it ended */

@@ -393,7 +393,7 @@ RARE static _Noreturn void become_stop_command(struct launch *launch, pid_t pare
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     platform_calm();
-    format(variable, sizeof variable, "CHILD_PID=%ld", (long)launch->tree.program);
+    format(variable, sizeof variable, "CHILD_PID=%ld", (long)tree_program(&launch->tree));
     options->setenv[options->setenv_count++] = variable;
     options->file = options->stop_command[0];
     options->program = options->stop_command;

@@ -37,6 +37,7 @@ defmodule MuonTrap.Options do
   @collecting @common ++ [:input, :into, :lines, :timeout, :use_stdio, :hide]
   @allowed %{
     check: @cgroup,
+    attach: [:delay_to_sigkill, :stop_signal, :stop_sequence, :stop_command, :active, :owner, :when_done | @cgroup],
     stream: @common ++ [:input, :exit],
     program: @common ++ [:active, :owner, :when_done],
     cmd: @collecting,
@@ -174,6 +175,24 @@ defmodule MuonTrap.Options do
   @spec validate_check(keyword()) :: map()
   def validate_check(opts), do: check_options!(:check, opts)
 
+  # The kernel's PID_MAX_LIMIT, less one
+  @pid_most 0x3FFFFF
+
+  @doc """
+  Check the arguments of `MuonTrap.attach/2`, and return them as a map, with the process as `:attach`
+
+  Raises `ArgumentError` as `validate/4` does.
+  """
+  @spec validate_attach(pos_integer(), keyword()) :: map()
+  def validate_attach(os_pid, opts) do
+    unless is_integer(os_pid) and os_pid in 1..@pid_most do
+      raise ArgumentError,
+            "the process for MuonTrap.attach/2 must be an OS process id from 1 to #{@pid_most}, got: #{inspect(os_pid)}"
+    end
+
+    :attach |> check_options!(opts) |> find_stop_command!(:attach) |> Map.put(:attach, os_pid)
+  end
+
   defp check_options!(context, opts) do
     unless Keyword.keyword?(opts),
       do: raise(ArgumentError, "options for #{operation(context)} must be a keyword list, got: #{inspect(opts)}")
@@ -192,6 +211,7 @@ defmodule MuonTrap.Options do
   defp operation(:program), do: "MuonTrap.Program.start_link/3"
   defp operation(:daemon), do: "MuonTrap.Daemon.start_link/3"
   defp operation(:check), do: "MuonTrap.check/1"
+  defp operation(:attach), do: "MuonTrap.attach/2"
 
   defp check_command!(context, command) do
     unless text?(command) do

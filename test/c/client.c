@@ -194,6 +194,7 @@ static void take_exited(struct client *client, const struct frame *frame)
     assert_true(frame->size >= 39u + signal_size);
     client->exited = true;
     client->signalled = frame->payload[0] == 1;
+    client->unknown = frame->payload[0] == 2;
     client->code = get_u32(frame->payload + 1);
     client->oom_killed = frame->payload[6] == 1;
     client->stopped = frame->payload[7] == 1;

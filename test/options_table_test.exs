@@ -7,7 +7,7 @@ defmodule MuonTrap.OptionsTableTest do
   # of what they are about.
   use ExUnit.Case, async: true
 
-  alias MuonTrap.Test.{OptionRows, Programs, Starters}
+  alias MuonTrap.Test.{OptionRows, OS, Programs, Starters}
 
   @moduletag :tmp_dir
 
@@ -38,7 +38,10 @@ defmodule MuonTrap.OptionsTableTest do
 
     seen = for row <- rows, {name, _value} <- row.opts, uniq: true, do: name
     # What takes root has its rows where there is root, and what Linux alone has where the helper is for it.
-    elsewhere = [:uid, :gid, :groups, :cpus, :oom_score_adj, :no_new_privs]
+    elsewhere =
+      if(OS.root?(), do: [], else: [:uid, :gid, :groups]) ++
+        if(OS.linux_helper?(), do: [], else: [:cpus, :oom_score_adj, :no_new_privs])
+
     common = Starters.all() |> Enum.map(&MapSet.new(options(&1))) |> Enum.reduce(&MapSet.intersection/2)
     assert MapSet.size(common) > 30
     assert MapSet.to_list(common) -- (seen ++ elsewhere) == []
@@ -125,6 +128,14 @@ defmodule MuonTrap.OptionsTableTest do
         {by, error} <- Starters.failed("true", [], opts) do
       assert error.stage == stage, "#{inspect(opts)} by #{by}: #{inspect(error)}"
       assert error.message =~ "no-such" or error.message =~ "/no/such"
+    end
+
+    unless OS.root?() do
+      for opts <- [[uid: 12_345, gid: 12_346], [gid: 12_345], [groups: [12_345]]],
+          {by, error} <- Starters.failed("true", [], opts) do
+        assert {by, error.reason} == {by, :eperm}
+        assert error.stage in [:groups, :gid, :uid]
+      end
     end
 
     lock = Path.join(dir, "lock")

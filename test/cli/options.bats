@@ -237,7 +237,7 @@ missing() {
     for option in $(table true) $(table false); do
         grep -qE -- "--$option( |=|\[|,|\$)" <<<"$output" || missing "the usage lacks --$option"
         grep -qE "^\.It Fl (.* )?-$option( |\$)" "$priv/man/man1/muontrap.1" || missing "the man page lacks --$option"
-        grep -qE -- "--$option[,=}[]" "$priv/completions/_muontrap" || missing "zsh's completion lacks --$option"
+        grep -qE -- "--${option}[,=}[]" "$priv/completions/_muontrap" || missing "zsh's completion lacks --$option"
     done
 }
 

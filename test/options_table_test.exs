@@ -47,6 +47,11 @@ defmodule MuonTrap.OptionsTableTest do
     assert MapSet.to_list(common) -- (seen ++ elsewhere) == []
   end
 
+  test "stands in the guides" do
+    guides = File.read!("docs/options.md") <> File.read!("docs/daemon.md")
+    for by <- Starters.all(), name <- options(by), do: assert(guides =~ "`#{inspect(name)}`", inspect(name))
+  end
+
   defp wrong(),
     do: [
       cd: ["", 5, "a\0b", nil],

@@ -50,7 +50,11 @@ defmodule MuonTrap.MixProject do
     ]
   end
 
-  defp guides, do: for(name <- ~w(talking restarts servers cgroups erlang benchmarks), do: "docs/#{name}.md")
+  defp guides do
+    names = ~w(options daemon talking restarts servers cgroups shell erlang building limits benchmarks)
+    for name <- names, do: "docs/#{name}.md"
+  end
+
   defp moves, do: for(name <- ~w(system-cmd muontrap-1 erlexec exile), do: "docs/from-#{name}.md")
 
   defp package do

@@ -288,7 +288,7 @@ RARE static void run_stop_command(struct relay *relay)
 {
     struct tree *tree = &relay->launch->tree;
 
-    tree->stopper = child_run_stop_command(relay->launch);
+    tree->stopper = child_run_stop_command(relay->launch, &relay->bequest->not_run);
     if (tree->stopper < 0) {
         tree->stopper = 0;
         tell_why_stop_command_failed(relay, "has got no process: ", strerror(errno));
@@ -303,14 +303,21 @@ RARE static void run_stop_command(struct relay *relay)
 RARE static void note_end_of_stop_command(struct relay *relay)
 {
     int status = relay->launch->tree.stopper_status;
-    char number[80];
 
     if (status == 0 || relay->launch->tree.program_ended || relay->launch->patience.step > 0)
         return;
-    format(number, sizeof number, "%d%s", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-           WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_FOUND ? " (it was not found, or can't be executed)"
-                                                                      : "");
-    tell_why_stop_command_failed(relay, WIFSIGNALED(status) ? "was ended by signal " : "exited with status ", number);
+    if (relay->bequest->not_run.stage != 0) {
+        struct failure why;
+
+        child_explain_stop_command(relay->launch, &relay->bequest->not_run, &why);
+        tell_why_stop_command_failed(relay, "was not run: ", why.words);
+    } else {
+        char number[12];
+
+        format(number, sizeof number, "%d", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        tell_why_stop_command_failed(relay, WIFSIGNALED(status) ? "was ended by signal " : "exited with status ",
+                                     number);
+    }
     tree_terminate(&relay->launch->tree, step_of(relay->launch)->signal);
 }
 

@@ -499,7 +499,10 @@ static bool set_fresh(const struct argument *arg)
 RARE static bool set_attach(const struct argument *arg)
 {
     arg->options->file = arg->value;
-    return number(arg, 1, INT_MAX, "a process's id", &arg->options->attach);
+    if (number(arg, 1, INT_MAX, "", &arg->options->attach))
+        return true;
+    return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes the number of a process, from 1 to %d, not '%s'",
+                  arg->option, INT_MAX, arg->value);
 }
 
 static bool set_group(const struct argument *arg)

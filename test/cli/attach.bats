@@ -93,8 +93,8 @@ is_attached() {
     local option
 
     refused "no program such as 'true'" --- --attach 5 true
-    refused "a process's id, not 'abc'" --- --attach abc
-    refused "takes 1 to" --- --attach 0
+    refused "takes the number of a process" "not 'abc'" --- --attach abc
+    refused "takes the number of a process" "not '0'" --- --attach 0
     for option in --uid=5 --gid=5 --groups=5 --cd=/ --arg0=a --setenv=A=1 --clear-env --nice=1 --lock=/tmp --pty \
         --stdin=file:/dev/null --stdout=null --stderr=null --rlimit=core=0; do
         refused "${option%%=*}" "can't be had with --attach" --- --attach 5 "$option"

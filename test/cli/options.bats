@@ -268,7 +268,7 @@ completed() {
     declare -A wrong=(
         [delay-to-sigkill]=soon [stop-signal]=NOSUCH [stop-command]='' [stdio-window]=0 [stdin]=bogus [stdout]=bogus
         [stderr]=bogus [pty]=0x0 [pty-mode]=NOSUCH=1 [uid]='' [gid]='' [groups]=no-such-group [cd]='' [setenv]==x
-        [unsetenv]=A=B [keepenv]=PATH [rlimit]=nofile=many [nice]=20 [umask]=8 [cpus]=1- [oom-score-adj]=1001 [lock]=''
+        [unsetenv]=A=B [keepenv]=PATH [rlimit]=nofile=many [nice]=20 [umask]=8 [cpus]=1- [oom-score-adj]=1001 [lock]='' [attach]=abc
         [lock-timeout]=soon [group]=/x [path]=/x [controller]='' [set]=''
     )
     for option in $(table true); do

@@ -89,6 +89,15 @@ static void a_signal_without_a_name_has_an_empty_one(void **state)
     assert_int_equal(frame[5 + 38], 0);
 }
 
+static void an_end_that_nobody_knows_is_neither(void **state)
+{
+    const struct ending unknown = {.unknown = true};
+
+    (void)state;
+    assert_int_equal(protocol_exited(frame, &unknown, ""), 5 + 39);
+    assert_memory_equal(frame + 5, "\2\0\0\0\0", 5);
+}
+
 static void names_that_are_too_many_are_cut_so_that_the_frame_fits(void **state)
 {
     static char names[FRAME_CONTROL_MOST + 100];
@@ -452,6 +461,7 @@ static int tests(void)
         TEST(a_path_that_is_too_long_is_cut_so_that_the_frame_fits),
         TEST(exited_has_every_field_in_its_place),
         TEST(a_signal_without_a_name_has_an_empty_one),
+        TEST(an_end_that_nobody_knows_is_neither),
         TEST(names_that_are_too_many_are_cut_so_that_the_frame_fits),
         TEST(waiting_has_words),
         TEST(signalled_has_the_errno_and_its_name),

@@ -187,7 +187,7 @@ defmodule MuonTrap.AttachTest do
     assert Program.await(sleep) == {:ok, 143}
   end
 
-  test "one that ends during the call is there, or isn't", %{env: env} do
+  test "one that ends during the call is there, or isn't" do
     results =
       for n <- 1..200 do
         port = Port.open({:spawn_executable, System.find_executable("sleep")}, args: ["0.00#{rem(n, 10)}"], env: [])

@@ -224,6 +224,11 @@ bool cgroup_move(const struct cgroup *cgroup, pid_t pid)
     return write_process(cgroup->directory, pid);
 }
 
+bool cgroup_place(const struct cgroup *cgroup, pid_t pid, char path[CGROUP_PATH_MOST + 1])
+{
+    return cgroup_find_of(cgroup->mount, pid, path);
+}
+
 void cgroup_move_back(const struct cgroup *cgroup, pid_t pid, const char *path)
 {
     int directory = cgroup_directory(cgroup->root, path[0] == '\0' ? "." : path);

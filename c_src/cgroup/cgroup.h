@@ -68,7 +68,10 @@ bool cgroup_has(const struct cgroup *cgroup, pid_t pid);
 /* Moves a process into it. False with errno. */
 bool cgroup_move(const struct cgroup *cgroup, pid_t pid);
 
-/* Moves it to the cgroup of that path, relative to the mount, where one that was moved has come from. */
+/* Where that process is, as a path relative to the mount. False when it can't be told. */
+bool cgroup_place(const struct cgroup *cgroup, pid_t pid, char path[CGROUP_PATH_MOST + 1]);
+
+/* Moves it to such a place, where one that was moved has come from. */
 void cgroup_move_back(const struct cgroup *cgroup, pid_t pid, const char *path);
 
 /* Counts the processes in it, without those below it. False when they can't be counted. */

@@ -93,6 +93,14 @@ bool cgroup_move(const struct cgroup *cgroup, pid_t pid)
     return false;
 }
 
+bool cgroup_place(const struct cgroup *cgroup, pid_t pid, char path[CGROUP_PATH_MOST + 1])
+{
+    (void)cgroup;
+    (void)pid;
+    path[0] = '\0';
+    return false;
+}
+
 void cgroup_move_back(const struct cgroup *cgroup, pid_t pid, const char *path)
 {
     (void)cgroup;

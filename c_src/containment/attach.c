@@ -106,7 +106,7 @@ static void return_stranger(const struct cgroup *cgroup, pid_t pid)
 {
     char path[CGROUP_PATH_MOST + 1];
 
-    if (cgroup_has(cgroup, pid) && cgroup_find_of(cgroup->mount, platform_parent(pid), path))
+    if (cgroup_has(cgroup, pid) && cgroup_place(cgroup, platform_parent(pid), path))
         cgroup_move_back(cgroup, pid, path);
 }
 
@@ -202,7 +202,7 @@ bool attach_move(const struct launch *launch, struct failure *why)
 
     if (!cgroup)
         return true;
-    if (!cgroup_find_of(cgroup->mount, tree->attached_pid, home))
+    if (!cgroup_place(cgroup, tree->attached_pid, home))
         home[0] = '\0';
     if (!move_process(&move, tree->attached_pid, tree->attached)) {
         move.failed = tree->attached_pid;

@@ -8,7 +8,7 @@ load cgroups
 
 setup() {
     common_setup
-    linux_only pidfds
+    linux_only "pidfd_open(2)"
     lifeline
 }
 

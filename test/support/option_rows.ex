@@ -166,9 +166,7 @@ defmodule MuonTrap.Test.OptionRows do
       leaves(row([stderr: {:file, file}], ["--stderr", "file:" <> file], "echo err >&2", ""), file, "err\n"),
       row([stderr_to_stdout: true], ~w(--stderr stdout), "echo err >&2", "err\n"),
       row([capture_stderr_only: true], ~w(--stdout null), "echo out; echo err >&2", "err\n"),
-      row([pty: [rows: 33, cols: 44, opost: false]], ~w(--pty=33x44 --pty-mode OPOST=0), "stty size", "33 44\n"),
-      # Which they need not have to stop anything by, when the program ends by itself.
-      row([delay_to_sigkill: 10], ~w(-k 10), "echo there", "there\n")
+      row([pty: [rows: 33, cols: 44, opost: false]], ~w(--pty=33x44 --pty-mode OPOST=0), "stty size", "33 44\n")
     ] ++ if(OS.root?(), do: identities(), else: [])
   end
 

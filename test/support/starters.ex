@@ -24,10 +24,7 @@ defmodule MuonTrap.Test.Starters do
   @doc "What each is called in messages"
   def where(by), do: Map.fetch!(@where, by)
 
-  @doc "What a program writes, by each of them"
-  def outputs(command, args, opts), do: Map.new(@all, &{&1, output(&1, command, args, opts)})
-
-  @doc "What it writes by one of them, or by the helper in a shell (:shell), whose options are its arguments"
+  @doc "What a program writes by one of them, or by the helper in a shell (:shell), whose options are its arguments"
   def output(by, command, args, opts)
 
   def output(:cmd, command, args, opts) do

@@ -24,7 +24,8 @@ defmodule MuonTrap.MixProject do
   def application do
     [
       mod: {MuonTrap.Application, []},
-      extra_applications: [:logger | applications_for(Mix.env())]
+      # Where there is telemetry it is started before and stopped after.
+      extra_applications: [:logger, {:telemetry, :optional} | applications_for(Mix.env())]
     ]
   end
 

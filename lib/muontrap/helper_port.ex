@@ -102,7 +102,7 @@ defmodule MuonTrap.HelperPort do
       arguments = if Pool.used?(), do: CommandLine.launch(options)
 
       launch = %{
-        program: Map.take(options, [:command, :args, :kind]),
+        program: program(options),
         arguments: arguments,
         port_options: if(arguments, do: CommandLine.waiting_port_options(), else: CommandLine.port_options(options)),
         timeout: timeout,
@@ -118,6 +118,11 @@ defmodule MuonTrap.HelperPort do
       |> GenServer.call({:launch, launch}, :infinity)
     end
   end
+
+  # What is told of it. A name that is left to the helper to be looked for (`MuonTrap.Options.complete_for_helper/2`) and isn't
+  # found is no program.
+  defp program(%{cmd: path} = options),
+    do: options |> Map.take([:command, :args, :starter]) |> Map.put(:found, match?("/" <> _, path))
 
   defp way() do
     {:message_queue_len, messages} = Process.info(self(), :message_queue_len)
@@ -160,7 +165,7 @@ defmodule MuonTrap.HelperPort do
   # Port.connect/2 has linked the owner to the port, which must not close when the owner dies.
   def next({events, {program, _bytes, :ended_direct}}) do
     Helper.unlink(program.port)
-    give_back(program)
+    give_back(program, nil)
     {events, {program, 0, :served}}
   end
 
@@ -211,16 +216,16 @@ defmodule MuonTrap.HelperPort do
     take_event(Protocol.decode(frame), program, owed, events, way)
   end
 
-  defp take_event({:exited, %{reusable: true}} = event, program, _owed, events, _way) do
+  defp take_event({:exited, %{reusable: true} = ending} = event, program, _owed, events, _way) do
     count(program, size(events))
-    give_back(program)
+    give_back(program, ending)
     {Enum.reverse([event | events]), {program, 0, :served}}
   end
 
-  defp take_event({:exited, _ending} = event, program, _owed, events, _way) do
+  defp take_event({:exited, ending} = event, program, _owed, events, _way) do
     count(program, size(events))
     # First, so that the server doesn't take the port's end for that of a helper that was killed.
-    GenServer.cast(program.server, :closed)
+    GenServer.cast(program.server, {:closed, ending})
     Helper.close(program.port)
     flush(program.port)
     {Enum.reverse([event | events]), {program, 0, :served}}
@@ -235,10 +240,11 @@ defmodule MuonTrap.HelperPort do
   defp take_event(event, program, owed, events, way), do: take_more(program, owed, [event | events], way)
 
   # To the server, which gives it to the pool: should this process be killed in between, it is the one who knows.
-  defp give_back(program) do
+  # The ending is what the server hasn't heard by itself.
+  defp give_back(program, ending) do
     connect(program.port, program.server)
     flush(program.port)
-    GenServer.cast(program.server, :ended)
+    GenServer.cast(program.server, {:ended, ending})
   end
 
   defp take_more(%{port: port} = program, owed, events, way) do

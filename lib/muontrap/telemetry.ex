@@ -86,7 +86,7 @@ defmodule MuonTrap.Telemetry do
       core_dumped: ending.core_dumped,
       oom_killed: ending.oom_killed,
       forced: ending.forced,
-      # What was wanted when it had already ended by itself has had no effect.
+      # A stop that was wanted when it had ended by itself has had no effect.
       cause: if(ending.stopped, do: cause || :stopped, else: :exited)
     }
   end

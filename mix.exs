@@ -24,7 +24,8 @@ defmodule MuonTrap.MixProject do
   def application do
     [
       mod: {MuonTrap.Application, []},
-      extra_applications: [:logger | applications_for(Mix.env())]
+      # Where there is telemetry it is started before and stopped after.
+      extra_applications: [:logger, {:telemetry, :optional} | applications_for(Mix.env())]
     ]
   end
 
@@ -51,7 +52,7 @@ defmodule MuonTrap.MixProject do
   end
 
   defp guides do
-    names = ~w(options daemon talking restarts servers cgroups shell erlang building limits benchmarks)
+    names = ~w(options daemon talking restarts servers cgroups telemetry shell erlang building limits benchmarks)
     for name <- names, do: "docs/#{name}.md"
   end
 

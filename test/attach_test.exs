@@ -153,8 +153,14 @@ defmodule MuonTrap.AttachTest do
     end
   end
 
-  defp erl_child_setup?(pid), do: File.read!("/proc/#{pid}/comm") =~ "erl_child_setup"
-  defp attached?(pid, to), do: File.read!("/proc/#{pid}/cmdline") =~ "--attach\0#{to}\0"
+  defp erl_child_setup?(pid), do: match?({:ok, "erl_child_setup" <> _}, File.read("/proc/#{pid}/comm"))
+
+  defp attached?(pid, to) do
+    case File.read("/proc/#{pid}/cmdline") do
+      {:ok, words} -> words =~ "--attach\0#{to}\0"
+      {:error, _gone} -> false
+    end
+  end
 
   test "what isn't there is refused" do
     assert refused(4_194_303) == :esrch
@@ -185,6 +191,18 @@ defmodule MuonTrap.AttachTest do
     {:ok, program} = MuonTrap.attach(Program.os_pid(sleep))
     assert Program.stop(program) == {:ok, :unknown}
     assert Program.await(sleep) == {:ok, 143}
+  end
+
+  test "it is listed with what it executes and what descends from it", %{env: env} do
+    {_port, pid} = start({"sh", ["-c", "sleep 1000 & echo ready; wait"]}, env)
+    {:ok, program} = MuonTrap.attach(pid)
+    assert [listed] = for(%{owner: ^program} = listed <- MuonTrap.list(), do: listed)
+    assert %{command: "/" <> _path, args: ["-c", "sleep 1000 &" <> _rest], os_pid: ^pid, state: :running} = listed
+    assert [^pid, child] = listed.os_pids
+    assert OS.parent(child) == pid
+    assert listed.memory_bytes > 0
+    assert Program.stop(program) == {:ok, :unknown}
+    assert OS.kill(child, "KILL")
   end
 
   test "one that ends during the call is there, or isn't" do

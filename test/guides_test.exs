@@ -17,8 +17,8 @@ defmodule MuonTrap.GuidesTest do
               do: "docs/#{name}.md"
             )
 
-  # Its programs are servers, which the servers' suite installs.
-  @elsewhere ["docs/servers.md"]
+  # Its programs are servers, which the servers' suite installs; and telemetry_test.exs brings the module :telemetry.
+  @elsewhere ["docs/servers.md", "docs/telemetry.md"]
 
   for guide <- @guides do
     @external_resource guide

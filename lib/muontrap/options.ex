@@ -10,7 +10,7 @@ defmodule MuonTrap.Options do
   require Logger
 
   alias MuonTrap.Cgroup.Settings
-  alias MuonTrap.{Attributes, Cgroup, Feeder, Stdio, StopSequence}
+  alias MuonTrap.{Attributes, Cgroup, Feeder, ProcessTree, Stdio, StopSequence}
 
   # The helper's own bounds: WINDOW_FIXED_MOST and INT_MAX, and STOP_COMMAND_MOST.
   @most 0x7FFFFFFF
@@ -59,11 +59,14 @@ defmodule MuonTrap.Options do
   }
 
   @typedoc """
-  The options as a map, with `:cmd` (the program's absolute path) and `:args`, and for `:cmd` with `:into`
+  The options as a map, with `:cmd` (the program's absolute path) and `:args`, with `:command` (the program as it was given) and
+  `:starter` (the context), and for `:cmd` with `:into`
   """
   @type t :: %{
           required(:cmd) => String.t(),
           required(:args) => [String.t()],
+          required(:command) => String.t(),
+          required(:starter) => context(),
           optional(atom()) => term()
         }
 
@@ -111,7 +114,7 @@ defmodule MuonTrap.Options do
   def prepare(context, command, args, opts) when context in [:cmd, :shell, :stream, :program, :daemon] do
     check_command!(context, command)
     check_args!(context, args)
-    context |> check_options!(opts) |> Map.merge(%{cmd: command, args: args})
+    context |> check_options!(opts) |> Map.merge(%{cmd: command, args: args, command: command, starter: context})
   end
 
   @doc false
@@ -179,7 +182,8 @@ defmodule MuonTrap.Options do
   @pid_most 0x3FFFFF
 
   @doc """
-  Check the arguments of `MuonTrap.attach/2`, and return them as a map, with the process as `:attach`
+  Check the arguments of `MuonTrap.attach/2`, and return them as a map, with the process as `:attach`, and what it executes as
+  `:command` and `:args`
 
   Raises `ArgumentError` as `validate/4` does.
   """
@@ -190,7 +194,12 @@ defmodule MuonTrap.Options do
             "the process for MuonTrap.attach/2 must be an OS process id from 1 to #{@pid_most}, got: #{inspect(os_pid)}"
     end
 
-    :attach |> check_options!(opts) |> find_stop_command!(:attach) |> Map.put(:attach, os_pid)
+    {command, args} = ProcessTree.command(os_pid)
+
+    :attach
+    |> check_options!(opts)
+    |> find_stop_command!(:attach)
+    |> Map.merge(%{attach: os_pid, command: command, args: args, starter: :attach})
   end
 
   defp check_options!(context, opts) do

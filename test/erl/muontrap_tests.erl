@@ -118,6 +118,16 @@ attach_test() ->
     ?assertError({badarg, _}, muontrap:attach("5")),
     ?assertError({badarg, _}, muontrap:attach(5, #{cd => "/"})).
 
+list_test() ->
+    {ok, Daemon} = muontrap_daemon:start_link("sleep", ["1000"]),
+    [Listed] = [Program || #{owner := Owner} = Program <- muontrap:list(), Owner =:= Daemon],
+    ?assertMatch(
+        #{command := <<"sleep">>, args := [<<"1000">>], os_pid := Pid, os_pids := [Pid], cgroup := undefined, state := running},
+        Listed
+    ),
+    ?assertMatch(#{started_at := {{_, _, _}, {_, _, _}}}, Listed),
+    gen_server:stop(Daemon).
+
 check_test() ->
     {Result, Points} = muontrap:check(),
     ?assert(lists:member(Result, [ok, error])),

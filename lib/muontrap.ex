@@ -283,6 +283,63 @@ defmodule MuonTrap do
     |> MuonTrap.Check.run()
   end
 
+  @typedoc """
+  A program that runs
+
+    * `:server` - the process of MuonTrap's that sees to it
+    * `:command` and `:args` - as they were given to who started it; `"sh"` and `["-c", line]` by `shell/2`
+    * `:owner` - the process that it runs for: the caller of `cmd/3`, the `MuonTrap.Daemon` or the `MuonTrap.Program`, the process
+      that enumerates the stream. It is stopped when that ends
+    * `:os_pid` - the program's OS process id, `nil` until it runs
+    * `:os_pids` - that and those of all living processes that descend from it, the program first
+    * `:started_at` - since when it runs, in UTC; until it runs, since when it is being started
+    * `:cgroup` - the path of the program's cgroup, relative to the mount; `nil` without one
+    * `:output_byte_count` - bytes of its output that have come to the VM
+    * `:cpu_us` - microseconds of processor that all of it has used by now
+    * `:memory_bytes` - bytes of memory that it has now
+    * `:state` - `:waiting` for its `:lock`, `:starting`, `:running`, `:suspended` by a signal such as SIGSTOP, or `:stopping`, when
+      it has been told to end
+  """
+  @type running :: %{
+          server: pid(),
+          command: String.t(),
+          args: [String.t()],
+          owner: pid(),
+          os_pid: pos_integer() | nil,
+          os_pids: [pos_integer()],
+          started_at: DateTime.t(),
+          cgroup: String.t() | nil,
+          output_byte_count: non_neg_integer(),
+          cpu_us: non_neg_integer() | nil,
+          memory_bytes: non_neg_integer() | nil,
+          state: :waiting | :starting | :running | :suspended | :stopping
+        }
+
+  @doc """
+  Return what runs in this node: the programs of `cmd/3`, `shell/2`, `stream!/3`, `MuonTrap.Daemon` and `MuonTrap.Program`, the
+  oldest first
+
+  It costs nothing unless it is called. The environment, which may hold secrets, is not in it.
+
+  `:cpu_us` and `:memory_bytes` are those of the program's cgroup, where it has one that was made for it, for the former, or one with
+  the controller memory, for the latter. Else they are sums over the processes that live: of the processor, in hundredths of
+  a second, which a process that has ended is among if its parent has waited for it; and of the resident memory, where pages that
+  processes share count for each of them.
+
+  These two are `nil`, and `:os_pids` has the program alone, until it runs, where there is no Linux, and where its processes are
+  hidden from the VM (`hidepid` of proc(5)). A program that ends during the call is left out, and so is one of which nothing can
+  be learnt within a second; while the application is being stopped that is all of them.
+
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"])
+      iex> program = Enum.find(MuonTrap.list(), &(&1.owner == daemon))
+      iex> {program.command, program.args, program.state, program.output_byte_count}
+      {"sleep", ["60"], :running, 0}
+      iex> GenServer.stop(daemon)
+      :ok
+  """
+  @spec list() :: [running()]
+  def list(), do: MuonTrap.Listing.read()
+
   @doc """
   Return the absolute path of the helper program
 

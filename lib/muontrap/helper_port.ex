@@ -30,19 +30,21 @@ defmodule MuonTrap.HelperPort do
   # asks the server by a call, whose reply carries a reference that is new: that is found without looking through them.
   @crowd 100
 
-  @enforce_keys [:server, :port, :os_pid, :program_pid, :cgroup]
-  defstruct [:server, :port, :os_pid, :program_pid, :cgroup]
+  @enforce_keys [:server, :port, :os_pid, :program_pid, :cgroup, :counter]
+  defstruct [:server, :port, :os_pid, :program_pid, :cgroup, :counter]
 
   @typedoc """
   The server, the port, the OS process ids of the helper's outer process (`nil` when it had left before it could be asked for) and
-  of the program, and the path of the program's cgroup relative to the mount (`nil` without one)
+  of the program, the path of the program's cgroup relative to the mount (`nil` without one), and the counter of the bytes of
+  output that have come, to which both the owner and the server add what they take in
   """
   @type t :: %__MODULE__{
           server: pid(),
           port: port(),
           os_pid: pos_integer() | nil,
           program_pid: pos_integer(),
-          cgroup: String.t() | nil
+          cgroup: String.t() | nil,
+          counter: :counters.counters_ref()
         }
 
   @typedoc """
@@ -100,6 +102,7 @@ defmodule MuonTrap.HelperPort do
       arguments = if Pool.used?(), do: CommandLine.launch(options)
 
       launch = %{
+        program: Map.take(options, [:command, :args, :kind]),
         arguments: arguments,
         port_options: if(arguments, do: CommandLine.waiting_port_options(), else: CommandLine.port_options(options)),
         timeout: timeout,
@@ -209,11 +212,13 @@ defmodule MuonTrap.HelperPort do
   end
 
   defp take_event({:exited, %{reusable: true}} = event, program, _owed, events, _way) do
+    count(program, size(events))
     give_back(program)
     {Enum.reverse([event | events]), {program, 0, :served}}
   end
 
   defp take_event({:exited, _ending} = event, program, _owed, events, _way) do
+    count(program, size(events))
     # First, so that the server doesn't take the port's end for that of a helper that was killed.
     GenServer.cast(program.server, :closed)
     Helper.close(program.port)
@@ -245,7 +250,11 @@ defmodule MuonTrap.HelperPort do
     end
   end
 
-  defp batch(events, program, owed, way), do: {Enum.reverse(events), {program, owed + size(events), way}}
+  defp batch(events, program, owed, way) do
+    bytes = size(events)
+    count(program, bytes)
+    {Enum.reverse(events), {program, owed + bytes, way}}
+  end
 
   # Tail calls, that is how none of our functions is on the stack. An owner with many messages exits when the server has ended.
   defp next_served(server, bytes, :served), do: GenServer.call(server, {:next, bytes, :served}, :infinity)
@@ -294,6 +303,12 @@ defmodule MuonTrap.HelperPort do
   """
   @spec handled(t(), non_neg_integer()) :: :ok
   def handled(%__MODULE__{server: server}, bytes), do: GenServer.cast(server, {:handled, bytes})
+
+  @doc """
+  So many bytes more of output have come
+  """
+  @spec count(t(), non_neg_integer()) :: :ok
+  def count(%__MODULE__{counter: counter}, bytes), do: :counters.add(counter, 1, bytes)
 
   @doc """
   How many bytes of output there are in these events

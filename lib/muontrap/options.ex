@@ -58,11 +58,14 @@ defmodule MuonTrap.Options do
   }
 
   @typedoc """
-  The options as a map, with `:cmd` (the program's absolute path) and `:args`, and for `:cmd` with `:into`
+  The options as a map, with `:cmd` (the program's absolute path) and `:args`, with `:command` (the program as it was given) and
+  `:kind` (the context), and for `:cmd` with `:into`
   """
   @type t :: %{
           required(:cmd) => String.t(),
           required(:args) => [String.t()],
+          required(:command) => String.t(),
+          required(:kind) => context(),
           optional(atom()) => term()
         }
 
@@ -110,7 +113,7 @@ defmodule MuonTrap.Options do
   def prepare(context, command, args, opts) when context in [:cmd, :shell, :stream, :program, :daemon] do
     check_command!(context, command)
     check_args!(context, args)
-    context |> check_options!(opts) |> Map.merge(%{cmd: command, args: args})
+    context |> check_options!(opts) |> Map.merge(%{cmd: command, args: args, command: command, kind: context})
   end
 
   @doc false

@@ -105,6 +105,16 @@ errors_test_() ->
         ?_assertError(function_clause, muontrap:stream(no_function, 0, "true", []))
     ].
 
+list_test() ->
+    {ok, Daemon} = muontrap_daemon:start_link("sleep", ["1000"]),
+    [Listed] = [Program || #{owner := Owner} = Program <- muontrap:list(), Owner =:= Daemon],
+    ?assertMatch(
+        #{command := <<"sleep">>, args := [<<"1000">>], os_pid := Pid, os_pids := [Pid], cgroup := undefined, state := running},
+        Listed
+    ),
+    ?assertMatch(#{started_at := {{_, _, _}, {_, _, _}}}, Listed),
+    gen_server:stop(Daemon).
+
 check_test() ->
     {Result, Points} = muontrap:check(),
     ?assert(lists:member(Result, [ok, error])),

@@ -29,6 +29,8 @@ defmodule MuonTrap.HelperPort.Server do
 
   # phase: :idle before the launch, :starting until the program runs, :running, and :ended once the last event is there.
   # owner: its pid; monitor: the reference of the monitor on it.
+  # program: command, arguments and kind, of which nothing is needed but to tell of it. since: when the launch began, and then when
+  # the program did, in the VM's monotonic time.
   # launch: what the helper was sent, until the program runs, for in between the helper may be lost and another one be taken,
   # if that is replaceable; new: how many new ones have been started for it; generation: what the
   # pool said of them.
@@ -36,7 +38,7 @@ defmodule MuonTrap.HelperPort.Server do
   # client: whom the next reply goes to: who asked for the launch while it is starting, then who asked for events.
   # parent: the reference of the monitor on the owner's parent. While the owner waits for the launch it doesn't notice its death.
   # owner_waits: how the owner waits for the launch: :for_ever, or :impatient until it is :told that this takes long. Then the
-  # launch's outcome is the first event.
+  # launch's outcome is the first event. waits: whether the launch waits for a lock.
   # keeps: whether the owner asks for more before it has handled what it has got.
   # way: which way the client wants the output to take after the reply. direct: whether the port is connected to the owner.
   # events: those that nobody has asked for yet, the last one first.
@@ -48,6 +50,8 @@ defmodule MuonTrap.HelperPort.Server do
   defstruct phase: :idle,
             owner: nil,
             monitor: nil,
+            program: nil,
+            since: nil,
             port: nil,
             os_pid: nil,
             cgroup: nil,
@@ -59,6 +63,7 @@ defmodule MuonTrap.HelperPort.Server do
             client: nil,
             parent: nil,
             owner_waits: :for_ever,
+            waits: false,
             way: :served,
             keeps: false,
             direct: false,
@@ -81,6 +86,17 @@ defmodule MuonTrap.HelperPort.Server do
   """
   @spec supervised?() :: boolean()
   def supervised?(), do: Process.whereis(@supervisor) != nil
+
+  @doc """
+  Those that there are; none when the application doesn't run
+  """
+  @spec all() :: [pid()]
+  def all() do
+    if supervised?(),
+      do:
+        for({_id, server, _type, _modules} <- DynamicSupervisor.which_children(@supervisor), is_pid(server), do: server),
+      else: []
+  end
 
   @doc """
   Start a server whose owner is the calling process, for a program that it may take so many milliseconds to stop
@@ -121,7 +137,9 @@ defmodule MuonTrap.HelperPort.Server do
 
     state = %{
       state
-      | parent: if(parent, do: Process.monitor(parent)),
+      | program: launch.program,
+        since: System.monotonic_time(),
+        parent: if(parent, do: Process.monitor(parent)),
         owner_waits: launch.owner_waits,
         input: Input.new(launch.input)
     }
@@ -144,6 +162,30 @@ defmodule MuonTrap.HelperPort.Server do
 
   def handle_call({:write, _reference, _data}, _from, state), do: {:reply, {:error, :closed}, state}
   def handle_call(:feed, {feeder, _tag}, state), do: {:reply, :ok, %{state | feeder: {feeder, Process.monitor(feeder)}}}
+
+  def handle_call(:describe, _from, state), do: {:reply, describe(state), state}
+
+  defp describe(%{phase: phase}) when phase in [:idle, :ended], do: nil
+
+  defp describe(state) do
+    %{
+      server: self(),
+      command: state.program.command,
+      args: state.program.args,
+      owner: state.owner,
+      helper_pid: state.os_pid,
+      os_pid: state.handle && state.handle.program_pid,
+      since: state.since,
+      cgroup: state.cgroup,
+      output_byte_count: if(state.handle, do: :counters.get(state.handle.counter, 1), else: 0),
+      state: describe_state(state)
+    }
+  end
+
+  defp describe_state(%{phase: :starting, waits: true}), do: :waiting
+  defp describe_state(%{phase: :starting}), do: :starting
+  defp describe_state(%{stopping: true}), do: :stopping
+  defp describe_state(_state), do: :running
 
   defp open(launch, from, state) do
     if launch.timeout != :infinity, do: Process.send_after(self(), :time_is_up, launch.timeout)
@@ -271,21 +313,28 @@ defmodule MuonTrap.HelperPort.Server do
   defp handle_frame(frame, %{phase: :starting} = state) do
     case Protocol.decode(frame) do
       {:started, pid, cgroup} ->
-        state = %{state | phase: :running, launch: nil, cgroup: if(cgroup != "", do: cgroup)}
+        state = %{
+          state
+          | phase: :running,
+            launch: nil,
+            cgroup: if(cgroup != "", do: cgroup),
+            since: System.monotonic_time()
+        }
 
         handle = %HelperPort{
           server: self(),
           port: state.port,
           os_pid: state.os_pid,
           program_pid: pid,
-          cgroup: state.cgroup
+          cgroup: state.cgroup,
+          counter: :counters.new(1, [:atomics])
         }
 
         launched(%{state | handle: handle})
 
       {:waiting, words} ->
         Logger.warning(words)
-        {:noreply, tell_waiting(state)}
+        {:noreply, tell_waiting(%{state | waits: true})}
 
       :unused ->
         lost(state, vanished(:unused))
@@ -351,8 +400,15 @@ defmodule MuonTrap.HelperPort.Server do
     %{state | input: input}
   end
 
-  defp add(%{discarding: true} = state, _event), do: state
-  defp add(state, event), do: %{state | events: [event | state.events]}
+  defp add(state, {stream, data} = event) when stream in [:stdout, :stderr] do
+    HelperPort.count(state.handle, byte_size(data))
+    keep(state, event)
+  end
+
+  defp add(state, event), do: keep(state, event)
+
+  defp keep(%{discarding: true} = state, _event), do: state
+  defp keep(state, event), do: %{state | events: [event | state.events]}
 
   defp proceed(%{discarding: true, phase: :ended} = state), do: {:stop, :normal, close(state)}
   defp proceed(state), do: hand_over(state)
@@ -497,7 +553,13 @@ defmodule MuonTrap.HelperPort.Server do
     status
     |> replace(:state, fn
       %__MODULE__{} = state ->
-        %{state | events: {:bytes, HelperPort.size(state.events)}, launch: :redacted, input: :redacted}
+        %{
+          state
+          | events: {:bytes, HelperPort.size(state.events)},
+            launch: :redacted,
+            program: :redacted,
+            input: :redacted
+        }
 
       other ->
         other

@@ -20,8 +20,9 @@ defmodule MuonTrap.Top do
 
   # sampling: the request of the sample that is on its way, with the time at which it was sent; figuring: that of a cgroup's figures,
   # with the server of its program. looked_at: the server whose figures were asked for last. keys: the beginning of a key's bytes.
-  @enforce_keys [:view, :console, :node]
-  defstruct [:view, :console, :node, :sampling, :figuring, :looked_at, keys: ""]
+  # caller: the reference of the monitor on who waits for top's end.
+  @enforce_keys [:view, :console, :node, :caller]
+  defstruct [:view, :console, :node, :caller, :sampling, :figuring, :looked_at, keys: ""]
 
   @doc """
   The options, checked
@@ -102,16 +103,23 @@ defmodule MuonTrap.Top do
 
     with {:ok, sample} <- answer(fn -> :erpc.receive_response(request, @sample_patience) end, node) do
       # As wide as the longest command line.
-      %{view(node, opts) | columns: 10_000} |> View.update(sample) |> View.text() |> Enum.each(&IO.puts/1)
+      %{view(node, opts) | columns: 10_000} |> View.update(sample) |> View.text() |> print()
     end
+  end
+
+  # A reader that has seen enough, such as head(1), is no failure.
+  defp print(lines) do
+    IO.write(Enum.map(lines, &[&1, "\n"]))
+  rescue
+    ErlangError -> :ok
   end
 
   defp show(true, node, opts, kind, caller) do
     Process.flag(:trap_exit, true)
-    Process.monitor(caller)
+    caller = Process.monitor(caller)
 
     with {:ok, console} <- Console.open(kind) do
-      state = %__MODULE__{view: view(node, opts), console: console, node: node}
+      state = %__MODULE__{view: view(node, opts), console: console, node: node, caller: caller}
 
       try do
         send(self(), :tick)
@@ -127,16 +135,17 @@ defmodule MuonTrap.Top do
   defp loop({:ended, result}), do: result
 
   defp loop(state) do
-    keeper = state.console.keeper
+    %{caller: caller, console: %{keeper: keeper, reader: reader}} = state
 
     receive do
       :tick -> state |> sample() |> loop()
       {:keys, bytes} -> state |> press(bytes) |> next() |> loop()
       {:line, line} -> state |> enter(line) |> next() |> loop()
       :input_ended -> :ok
+      {:EXIT, ^reader, _reason} -> :ok
       {:said, message} -> state |> say(message) |> loop()
       {^keeper, {:exit, _status}} -> terminal_lost()
-      {:DOWN, _monitor, :process, _caller, _reason} -> :ok
+      {:DOWN, ^caller, :process, _pid, _reason} -> :ok
       other -> other |> respond(state) |> loop()
     after
       if(state.keys == "", do: :infinity, else: @escape) -> state |> finish_keys() |> loop()

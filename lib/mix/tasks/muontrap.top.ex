@@ -37,21 +37,24 @@ defmodule Mix.Tasks.Muontrap.Top do
     once: :boolean
   ]
 
+  # Characters that an atom can have.
+  @name_most 255
+
   @impl Mix.Task
   def run(args) do
     opts = parse(args)
-    node = opts |> Keyword.fetch!(:node) |> String.to_atom()
+    {cookie, opts} = Keyword.pop(opts, :cookie)
+    node = Keyword.fetch!(opts, :node)
     {:ok, _started} = Application.ensure_all_started(:muontrap)
     start_distribution(node)
-    if opts[:cookie], do: Node.set_cookie(node, String.to_atom(opts[:cookie]))
+    if cookie, do: Node.set_cookie(node, String.to_atom(cookie))
 
-    with {:error, message} <- Top.run([node: node] ++ Keyword.drop(opts, [:node, :cookie]), :keys),
-         do: Mix.raise(message)
+    with {:error, message} <- Top.run(opts, :keys), do: Mix.raise(message)
   end
 
   defp parse(args) do
     case OptionParser.parse(args, strict: @switches, aliases: [b: :once]) do
-      {opts, [], []} -> opts |> check_node() |> sort() |> Top.options!()
+      {opts, [], []} -> opts |> take_node() |> sort() |> check()
       {_opts, [word | _more], []} -> usage("#{inspect(word)} is no option")
       {_opts, _rest, [{switch, nil} | _more]} -> usage("#{switch} is unknown, or lacks its value")
       {_opts, _rest, [{switch, value} | _more]} -> usage("#{switch} can't be #{inspect(value)}")
@@ -60,11 +63,17 @@ defmodule Mix.Tasks.Muontrap.Top do
     error in ArgumentError -> usage(Exception.message(error))
   end
 
-  defp check_node(opts) do
-    unless (opts[:node] || "") =~ ~r/\A[^@]+@[^@]+\z/,
-      do: usage("it takes the node's name: --node NAME@HOST (`epmd -names` lists the names on this machine)")
+  defp take_node(opts) do
+    {name, opts} = Keyword.pop(opts, :node, "")
 
-    opts
+    if name =~ ~r/\A[^@]+@[^@]+\z/ and String.length(name) <= @name_most,
+      do: [node: String.to_atom(name)] ++ opts,
+      else: usage("it takes the node's name: --node NAME@HOST (`epmd -names` lists the names on this machine)")
+  end
+
+  defp check(opts) do
+    {cookie, others} = Keyword.split(opts, [:cookie])
+    cookie ++ Top.options!(others)
   end
 
   # Of the columns' names, so that no atom is made of what is typed.

@@ -48,7 +48,7 @@ defmodule MuonTrap.Top.Sample do
 
   defp owner_name(owner) when node(owner) == node() do
     case Process.info(owner, :registered_name) do
-      {:registered_name, name} -> inspect(name)
+      {:registered_name, name} when is_atom(name) -> inspect(name)
       _none_or_dead -> inspect(owner)
     end
   end

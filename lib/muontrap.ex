@@ -394,6 +394,37 @@ defmodule MuonTrap do
   def list(), do: MuonTrap.Listing.read()
 
   @doc """
+  Show what runs in this node or another one in a live table, like top(1), until it is ended
+
+  It is for the shell: in iex a key is followed by Enter, because the shell reads whole lines. `mix muontrap.top --node NAME` shows
+  the same from outside, and needs no Enter. Without a terminal, one table is printed. See [Top](top.md).
+
+      iex(1)> MuonTrap.top()
+      iex(2)> MuonTrap.top(node: :"app@db1", sort: :memory, interval: 5_000)
+
+  The options
+
+    * `:node` - a node that this one is connected to, or can be, with MuonTrap in the same version. Defaults to this node
+    * `:sort` - the column to sort by: `:pid`, `:owner`, `:state`, `:age`, `:cpu`, `:time`, `:memory`, `:output`, `:rate`,
+      `:processes`, `:cgroup` or `:command`. Defaults to `:cpu`
+    * `:reverse` - the other way round. Defaults to `false`
+    * `:interval` - milliseconds from one look to the next, 100 at least. Defaults to 1,000
+    * `:filter` - only programs that have these words in pid, owner, cgroup or command line
+    * `:once` - print one table as text, and return. Defaults to `false`
+
+  `s` has a program stopped, as by its options `:stop_signal`, `:stop_command` and so on, and `x` sends it a signal. That is done by
+  the process of MuonTrap's that sees to it, so that no other program is hit, and its owner sees the program end.
+
+  Each look costs what `list/0` costs, and nothing is done in between, or when nobody looks.
+
+  Raises `ArgumentError` for a wrong option, and `RuntimeError` when the node can't be reached or goes away.
+  """
+  @spec top(keyword()) :: :ok
+  def top(opts \\ []) do
+    with {:error, message} <- opts |> MuonTrap.Top.options!() |> MuonTrap.Top.run(:lines), do: raise(message)
+  end
+
+  @doc """
   Return the absolute path of the helper program
 
   It can be used from a shell as well: `muontrap --help` and its man page muontrap(1), which lies beside it, say how.

@@ -47,7 +47,7 @@ RARE static void send_signal(struct relay *relay, const struct command *command)
         error = EINVAL;
     else if (runs)
         error = deliver(launch, (enum receiver)command->receiver, command->signal);
-    output_queued(&launch->output, protocol_signalled(output_control(&launch->output), error));
+    output_queued(&launch->output, protocol_signalled(output_control(&launch->output), command->id, error));
 }
 
 /* At once, for what comes behind the launch is meant for it. */

@@ -35,8 +35,8 @@ defmodule MuonTrap.HelperPort do
 
   @typedoc """
   The server, the port, the OS process ids of the helper's outer process (`nil` when it had left before it could be asked for) and
-  of the program, the path of the program's cgroup relative to the mount (`nil` without one), and the counter of the bytes of
-  output that have come, to which both the owner and the server add what they take in
+  of the program, the path of the program's cgroup relative to the mount (`nil` without one), and two counters: of the bytes of
+  output that have come, to which both the owner and the server add what they take in, and of how often the time was up
   """
   @type t :: %__MODULE__{
           server: pid(),
@@ -53,7 +53,7 @@ defmodule MuonTrap.HelperPort do
     * `{:started, port}` or `{:failed, error}` - the first event when `start/2` has returned that the launch waits. None follows
       the second one
     * `{:stdout, bytes}` and `{:stderr, bytes}` - output
-    * `{:signalled, result}` - the answer to `signal/3`, in their order
+    * `{:signalled, result}` - the answer to `signal/3`, in their order; of others' signals nothing is told
     * `{:error, error}` - something went wrong, the program is being stopped, and its end will be told
     * `{:exited, ending}` - program and descendants are dead. No event follows
     * `{:vanished, error}` - the helper, or the server, was killed. No event follows
@@ -232,9 +232,9 @@ defmodule MuonTrap.HelperPort do
     {Enum.reverse([event | events]), {program, 0, :served}}
   end
 
-  # It is the server who sends input.
-  defp take_event({kind, _what} = news, program, owed, events, way) when kind in [:credit, :input_closed] do
-    GenServer.cast(program.server, news)
+  # It is the server who sends input, and who knows whose signal has been answered.
+  defp take_event(news, program, owed, events, way) when elem(news, 0) in [:credit, :input_closed, :signalled] do
+    GenServer.cast(program.server, {:news, news})
     take_more(program, owed, events, way)
   end
 
@@ -318,6 +318,18 @@ defmodule MuonTrap.HelperPort do
   def count(%__MODULE__{counter: counter}, bytes), do: :counters.add(counter, 1, bytes)
 
   @doc """
+  The option `:timeout` has the program stopped
+  """
+  @spec time_out(t()) :: :ok
+  def time_out(%__MODULE__{counter: counter}), do: :counters.add(counter, 2, 1)
+
+  @doc """
+  Whether it had, when the program's end has come; an owner in the direct way can't ask the server any more
+  """
+  @spec timed_out?(t()) :: boolean()
+  def timed_out?(%__MODULE__{counter: counter}), do: :counters.get(counter, 2) > 0
+
+  @doc """
   How many bytes of output there are in these events
   """
   @spec size([event()]) :: non_neg_integer()
@@ -394,6 +406,25 @@ defmodule MuonTrap.HelperPort do
   """
   @spec signal(t(), Signal.t(), Protocol.receiver()) :: :ok
   def signal(%__MODULE__{server: server}, signal, to), do: GenServer.cast(server, {:signal, Signal.name(signal), to})
+
+  @doc """
+  Send a signal to somebody else's program, whose owner learns nothing of it, and return the answer
+
+  The server may be on another node.
+  """
+  @spec signal_foreign(pid(), Signal.t(), Protocol.receiver(), timeout()) :: :ok | {:error, :exited | :timeout | atom()}
+  def signal_foreign(server, signal, to, timeout \\ :infinity) do
+    GenServer.call(server, {:signal, Signal.name(signal), to}, timeout)
+  catch
+    :exit, {:timeout, _call} -> {:error, :timeout}
+    :exit, _ended -> {:error, :exited}
+  end
+
+  @doc """
+  Have somebody else's program and all its descendants ended. Its owner gets its end as ever.
+  """
+  @spec stop_foreign(pid()) :: :ok
+  def stop_foreign(server), do: GenServer.cast(server, :stop)
 
   @doc """
   Set the size of the program's terminal

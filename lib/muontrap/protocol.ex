@@ -30,12 +30,15 @@ defmodule MuonTrap.Protocol do
           | {:exited, ending()}
           | {:error, Error.t()}
           | {:waiting, String.t()}
-          | {:signalled, :ok | {:error, atom()}}
+          | {:signalled, signal_id(), :ok | {:error, atom()}}
           | {:credit, pos_integer()}
           | {:input_closed, non_neg_integer()}
           | :stdout_ended
           | :stderr_ended
           | :unused
+
+  @typedoc "By which the answer to a signal is known"
+  @type signal_id :: 0..0xFFFFFFFF
 
   @typedoc "Whom a signal is for"
   @type receiver :: :program | :group | :tree | :cgroup
@@ -44,7 +47,7 @@ defmodule MuonTrap.Protocol do
           {:ack, non_neg_integer()}
           | :stop
           | :discard
-          | {:signal, String.t(), receiver()}
+          | {:signal, signal_id(), String.t(), receiver()}
           | {:launch, [String.t()]}
           | {:input, iodata()}
           | :end_of_input
@@ -144,8 +147,8 @@ defmodule MuonTrap.Protocol do
   def decode(<<?I, taken::64>>), do: {:input_closed, taken}
   def decode(<<?Q>>), do: :stdout_ended
   def decode(<<?q>>), do: :stderr_ended
-  def decode(<<?K, 0::32>>), do: {:signalled, :ok}
-  def decode(<<?K, errno::32, name::binary>>), do: {:signalled, {:error, reason(name, errno)}}
+  def decode(<<?K, id::32, 0::32>>), do: {:signalled, id, :ok}
+  def decode(<<?K, id::32, errno::32, name::binary>>), do: {:signalled, id, {:error, reason(name, errno)}}
 
   # 128 + n for a signal, as a shell and Erlang's ports have it (POSIX, Shell Command Language, 2.8.2)
   defp status(0, code), do: code
@@ -171,5 +174,5 @@ defmodule MuonTrap.Protocol do
   def encode(:end_of_input), do: <<?z>>
   def encode({:resize, rows, columns}), do: <<?w, rows::16, columns::16>>
   def encode({:launch, arguments}), do: IO.iodata_to_binary([?l | Enum.map(arguments, &[&1, 0])])
-  def encode({:signal, name, to}), do: <<?k, @receivers[to]::8, name::binary>>
+  def encode({:signal, id, name, to}), do: <<?k, @receivers[to]::8, id::32, name::binary>>
 end

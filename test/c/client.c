@@ -251,7 +251,8 @@ bool client_step(struct client *client)
         break;
     case 'K':
         client->answers++;
-        client->answer = get_u32(frame.payload);
+        client->answer_id = get_u32(frame.payload);
+        client->answer = get_u32(frame.payload + 4);
         break;
     case 'X':
         take_exited(client, &frame);

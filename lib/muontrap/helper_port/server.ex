@@ -49,6 +49,8 @@ defmodule MuonTrap.HelperPort.Server do
   # handle: what the owner knows the program by.
   # input: what waits to be sent to the program. feeder: the process that writes it, and the reference of the monitor
   # on it.
+  # signallers: of each signal that has been sent and not been answered, by its id, who has sent it: the :owner, or another, who is
+  # to get the answer. signals: how many there have been.
   # handed_over: bytes of output in the owner's hands, which it acknowledges before its next request, or by it.
   # discarding: whether all output is thrown away, because there is nobody any more who would ask for it.
   defstruct phase: :idle,
@@ -78,6 +80,8 @@ defmodule MuonTrap.HelperPort.Server do
             events: [],
             input: Input.new(false),
             feeder: nil,
+            signallers: %{},
+            signals: 0,
             handed_over: 0,
             discarding: false
 
@@ -169,6 +173,15 @@ defmodule MuonTrap.HelperPort.Server do
   def handle_call({:write, _reference, _data}, _from, state), do: {:reply, {:error, :closed}, state}
   def handle_call(:feed, {feeder, _tag}, state), do: {:reply, :ok, %{state | feeder: {feeder, Process.monitor(feeder)}}}
 
+  def handle_call({:signal, _name, :cgroup}, _from, %{phase: :running, cgroup: nil} = state),
+    do: {:reply, {:error, :no_cgroup}, state}
+
+  def handle_call({:signal, name, to}, from, %{phase: :running} = state),
+    do: {:noreply, send_signal(state, name, to, from)}
+
+  def handle_call({:signal, _name, _to}, _from, %{phase: :ended} = state), do: {:reply, {:error, :exited}, state}
+  def handle_call({:signal, _name, _to}, _from, state), do: {:reply, {:error, :esrch}, state}
+
   def handle_call(:describe, _from, state), do: {:reply, describe(state), state}
 
   defp describe(%{phase: phase}) when phase in [:idle, :ended], do: nil
@@ -256,7 +269,9 @@ defmodule MuonTrap.HelperPort.Server do
   def handle_cast(:stop, state), do: {:noreply, stop(state, :stopped)}
 
   # By the server, which has the port until it is given back, and not by the owner, who may not know yet that it was.
-  def handle_cast({kind, _what, _how} = command, %{phase: :running} = state) when kind in [:signal, :resize] do
+  def handle_cast({:signal, name, to}, %{phase: :running} = state), do: {:noreply, send_signal(state, name, to, :owner)}
+
+  def handle_cast({:resize, _rows, _columns} = command, %{phase: :running} = state) do
     command(state, command)
     {:noreply, state}
   end
@@ -274,10 +289,8 @@ defmodule MuonTrap.HelperPort.Server do
     do: {:noreply, send_input(state, &Input.give_up(&1, reference))}
 
   # What the owner has got for the server.
-  def handle_cast({kind, _what} = news, %{phase: :running} = state) when kind in [:credit, :input_closed],
-    do: {:noreply, hear(news, state)}
-
-  def handle_cast({kind, _what}, state) when kind in [:credit, :input_closed], do: {:noreply, state}
+  def handle_cast({:news, news}, %{phase: :running} = state), do: news |> hear(state) |> hand_over()
+  def handle_cast({:news, _news}, state), do: {:noreply, state}
   def handle_cast(:end_input, %{phase: :running} = state), do: {:noreply, send_input(state, &Input.finish/1)}
   def handle_cast(:end_input, state), do: {:noreply, state}
   def handle_cast(:abandon, state), do: abandon(state, :stopped)
@@ -318,6 +331,8 @@ defmodule MuonTrap.HelperPort.Server do
   end
 
   def handle_info(:time_is_up, %{phase: phase} = state) when phase in [:starting, :running] do
+    # Before the stop, so that who gets the end of that knows.
+    if state.handle && !state.stopping, do: HelperPort.time_out(state.handle)
     {:noreply, stop(state, :timed_out)}
   end
 
@@ -341,9 +356,11 @@ defmodule MuonTrap.HelperPort.Server do
           os_pid: state.os_pid,
           program_pid: pid,
           cgroup: state.cgroup,
-          counter: :counters.new(1, [:atomics])
+          counter: :counters.new(2, [:atomics])
         }
 
+        # The time was up when the program had just been started.
+        if state.stopping == :timed_out, do: HelperPort.time_out(handle)
         state = %{state | handle: handle}
         next = launched(state)
         Telemetry.started(telemetry(state))
@@ -399,15 +416,33 @@ defmodule MuonTrap.HelperPort.Server do
   # Takes in what the helper has told of a program that runs.
   defp note(frame, state) do
     case Protocol.decode(frame) do
-      {:exited, %{reusable: true}} = event -> %{close_input(state) | phase: :ended} |> learn(event) |> add(event)
+      {:exited, %{reusable: true}} = event -> %{state | phase: :ended} |> end_requests() |> learn(event) |> add(event)
       {:exited, _ending} = event -> state |> close() |> learn(event) |> add(event)
-      {kind, _what} = news when kind in [:credit, :input_closed] -> hear(news, state)
+      news when elem(news, 0) in [:credit, :input_closed, :signalled] -> hear(news, state)
       event -> add(state, event)
     end
   end
 
   defp hear({:credit, bytes}, state), do: send_input(state, &Input.credit(&1, bytes))
   defp hear({:input_closed, _taken}, state), do: close_input(state)
+
+  defp hear({:signalled, id, result}, state) do
+    {signaller, signallers} = Map.pop!(state.signallers, id)
+    answer_signal(%{state | signallers: signallers}, signaller, result)
+  end
+
+  defp answer_signal(state, :owner, result), do: add(state, {:signalled, result})
+
+  defp answer_signal(state, from, result) do
+    GenServer.reply(from, result)
+    state
+  end
+
+  defp send_signal(state, name, to, signaller) do
+    id = rem(state.signals, 0x1_0000_0000)
+    command(state, {:signal, id, name, to})
+    %{state | signals: state.signals + 1, signallers: Map.put(state.signallers, id, signaller)}
+  end
 
   defp close_input(state), do: send_input(state, &Input.close/1)
 
@@ -657,7 +692,13 @@ defmodule MuonTrap.HelperPort.Server do
   defp redact({port, {:data, data}}) when is_port(port), do: {port, {:data, {:bytes, byte_size(data)}}}
   defp redact(other), do: other
 
-  defp close(state), do: %{(state |> close_port() |> close_input()) | phase: :ended}
+  defp close(state), do: end_requests(%{close_port(state) | phase: :ended})
+
+  # Of those who still wait for the program.
+  defp end_requests(state) do
+    for {_id, signaller} <- state.signallers, signaller != :owner, do: GenServer.reply(signaller, {:error, :exited})
+    close_input(%{state | signallers: %{}})
+  end
 
   defp close_port(%{port: nil} = state), do: state
 

@@ -24,7 +24,8 @@ defmodule MuonTrap.MixProject do
   def application do
     [
       mod: {MuonTrap.Application, []},
-      extra_applications: [:logger | applications_for(Mix.env())]
+      # Where there is telemetry it is started before and stopped after.
+      extra_applications: [:logger, {:telemetry, :optional} | applications_for(Mix.env())]
     ]
   end
 
@@ -50,7 +51,11 @@ defmodule MuonTrap.MixProject do
     ]
   end
 
-  defp guides, do: for(name <- ~w(talking restarts servers users cgroups erlang benchmarks), do: "docs/#{name}.md")
+  defp guides do
+    names = ~w(options daemon talking restarts servers users cgroups telemetry shell erlang building limits benchmarks)
+    for name <- names, do: "docs/#{name}.md"
+  end
+
   defp moves, do: for(name <- ~w(system-cmd muontrap-1 erlexec exile), do: "docs/from-#{name}.md")
 
   defp package do

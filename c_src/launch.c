@@ -29,9 +29,11 @@ void launch_renew(struct launch *launch)
     input_init(&launch->input, launch->input_bytes);
 }
 
-/* What a helper that waits can't do: both of its processes have to have the lock. */
+/* What a helper that waits can't do: both of its processes have to have the lock, or what stands for the process. */
 static const char *unsuitable(const struct options *options)
 {
+    if (options->attach != 0)
+        return "--attach";
     if (options->lock)
         return "--lock";
     if (options->help || options->version)

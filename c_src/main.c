@@ -19,6 +19,7 @@
 #include "base/signals.h"
 #include "cgroup/cgroup.h"
 #include "cgroup/check.h"
+#include "containment/attach.h"
 #include "containment/keeper.h"
 #include "containment/relay.h"
 #include "launch.h"
@@ -126,9 +127,8 @@ int main(int argc, char *argv[])
     const struct options *options = &launch.options;
     struct failure why;
     struct tether tether;
-    int status;
-
     bool settled = permission_settle(&launch.why);
+    int status;
 
     platform_default_signal(
         SIGCHLD); /* an ignored one would make the kernel reap children behind our back (waitpid(2)) */
@@ -149,8 +149,11 @@ int main(int argc, char *argv[])
     launch.identity.groups = launch.groups;
     if (!own_port(options, &why) || !identity_resolve(&launch.identity, &launch.options, &why))
         return fail(&launch, &why);
-    if (!options->waits && !identity_changes(&launch.identity))
+    /* Others than our own descendants, and a program that runs as our caller does, take no capability. */
+    if (options->attach != 0 || (!options->waits && !identity_changes(&launch.identity)))
         platform_give_up_reserve();
+    if (options->attach != 0 && !attach_open(&launch, &why))
+        return fail(&launch, &why);
     choose_stdin(&launch);
 
     if (options->lock) {

@@ -55,6 +55,8 @@ const char options_usage_rest[] =
     "      --keepenv NAME         but for that one of them, which stays as it is; may be given again\n"
     "      --gid GROUP            run PROGRAM with that group, by name or number; never 0\n"
     "      --groups LIST          run PROGRAM with these supplementary groups, separated by commas\n"
+    "      --attach PID           in PROGRAM's place, take a process that runs already, and what descends from it if -g\n"
+    "                             is given too; its exit status can't be known\n"
     "      --lock FILE            hold a lock on FILE as long as PROGRAM or anything that descends from it lives;\n"
     "                             while another holds it, wait\n"
     "      --lock-timeout MS      give up when that has taken so many milliseconds\n"
@@ -494,6 +496,15 @@ static bool set_fresh(const struct argument *arg)
     return number(arg, 1, INT_MAX, "a process's id", &arg->options->fresh);
 }
 
+RARE static bool set_attach(const struct argument *arg)
+{
+    arg->options->file = arg->value;
+    if (number(arg, 1, INT_MAX, "", &arg->options->attach))
+        return true;
+    return failed(arg->why, STAGE_OPTIONS, EINVAL, "%s takes the number of a process, from 1 to %d, not '%s'",
+                  arg->option, INT_MAX, arg->value);
+}
+
 static bool set_group(const struct argument *arg)
 {
     /* An empty path is refused with the others that are none. */
@@ -577,6 +588,7 @@ static const struct option {
     {"cpus", 0, true, set_cpus},
     {"oom-score-adj", 0, true, set_oom_score_adj},
     {"no-new-privs", 0, false, set_no_new_privs},
+    {"attach", 0, true, set_attach},
     {"lock", 0, true, set_lock},
     {"lock-timeout", 0, true, set_lock_timeout},
     {"group", 'g', true, set_group},
@@ -752,6 +764,49 @@ static bool settle_program(struct options *options, struct failure *why)
     return true;
 }
 
+/* The first option that a process which runs already can't heed any more; NULL without one. */
+RARE static const char *option_of_start(const struct options *options)
+{
+    const struct {
+        bool given;
+        const char *name;
+    } starts[] = {
+        {options->uid != NULL, "--uid"},
+        {options->gid != NULL, "--gid"},
+        {options->groups != NULL, "--groups"},
+        {options->cd != NULL, "--cd"},
+        {options->arg0 != NULL, "--arg0"},
+        {options->setenv_count > 0, "--setenv or --unsetenv"},
+        {options->clears_env, "--clear-env"},
+        {options->attributes.any, "--rlimit, --nice, --umask, --cpus, --oom-score-adj or --no-new-privs"},
+        {options->lock != NULL, "--lock"},
+        {options->pty, "--pty"},
+        {options->stdin_mode == STDIN_FILE || options->stdin_mode == STDIN_RELAY, "--stdin file or relay"},
+        {options->stdout_mode != OUTPUT_AUTO, "--stdout"},
+        {options->stderr_mode != OUTPUT_AUTO, "--stderr"},
+        {options->tells_ends, "--tell-ends"},
+        {options->stdio_window != 0, "--stdio-window"},
+    };
+
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+        if (starts[i].given)
+            return starts[i].name;
+    return NULL;
+}
+
+RARE static bool settle_attach(const struct options *options, struct failure *why)
+{
+    const char *start = option_of_start(options);
+
+    if (options->program[0])
+        return failed(why, STAGE_OPTIONS, EINVAL, "--attach takes a process that runs, and no program such as '%s'",
+                      options->program[0]);
+    if (start)
+        return failed(why, STAGE_OPTIONS, EINVAL, "%s can't be had with --attach, for that process has started already",
+                      start);
+    return true;
+}
+
 static void settle_stop(struct options *options)
 {
     if (options->step_count == 0)
@@ -772,10 +827,12 @@ static bool settle(struct options *options, struct failure *why)
                       "--clean takes the path of the cgroup that a killed muontrap has left, not auto");
     if (options->lock_timeout != LOCK_FOREVER && !options->lock)
         return failed(why, STAGE_OPTIONS, EINVAL, "--lock-timeout needs a lock: say which with --lock FILE");
+    if (options->attach != 0 && !settle_attach(options, why))
+        return false;
     settle_stop(options);
     if (!settle_stdio(options, why))
         return false;
-    return options->check || options->clean || options->waits || settle_program(options, why);
+    return options->check || options->clean || options->waits || options->attach != 0 || settle_program(options, why);
 }
 
 /* POSIX, Utility Conventions, guidelines 9 and 10: options come before the operands, and -- ends them. */

@@ -13,6 +13,7 @@ defmodule MuonTrap do
     * `cmd/3` runs a program and collects its output, like `System.cmd/3`
     * `stream!/3` runs a program and gives its output as a stream
     * `MuonTrap.Program` runs a program to talk to
+    * `attach/2` makes one of a process that somebody else has started
     * `MuonTrap.Daemon` puts a long-running program into a supervision tree
     * `check/1` says whether programs can be run in cgroups on this machine, and what is to be done if they can't
 
@@ -251,6 +252,58 @@ defmodule MuonTrap do
     |> MuonTrap.ProgramStream.new()
   end
 
+  @doc """
+  Take charge of an OS process that somebody else has started
+
+  The result is a `MuonTrap.Program`, linked to the calling process: wait for the process's end by `MuonTrap.Program.await/2`, signal
+  it by `MuonTrap.Program.signal/3` and end it by `MuonTrap.Program.stop/2`. From now on it runs for the owner, the calling process if
+  not said otherwise: when that ends, or the VM does, the process is stopped like a program.
+
+      {:ok, server} = MuonTrap.attach(String.to_integer(String.trim(File.read!("/run/my_server.pid"))))
+      :ok = MuonTrap.Program.signal(server, :sighup)
+      {:ok, :unknown} = MuonTrap.Program.await(server)
+
+  It is watched and signalled by a descriptor that stands for it (`pidfd_open(2)`, Linux 5.3), so that no other one is ever hit that
+  has got its pid since. Whoever has read the pid from a file should know that the process there is still the one that wrote it.
+
+  Only the process itself is ended: what descends from it isn't the VM's to adopt. With a cgroup it is moved there with all its
+  descendants, and what is in the cgroup ends together, when the process ends by itself as well. Its exit status is `:unknown`, because
+  only a parent gets it, and its output goes where it went: `MuonTrap.Program.read/2` gives `:eof` at its end, and
+  `MuonTrap.Program.write/3` `{:error, :closed}`.
+
+  ## Options
+
+    * `:cgroup_base`, `:cgroup_path`, `:cgroup`, `:cgroup_controllers`, `:cgroup_sets` - as of `cmd/3`
+    * `:delay_to_sigkill`, `:stop_signal`, `:stop_sequence`, `:stop_command` - as of `cmd/3`
+    * `:owner`, `:active`, `:when_done`, `:name` - as of `MuonTrap.Program`. With `when_done: :stop` it exits with `:normal`
+
+  ## Errors
+
+  `{:error, exception}` with a `MuonTrap.Error` of the stage `:attach`, whose reason is
+
+    * `:esrch` - there is no such process, or it has ended
+    * `:eperm` - it may not be signalled, or not be moved into the cgroup
+    * `:einval` - it is one that must not be stopped: the VM, or another process that the VM descends from, the init (process 1), a thread
+      of the kernel's, or a helper of MuonTrap's
+    * `:enosys` - this system has no descriptors that stand for processes
+
+  or of another stage, when the cgroup can't be had. `ArgumentError` is raised for arguments and options that make no sense.
+
+  ## Examples
+
+      iex> port = Port.open({:spawn_executable, "/bin/sleep"}, args: ["1000"])
+      iex> {:os_pid, os_pid} = Port.info(port, :os_pid)
+      iex> {:ok, sleep} = MuonTrap.attach(os_pid)
+      iex> MuonTrap.Program.stop(sleep)
+      {:ok, :unknown}
+
+      iex> {:error, error} = MuonTrap.attach(1)
+      iex> {error.stage, error.reason, Exception.message(error)}
+      {:attach, :einval, "cannot attach to process 1: it is the init, on which all processes depend"}
+  """
+  @spec attach(pos_integer(), keyword()) :: {:ok, pid()} | {:error, MuonTrap.Error.t()} | :ignore
+  def attach(os_pid, opts \\ []), do: MuonTrap.Program.attach(os_pid, opts)
+
   @typedoc """
   Something that running a program in a cgroup takes
 
@@ -281,6 +334,94 @@ defmodule MuonTrap do
     opts
     |> MuonTrap.Options.validate_check()
     |> MuonTrap.Check.run()
+  end
+
+  @typedoc """
+  A program that runs
+
+    * `:server` - the process of MuonTrap's that sees to it
+    * `:command` and `:args` - as they were given to who started it; `"sh"` and `["-c", line]` by `shell/2`
+    * `:owner` - the process that it runs for: the caller of `cmd/3`, the `MuonTrap.Daemon` or the `MuonTrap.Program`, the process
+      that enumerates the stream. It is stopped when that ends
+    * `:os_pid` - the program's OS process id, `nil` until it runs
+    * `:os_pids` - that and those of all living processes that descend from it, the program first
+    * `:started_at` - since when it runs, in UTC; until it runs, since when it is being started
+    * `:cgroup` - the path of the program's cgroup, relative to the mount; `nil` without one
+    * `:output_byte_count` - bytes of its output that have come to the VM
+    * `:cpu_us` - microseconds of processor that all of it has used by now
+    * `:memory_bytes` - bytes of memory that it has now
+    * `:state` - `:waiting` for its `:lock`, `:starting`, `:running`, `:suspended` by a signal such as SIGSTOP, or `:stopping`, when
+      it has been told to end
+  """
+  @type running :: %{
+          server: pid(),
+          command: String.t(),
+          args: [String.t()],
+          owner: pid(),
+          os_pid: pos_integer() | nil,
+          os_pids: [pos_integer()],
+          started_at: DateTime.t(),
+          cgroup: String.t() | nil,
+          output_byte_count: non_neg_integer(),
+          cpu_us: non_neg_integer() | nil,
+          memory_bytes: non_neg_integer() | nil,
+          state: :waiting | :starting | :running | :suspended | :stopping
+        }
+
+  @doc """
+  Return what runs in this node: the programs of `cmd/3`, `shell/2`, `stream!/3`, `MuonTrap.Daemon` and `MuonTrap.Program`, the
+  oldest first
+
+  It costs nothing unless it is called. The environment, which may hold secrets, is not in it.
+
+  `:cpu_us` and `:memory_bytes` are those of the program's cgroup, where it has one that was made for it, for the former, or one with
+  the controller memory, for the latter. Else they are sums over the processes that live: of the processor, in hundredths of
+  a second, which a process that has ended is among if its parent has waited for it; and of the resident memory, where pages that
+  processes share count for each of them.
+
+  These two are `nil`, and `:os_pids` has the program alone, until it runs, where there is no Linux, and where its processes are
+  hidden from the VM (`hidepid` of proc(5)). A program that ends during the call is left out, and so is one of which nothing can
+  be learnt within a second; while the application is being stopped that is all of them.
+
+      iex> {:ok, daemon} = MuonTrap.Daemon.start_link("sleep", ["60"])
+      iex> program = Enum.find(MuonTrap.list(), &(&1.owner == daemon))
+      iex> {program.command, program.args, program.state, program.output_byte_count}
+      {"sleep", ["60"], :running, 0}
+      iex> GenServer.stop(daemon)
+      :ok
+  """
+  @spec list() :: [running()]
+  def list(), do: MuonTrap.Listing.read()
+
+  @doc """
+  Show what runs in this node or another one in a live table, like top(1), until it is ended
+
+  It is for the shell: in iex a key is followed by Enter, because the shell reads whole lines. `mix muontrap.top --node NAME` shows
+  the same from outside, and needs no Enter. Without a terminal, one table is printed. See [Top](top.md).
+
+      iex(1)> MuonTrap.top()
+      iex(2)> MuonTrap.top(node: :"app@db1", sort: :memory, interval: 5_000)
+
+  The options
+
+    * `:node` - a node that this one is connected to, or can be, with MuonTrap in the same version. Defaults to this node
+    * `:sort` - the column to sort by: `:pid`, `:owner`, `:state`, `:age`, `:cpu`, `:time`, `:memory`, `:output`, `:rate`,
+      `:processes`, `:cgroup` or `:command`. Defaults to `:cpu`
+    * `:reverse` - the other way round. Defaults to `false`
+    * `:interval` - milliseconds from one look to the next, 100 at least. Defaults to 1,000
+    * `:filter` - only programs that have these words in pid, owner, cgroup or command line
+    * `:once` - print one table as text, and return. Defaults to `false`
+
+  `s` has a program stopped, as by its options `:stop_signal`, `:stop_command` and so on, and `x` sends it a signal. That is done by
+  the process of MuonTrap's that sees to it, so that no other program is hit, and its owner sees the program end.
+
+  Each look costs what `list/0` costs, and nothing is done in between, or when nobody looks.
+
+  Raises `ArgumentError` for a wrong option, and `RuntimeError` when the node can't be reached or goes away.
+  """
+  @spec top(keyword()) :: :ok
+  def top(opts \\ []) do
+    with {:error, message} <- opts |> MuonTrap.Top.options!() |> MuonTrap.Top.run(:lines), do: raise(message)
   end
 
   @doc """

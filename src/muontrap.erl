@@ -27,15 +27,43 @@
 %% </ul>
 -module(muontrap).
 
--export([cmd/2, cmd/3, shell/1, shell/2, stream/4, stream/5, check/0, check/1, muontrap_path/0]).
+-export([
+    cmd/2,
+    cmd/3,
+    shell/1,
+    shell/2,
+    stream/4,
+    stream/5,
+    attach/1,
+    attach/2,
+    list/0,
+    check/0,
+    check/1,
+    muontrap_path/0
+]).
 
--export_type([text/0, options/0, status/0, point/0, failure/0]).
+-export_type([text/0, options/0, status/0, running/0, point/0, failure/0]).
 
 -type text() :: muontrap_terms:text().
 -type options() :: [proplists:property()] | #{atom() => term()}.
 -type status() :: non_neg_integer().
 %% The exit status, 0 to 255; 128 and the signal's number when a signal ended the program.
 -type point() :: #{ok := boolean(), text := binary(), remedy := [binary()]}.
+-type running() :: #{
+    server := pid(),
+    command := binary(),
+    args := [binary()],
+    owner := pid(),
+    os_pid := pos_integer() | undefined,
+    os_pids := [pos_integer()],
+    started_at := calendar:datetime(),
+    cgroup := binary() | undefined,
+    output_byte_count := non_neg_integer(),
+    cpu_us := non_neg_integer() | undefined,
+    memory_bytes := non_neg_integer() | undefined,
+    state := waiting | starting | running | suspended | stopping
+}.
+%% A program that runs; `started_at' is in UTC.
 -type failure() ::
     {badarg, binary()}
     | {muontrap, #{stage := atom(), reason := atom(), message := binary()}}
@@ -123,6 +151,34 @@ apart(Fun, Data, Acc) ->
 
 returning(Options) when is_list(Options) -> [{exit, return} | Options];
 returning(Options) -> Options.
+
+%% @equiv attach(OsPid, [])
+-spec attach(pos_integer()) -> {ok, pid()} | ignore | {error, failure()}.
+attach(OsPid) -> attach(OsPid, []).
+
+%% @doc Takes charge of a process that somebody else has started, for {@link muontrap_program} to wait for, signal and
+%% stop. Its exit status is `unknown'.
+-spec attach(pos_integer(), options()) -> {ok, pid()} | ignore | {error, failure()}.
+attach(OsPid, Options) ->
+    muontrap_terms:returned(
+        muontrap_terms:call(fun() -> 'Elixir.MuonTrap':attach(OsPid, muontrap_terms:options(Options)) end)
+    ).
+
+%% @doc What runs in this node, whichever module has started it: a map a program, the oldest first.
+%%
+%% The documentation of `MuonTrap.list/0' says what the figures are.
+-spec list() -> [running()].
+list() -> [listed(Program) || Program <- 'Elixir.MuonTrap':list()].
+
+listed(#{started_at := At} = Program) ->
+    DateTime = 'Elixir.NaiveDateTime':to_erl('Elixir.DateTime':to_naive(At)),
+    maps:map(
+        fun
+            (_Key, nil) -> undefined;
+            (_Key, Value) -> Value
+        end,
+        Program#{started_at := DateTime}
+    ).
 
 %% @equiv check([])
 -spec check() -> {ok | error, [point()]}.

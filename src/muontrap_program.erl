@@ -114,19 +114,19 @@ resize(Program, Rows, Columns) ->
     muontrap_terms:call(fun() -> 'Elixir.MuonTrap.Program':resize(Program, Rows, Columns) end).
 
 %% @equiv await(Program, infinity)
--spec await(program()) -> {ok, muontrap:status()} | {error, muontrap:failure()}.
+-spec await(program()) -> {ok, muontrap:status() | unknown} | {error, muontrap:failure()}.
 await(Program) -> await(Program, infinity).
 
 %% @doc Waits for the program's end, and returns its exit status; also after the end.
--spec await(program(), timeout()) -> {ok, muontrap:status()} | {error, timeout | muontrap:failure()}.
+-spec await(program(), timeout()) -> {ok, muontrap:status() | unknown} | {error, timeout | muontrap:failure()}.
 await(Program, Timeout) -> outcome(fun() -> 'Elixir.MuonTrap.Program':await(Program, Timeout) end).
 
 %% @equiv stop(Program, infinity)
--spec stop(program()) -> {ok, muontrap:status()} | {error, muontrap:failure()}.
+-spec stop(program()) -> {ok, muontrap:status() | unknown} | {error, muontrap:failure()}.
 stop(Program) -> stop(Program, infinity).
 
 %% @doc Ends the program and everything that descends from it, and returns the exit status when all is dead.
--spec stop(program(), timeout()) -> {ok, muontrap:status()} | {error, timeout | muontrap:failure()}.
+-spec stop(program(), timeout()) -> {ok, muontrap:status() | unknown} | {error, timeout | muontrap:failure()}.
 stop(Program, Timeout) -> outcome(fun() -> 'Elixir.MuonTrap.Program':stop(Program, Timeout) end).
 
 outcome(Fun) -> muontrap_terms:returned(muontrap_terms:call(Fun)).

@@ -2,61 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 
 defmodule MuonTrap.AttributesTest do
-  # What a program inherits: limits, nice value, umask, processors, and nothing of the VM's environment. By all that start
-  # programs, by the command in a shell, and on helpers that are new and that have run a program before.
+  # What a program inherits: limits, nice value, umask, processors, and nothing of the VM's environment. On helpers that are new
+  # and that have run a program before; that all see it who start programs is in options_table_test.exs.
   use ExUnit.Case, async: true
 
-  alias MuonTrap.{Attributes, CommandLine}
-  alias MuonTrap.Test.{OS, Programs, Starters}
+  alias MuonTrap.Attributes
+  alias MuonTrap.Test.{OptionRows, OS, Programs, Starters}
 
   setup do
     Programs.marked()
-  end
-
-  # Each option, what the program is to say of it, and what it is told to say.
-  @seen [
-    {[rlimits: [nofile: 100]], "ulimit -Sn; ulimit -Hn", "100\n100\n"},
-    {[rlimits: [nofile: {100, 200}]], "ulimit -Sn; ulimit -Hn", "100\n200\n"},
-    {[rlimits: [core: 0, cpu: {10, :infinity}]], "ulimit -Sc; ulimit -St; ulimit -Ht", "0\n10\nunlimited\n"},
-    {[rlimits: [fsize: 512]], "ulimit -f", "1\n"},
-    {[rlimits: [data: 1_073_741_824, stack: 1_048_576]], "ulimit -d; ulimit -s", "1048576\n1024\n"},
-    {[rlimits: [as: 1_073_741_824]], "ulimit -v", "1048576\n"},
-    {[nice: 7], "nice", "7\n"},
-    {[umask: 0o027], "umask", "0027\n"},
-    {[umask: 0], "umask", "0000\n"},
-    {[clear_env: true, env: [{"ONE", "1"}, {"NONE", ""}, {"GONE", nil}]], "exec env -u PWD -u OLDPWD -u _ | sort",
-     "NONE=\nONE=1\n"},
-    {[clear_env: false, env: [{"ONE", "1"}]], "echo $ONE ${PATH:+path}", "1 path\n"}
-  ]
-
-  @seen_on_linux [
-    {[rlimits: [memlock: 4096, nproc: 10_000, sigpending: 5]], "ulimit -l; cat /proc/self/limits",
-     ~r/^4\n.*Max processes\s+10000\s+10000 .*Max pending signals\s+5\s+5 /s},
-    {[rlimits: [msgqueue: 1, nice: 0, rtprio: 0, rttime: {3, 4}, rss: 5, locks: 6]], "cat /proc/self/limits",
-     ~r/Max resident set\s+5 .*Max file locks\s+6 .*Max msgqueue size\s+1 .*Max nice priority\s+0 .*Max realtime priority\s+0 .*Max realtime timeout\s+3\s+4 /s},
-    {[cpus: [0]], "nproc", "1\n"},
-    {[oom_score_adj: 1000], "cat /proc/self/oom_score_adj", "1000\n"},
-    {[no_new_privs: true], "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1\n"}
-  ]
-
-  defp seen(), do: if(OS.linux_helper?(), do: @seen ++ @seen_on_linux, else: @seen)
-
-  defp says(output, %Regex{} = expected), do: output =~ expected
-  defp says(output, expected), do: output == expected
-
-  test "is seen by the program, whoever starts it" do
-    for {opts, script, expected} <- seen(), {by, output} <- Starters.outputs("sh", ["-c", script], opts) do
-      assert says(output, expected), "#{inspect(opts)} by #{by}: #{inspect(output)}"
-    end
   end
 
   test "is seen with a helper of its own, too", %{env: env} do
     lock = Path.join(System.tmp_dir!(), "attributes-#{System.unique_integer([:positive])}-#{System.pid()}")
     on_exit(fn -> File.rm!(lock) end)
 
-    for {opts, script, expected} <- seen() do
-      {output, 0} = MuonTrap.cmd("sh", ["-c", script], [lock: lock] ++ opts)
-      assert says(output, expected), "#{inspect(opts)}: #{inspect(output)}"
+    for row <- OptionRows.attributes() do
+      {output, 0} = MuonTrap.cmd("sh", ["-c", row.script], [lock: lock] ++ row.opts)
+      assert OptionRows.says?(row, output), "#{inspect(row.opts)}: #{inspect(output)}"
     end
 
     # So many variables are more than a launch may have.
@@ -67,14 +30,6 @@ defmodule MuonTrap.AttributesTest do
              Enum.sort(for {name, value} <- many, do: "#{name}=#{value}")
 
     assert MuonTrap.cmd("sh", ["-c", "echo $HOME"], env: env) == {System.get_env("HOME", "") <> "\n", 0}
-  end
-
-  test "is seen by a program that is started from a shell" do
-    for {opts, script, expected} <- seen() do
-      arguments = CommandLine.launch(Map.merge(%{cmd: "sh", args: ["-c", script]}, Map.new(opts, &normal/1)))
-      {output, 0} = System.cmd(MuonTrap.muontrap_path(), arguments)
-      assert says(output, expected), "#{inspect(arguments)}: #{inspect(output)}"
-    end
   end
 
   # A VM whose environment has a name in latin1 while its files have theirs in UTF-8.
@@ -109,13 +64,12 @@ defmodule MuonTrap.AttributesTest do
            ) == {"nothing is left", 0}
   end
 
-  defp normal({:env, env}), do: {:env, Map.new(env)}
-  defp normal(option), do: option
-
   test "is that of one program, and not of the next one that a helper runs" do
     for _round <- 1..3 do
-      for {opts, script, expected} <- seen(),
-          do: assert(says(elem(MuonTrap.cmd("sh", ["-c", script], opts), 0), expected))
+      for row <- OptionRows.attributes() do
+        {output, 0} = MuonTrap.cmd("sh", ["-c", row.script], row.opts)
+        assert OptionRows.says?(row, output), "#{inspect(row.opts)}: #{inspect(output)}"
+      end
 
       assert MuonTrap.cmd("sh", ["-c", "ulimit -n; nice; umask"]) == System.cmd("sh", ["-c", "ulimit -n; nice; umask"])
     end
@@ -129,12 +83,13 @@ defmodule MuonTrap.AttributesTest do
   end
 
   test "reaches what the program starts" do
+    nice = OptionRows.nice()
+
     assert MuonTrap.cmd("sh", ["-c", "sh -c 'ulimit -n; nice; umask' & wait"],
              rlimits: [nofile: 99],
-             nice: 4,
+             nice: nice,
              umask: 0o7
-           ) ==
-             {"99\n4\n0007\n", 0}
+           ) == {"99\n#{nice}\n0007\n", 0}
   end
 
   test "lets a limit do what it is for" do
@@ -156,7 +111,7 @@ defmodule MuonTrap.AttributesTest do
     if OS.root?() and OS.linux_helper?() do
       opts = [uid: "nobody", stderr_to_stdout: true]
       script = "cp $(command -v id) $0 && chmod 4755 $0"
-      dir = Path.join(System.tmp_dir!(), "setuid-#{System.unique_integer([:positive])}-#{System.pid()}")
+      dir = Path.join(setuid_directory(), "setuid-#{System.unique_integer([:positive])}-#{System.pid()}")
       File.mkdir!(dir)
       File.chmod!(dir, 0o755)
       on_exit(fn -> File.rm_rf!(dir) end)
@@ -169,6 +124,22 @@ defmodule MuonTrap.AttributesTest do
       # Nobody else can make such a file. What the kernel is told is seen above.
       assert true
     end
+  end
+
+  # Where the kernel heeds the bit, and others than root may execute something.
+  defp setuid_directory() do
+    candidates = [System.tmp_dir!(), "/var/tmp", "/srv", "/"]
+
+    Enum.find(candidates, &heeds_modes?/1) ||
+      flunk(
+        "this test takes a directory whose file system is writable, and mounted neither nosuid nor noexec, and none of " <>
+          "#{Enum.join(candidates, ", ")} is such: set TMPDIR to one"
+      )
+  end
+
+  defp heeds_modes?(directory) do
+    {options, status} = System.cmd("findmnt", ["--noheadings", "--output", "OPTIONS", "--target", directory])
+    status == 0 and not (options =~ ~r/\b(nosuid|noexec|ro)\b/)
   end
 
   test "may be less than what is in force, but no more than may be" do

@@ -9,7 +9,7 @@ defmodule MuonTrap.CgroupTest do
   import ExUnit.CaptureLog
 
   alias MuonTrap.{Daemon, Error}
-  alias MuonTrap.Test.{Cgroups, OS, Programs}
+  alias MuonTrap.Test.{Cgroups, OptionRows, OS, Programs}
 
   # Milliseconds within which what is killed at once is dead. To be asked before that has been started.
   defp at_once(), do: Cgroups.within(1_000) * OS.busyness()
@@ -74,6 +74,11 @@ defmodule MuonTrap.CgroupTest do
       GenServer.stop(daemon)
       assert OS.alive(mark) == []
       refute Cgroups.exists?(path)
+    end
+
+    test "is in it whoever starts it, also from a shell", %{base: base} do
+      Cgroups.make!("#{base}/made")
+      OptionRows.assert_seen(OptionRows.cgroups(base, "#{base}/made"))
     end
 
     test "is in it from its first instruction", %{base: base} do
@@ -707,6 +712,10 @@ defmodule MuonTrap.CgroupTest do
       assert System.monotonic_time(:millisecond) - before <= limit
       assert OS.alive(mark) == []
       refute Cgroups.exists?(path)
+    end
+
+    test "are seen by the program, whoever starts it, also from a shell", %{base: base} do
+      OptionRows.assert_seen(OptionRows.settings(base))
     end
 
     test "of CPUs are seen by the program", %{base: base} do

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 defmodule MuonTrap.ExamplesTest do
-  # The examples that earlier versions' documents had, as printed there, and those of this one's README.
+  # The examples that earlier versions' documents had, as printed there, and of this one's those that guides_test.exs can't run.
   use ExUnit.Case, async: false
 
   import ExUnit.CaptureIO
@@ -38,6 +38,23 @@ defmodule MuonTrap.ExamplesTest do
     assert is_binary(output)
     assert_received {:command, command}
     assert command |> String.split(<<0>>, trim: true) |> tl() == ["-i", "5", "localhost"]
+  end
+
+  test "the ping of System.cmd/3 outlives the process that started it, and that of cmd/3 doesn't" do
+    [theirs, ours] = marks = [OS.mark(), OS.mark()]
+    on_exit(fn -> for mark <- marks, pid <- OS.alive(mark), do: OS.kill(pid, "KILL") end)
+
+    for {mark, run, left} <- [{theirs, &System.cmd/3, 1}, {ours, &MuonTrap.cmd/3, 0}] do
+      pid = spawn(fn -> run.("ping", ["-q", "127.0.0.2"], env: OS.marked(mark)) end)
+      OS.eventually(fn -> match?([_], OS.alive(mark)) end)
+
+      [port] =
+        if left == 1, do: Port.list() |> Enum.filter(&(Port.info(&1, :connected) == {:connected, pid})), else: [nil]
+
+      Process.exit(pid, :kill)
+      OS.eventually(fn -> not Process.alive?(pid) and (port == nil or Port.info(port) == nil) end)
+      OS.eventually(fn -> length(OS.alive(mark)) == left end)
+    end
   end
 
   test "a ping prints its lines as they come" do

@@ -2,21 +2,47 @@
 # SPDX-License-Identifier: Apache-2.0
 
 defmodule MuonTrap.GuidesTest do
-  # What these guides show is run as it stands there.
+  # What README and the guides show is run as it stands there.
   use ExUnit.Case, async: true
+
+  import ExUnit.CaptureIO
+
+  alias MuonTrap.Test.Guide
 
   @moduletag :capture_log
 
-  for guide <- ~w(talking restarts from-erlexec from-exile from-muontrap-1 from-system-cmd),
-      guide = "docs/#{guide}.md" do
+  @guides ["README.md"] ++
+            for(
+              name <- ~w(options daemon talking restarts from-erlexec from-exile from-muontrap-1 from-system-cmd),
+              do: "docs/#{name}.md"
+            )
+
+  # Its programs are servers, which the servers' suite installs; and telemetry_test.exs brings the module :telemetry.
+  @elsewhere ["docs/servers.md", "docs/telemetry.md"]
+
+  for guide <- @guides do
     @external_resource guide
 
-    for {[code], n} <-
-          ~r/```elixir\n(.*?)```/s |> Regex.scan(File.read!(guide), capture: :all_but_first) |> Enum.with_index(1) do
+    for {code, n} <- Enum.with_index(Guide.blocks(guide), 1) do
       test "block #{n} of #{guide}" do
-        Code.eval_string(unquote(code), [], file: "#{unquote(guide)}, block #{unquote(n)}")
-        refute_received _anything
+        capture_io(fn ->
+          Guide.run(unquote(code), "#{unquote(guide)}, block #{unquote(n)}")
+          # Before the capturing process ends, which the block's exits may be trapped with.
+          Process.flag(:trap_exit, false)
+          refute_received _anything
+        end)
       end
+    end
+  end
+
+  for guide <- ["README.md", "docs/erlang.md"], {code, n} <- Enum.with_index(Guide.erlang_sessions(guide), 1) do
+    @external_resource guide
+    test "session #{n} of Erlang's shell in #{guide}", do: Guide.run_erlang(unquote(code))
+  end
+
+  test "every page that has something to run is here" do
+    for page <- ["README.md" | Path.wildcard("docs/*.md")] -- (@guides ++ @elsewhere) do
+      assert {page, Guide.blocks(page)} == {page, []}
     end
   end
 end

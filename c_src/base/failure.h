@@ -34,7 +34,8 @@ enum stage {
     STAGE_NICE = 20,
     STAGE_CPUS = 21,
     STAGE_OOM_SCORE_ADJ = 22,
-    STAGE_NO_NEW_PRIVS = 23
+    STAGE_NO_NEW_PRIVS = 23,
+    STAGE_ATTACH = 24
 };
 
 struct failure {

@@ -33,12 +33,6 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
-#ifndef SYS_pidfd_send_signal
-#define SYS_pidfd_send_signal 424
-#endif
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 0x00000008
 #endif
@@ -383,7 +377,7 @@ RARE static int kill_with_reserve(pid_t to, int signal)
     int error;
 
     if (is_ours)
-        set_capabilities(reserve, reserve & 1u << CAPABILITY_KILL);
+        (void)set_capabilities(reserve, reserve & 1u << CAPABILITY_KILL);
     result = kill(to, signal);
     error = errno;
     platform_use_reserve(false);
@@ -396,31 +390,22 @@ int platform_kill(pid_t to, int signal)
     return reserve == 0 ? kill(to, signal) : kill_with_reserve(to, signal);
 }
 
-/* pidfd_open(2), from Linux 5.3 on: while the process of the descriptor is there, its number is no other's, so that
- * what is asked of the number is answered of it; and once it isn't there nothing is sent. */
-RARE static int kill_meant(pid_t pid, int signal, bool (*is_meant)(pid_t pid, const void *context), const void *context)
+RARE static int signal_with_reserve(int process, int signal)
 {
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0u);
-    int result = -1;
-    int error = EPERM;
+    int result;
+    int error;
 
-    if (fd >= 0 && is_meant(pid, context)) {
-        (void)set_capabilities(reserve, reserve & 1u << CAPABILITY_KILL);
-        result = (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0u);
-        error = errno;
-        platform_use_reserve(false);
-    }
-    if (fd >= 0)
-        (void)close(fd);
+    (void)set_capabilities(reserve, reserve & 1u << CAPABILITY_KILL);
+    result = platform_process_signal(process, signal);
+    error = errno;
+    platform_use_reserve(false);
     errno = error;
     return result;
 }
 
-int platform_kill_if(pid_t pid, int signal, bool (*is_meant)(pid_t pid, const void *context), const void *context)
+int platform_signal_descendant(int process, int signal)
 {
-    int result = kill(pid, signal);
-
-    return result == 0 || errno != EPERM || reserve == 0 ? result : kill_meant(pid, signal, is_meant, context);
+    return reserve == 0 ? platform_process_signal(process, signal) : signal_with_reserve(process, signal);
 }
 
 ssize_t platform_move(int from, int to, size_t size)

@@ -44,6 +44,22 @@ bool platform_processes(void (*visit)(pid_t pid, void *context), void *context);
 /* That process's parent; 0 when there is no such process. */
 pid_t platform_parent(pid_t pid);
 
+/* A descriptor that stands for that process, and for no other one when its pid has passed to another (pidfd_open(2)); -1
+ * with errno, which is ENOSYS where the system has nothing like that. It is closed by exec. */
+int platform_process_open(pid_t pid);
+
+/* Whether it has ended, reaped or not. poll(2) tells of that by POLLIN. */
+bool platform_process_ended(int process);
+
+/* As kill(2). */
+int platform_process_signal(int process, int signal);
+
+/* What a process is that isn't a program like others. */
+enum platform_kind { PLATFORM_ORDINARY, PLATFORM_KERNEL_THREAD, PLATFORM_HELPER };
+
+/* Whether it is a thread of the kernel's, or executes the same file as this process, or is called as a helper is. */
+enum platform_kind platform_kind(pid_t pid);
+
 #define PLATFORM_NAME_MOST 16 /* bytes of a process's name, with the NUL */
 
 /* The name by which the kernel knows that process, with ? in place of what isn't printable. False when there is no such
@@ -137,9 +153,8 @@ void platform_give_up_reserve(void);
  * may have joined who don't descend from us. */
 int platform_kill(pid_t to, int signal);
 
-/* kill(2) of another process, which may end meanwhile and leave its number to a stranger. A reserve is used for it only
- * if it is one that is meant. */
-int platform_kill_if(pid_t pid, int signal, bool (*is_meant)(pid_t pid, const void *context), const void *context);
+/* As platform_process_signal(), for one of this process's descendants: a reserve is used for it. */
+int platform_signal_descendant(int process, int signal);
 
 /* Moves up to `size` bytes from a pipe to a descriptor without copying. Like write(2); ENOSYS or EINVAL where it
  * can't. */

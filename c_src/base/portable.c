@@ -116,6 +116,33 @@ pid_t platform_parent(pid_t pid)
     return 0;
 }
 
+int platform_process_open(pid_t pid)
+{
+    (void)pid;
+    errno = ENOSYS;
+    return -1;
+}
+
+bool platform_process_ended(int process)
+{
+    (void)process;
+    return true;
+}
+
+int platform_process_signal(int process, int signal)
+{
+    (void)process;
+    (void)signal;
+    errno = ENOSYS;
+    return -1;
+}
+
+enum platform_kind platform_kind(pid_t pid)
+{
+    (void)pid;
+    return PLATFORM_ORDINARY;
+}
+
 bool platform_name(pid_t pid, char name[PLATFORM_NAME_MOST])
 {
     (void)pid;
@@ -195,11 +222,9 @@ int platform_kill(pid_t to, int signal)
     return kill(to, signal);
 }
 
-int platform_kill_if(pid_t pid, int signal, bool (*is_meant)(pid_t pid, const void *context), const void *context)
+int platform_signal_descendant(int process, int signal)
 {
-    (void)is_meant;
-    (void)context;
-    return kill(pid, signal);
+    return platform_process_signal(process, signal);
 }
 
 ssize_t platform_move(int from, int to, size_t size)

@@ -5,9 +5,11 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/format.h"
@@ -71,6 +73,82 @@ pid_t platform_parent(pid_t pid)
     for (at += 4; *at >= '0' && *at <= '9'; at++)
         parent = parent * 10 + (*at - '0');
     return parent;
+}
+
+/* Kernel headers are not there for every C library; these numbers are the same on all machines that have the calls. */
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+int platform_process_open(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0u);
+}
+
+/* pidfd_open(2), "Use cases for PID file descriptors": it can be read when the process has ended, a zombie or not. */
+bool platform_process_ended(int process)
+{
+    struct pollfd ended = {.fd = process, .events = POLLIN};
+
+    return poll(&ended, 1, 0) > 0;
+}
+
+int platform_process_signal(int process, int signal)
+{
+    return (int)syscall(SYS_pidfd_send_signal, process, signal, NULL, 0u);
+}
+
+/* /proc/pid/stat: the ninth field has the kernel's flags of the process, of which this one says that it is a thread of
+ * the kernel's (linux/sched.h). */
+#define PF_KTHREAD 0x00200000u
+
+static bool is_kernel_thread(pid_t pid)
+{
+    char text[512];
+    const char *at;
+    uint64_t flags = 0;
+
+    if (!read_file(pid, "stat", text, sizeof text) || !(at = strrchr(text, ')')))
+        return false;
+    for (int field = 2; field < 9 && at; field++)
+        at = strchr(at + 1, ' ');
+    for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
+        flags = flags * 10 + (uint64_t)(*at - '0');
+    return (flags & PF_KTHREAD) != 0;
+}
+
+static bool is_called_helper(pid_t pid)
+{
+    static const char *const names[] = {"muontrap-keeper", "muontrap-relay", "muontrap-idle"};
+    char name[PLATFORM_NAME_MOST];
+
+    if (!platform_name(pid, name))
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool executes_our_file(pid_t pid)
+{
+    char path[40];
+    struct stat theirs;
+    struct stat ours;
+
+    format(path, sizeof path, "/proc/%ld/exe", (long)pid);
+    return stat(path, &theirs) == 0 && stat("/proc/self/exe", &ours) == 0 && theirs.st_dev == ours.st_dev &&
+           theirs.st_ino == ours.st_ino;
+}
+
+enum platform_kind platform_kind(pid_t pid)
+{
+    if (is_kernel_thread(pid))
+        return PLATFORM_KERNEL_THREAD;
+    return is_called_helper(pid) || executes_our_file(pid) ? PLATFORM_HELPER : PLATFORM_ORDINARY;
 }
 
 bool platform_name(pid_t pid, char name[PLATFORM_NAME_MOST])

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/format.h"
 #include "base/io.h"
 #include "cgroup/cgroup_make.h"
 #include "cgroup/cgroup_tree.h"
@@ -182,6 +183,59 @@ bool cgroup_populated(const struct cgroup *cgroup)
 void cgroup_each(const struct cgroup *cgroup, void (*visit)(pid_t pid, void *context), void *context)
 {
     cgroup_tree_each(cgroup->directory, visit, context);
+}
+
+struct wanted {
+    pid_t pid;
+    bool found;
+};
+
+static void compare_process(pid_t pid, void *context)
+{
+    struct wanted *wanted = context;
+
+    wanted->found = wanted->found || pid == wanted->pid;
+}
+
+/* The list of all that are in the cgroup costs more, but tells it also where this process's own view of the tree begins
+ * elsewhere (cgroup_namespaces(7)). */
+bool cgroup_has(const struct cgroup *cgroup, pid_t pid)
+{
+    char path[CGROUP_PATH_MOST + 1];
+    size_t size = strlen(cgroup->path);
+    struct wanted wanted = {.pid = pid};
+
+    if (cgroup_find_of(cgroup->mount, pid, path))
+        return strncmp(path, cgroup->path, size) == 0 && (path[size] == '\0' || path[size] == '/');
+    cgroup_each(cgroup, compare_process, &wanted);
+    return wanted.found;
+}
+
+static bool write_process(int directory, pid_t pid)
+{
+    char number[24];
+
+    format(number, sizeof number, "%ld", (long)pid);
+    return cgroup_write(directory, "cgroup.procs", number);
+}
+
+bool cgroup_move(const struct cgroup *cgroup, pid_t pid)
+{
+    return write_process(cgroup->directory, pid);
+}
+
+bool cgroup_place(const struct cgroup *cgroup, pid_t pid, char path[CGROUP_PATH_MOST + 1])
+{
+    return cgroup_find_of(cgroup->mount, pid, path);
+}
+
+void cgroup_move_back(const struct cgroup *cgroup, pid_t pid, const char *path)
+{
+    int directory = cgroup_directory(cgroup->root, path[0] == '\0' ? "." : path);
+
+    if (directory >= 0)
+        (void)write_process(directory, pid);
+    io_close(&directory);
 }
 
 static void count_process(pid_t pid, void *context)

@@ -62,6 +62,18 @@ bool cgroup_populated(const struct cgroup *cgroup);
 /* Calls `visit` with each process in it and below it. */
 void cgroup_each(const struct cgroup *cgroup, void (*visit)(pid_t pid, void *context), void *context);
 
+/* Whether that process is in it or below it. */
+bool cgroup_has(const struct cgroup *cgroup, pid_t pid);
+
+/* Moves a process into it. False with errno. */
+bool cgroup_move(const struct cgroup *cgroup, pid_t pid);
+
+/* Where that process is, as a path relative to the mount. False when it can't be told. */
+bool cgroup_place(const struct cgroup *cgroup, pid_t pid, char path[CGROUP_PATH_MOST + 1]);
+
+/* Moves it to such a place, where one that was moved has come from. */
+void cgroup_move_back(const struct cgroup *cgroup, pid_t pid, const char *path);
+
 /* Counts the processes in it, without those below it. False when they can't be counted. */
 bool cgroup_members(const struct cgroup *cgroup, unsigned *number);
 

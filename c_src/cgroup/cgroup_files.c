@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/format.h"
 #include "base/io.h"
 #include "base/platform.h"
 
@@ -97,20 +98,36 @@ static bool keep_mounted(const char *line, void *context)
     return true;
 }
 
-bool cgroup_find_own(const char *mount, char own[CGROUP_PATH_MOST + 1])
+/* `process` is the name of its directory in /proc. */
+static bool find(const char *mount, const char *process, char path[CGROUP_PATH_MOST + 1])
 {
     struct mounted mounted = {.mount = mount};
     char cgroup[CGROUP_PATH_MOST + 2];
+    char file[40];
     char text[4096];
     const char *below = NULL;
 
+    format(file, sizeof file, "/proc/%s/cgroup", process);
     if (cgroup_mounts(keep_mounted, &mounted) && mounted.cgroup[0] == '/' &&
-        cgroup_read(AT_FDCWD, "/proc/self/cgroup", text, sizeof text) && cgroup_own_of(text, cgroup, sizeof cgroup))
+        cgroup_read(AT_FDCWD, file, text, sizeof text) && cgroup_own_of(text, cgroup, sizeof cgroup))
         below = cgroup_path_below(mounted.cgroup, cgroup);
     errno = ENOENT;
     if (below)
-        memmove(own, below, strlen(below) + 1);
+        memmove(path, below, strlen(below) + 1);
     return below != NULL;
+}
+
+bool cgroup_find_own(const char *mount, char own[CGROUP_PATH_MOST + 1])
+{
+    return find(mount, "self", own);
+}
+
+bool cgroup_find_of(const char *mount, pid_t pid, char path[CGROUP_PATH_MOST + 1])
+{
+    char process[24];
+
+    format(process, sizeof process, "%ld", (long)pid);
+    return find(mount, process, path);
 }
 
 /* cgroup-v2.rst, "Core Interface Files": cgroup.events exists on non-root cgroups. */

@@ -28,6 +28,9 @@ bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST]);
  * when it is not below. */
 bool cgroup_find_own(const char *mount, char own[CGROUP_PATH_MOST + 1]);
 
+/* The same of another process. */
+bool cgroup_find_of(const char *mount, pid_t pid, char path[CGROUP_PATH_MOST + 1]);
+
 /* Whether that directory is the root of the whole tree, and not of a cgroup namespace or of a part that is mounted. It
  * may hold processes beside the cgroups below it. */
 bool cgroup_is_whole_tree(int root);

@@ -79,6 +79,36 @@ void cgroup_each(const struct cgroup *cgroup, void (*visit)(pid_t pid, void *con
     (void)context;
 }
 
+bool cgroup_has(const struct cgroup *cgroup, pid_t pid)
+{
+    (void)cgroup;
+    (void)pid;
+    return false;
+}
+
+bool cgroup_move(const struct cgroup *cgroup, pid_t pid)
+{
+    (void)cgroup;
+    (void)pid;
+    errno = ENOTSUP;
+    return false;
+}
+
+bool cgroup_place(const struct cgroup *cgroup, pid_t pid, char path[CGROUP_PATH_MOST + 1])
+{
+    (void)cgroup;
+    (void)pid;
+    path[0] = '\0';
+    return false;
+}
+
+void cgroup_move_back(const struct cgroup *cgroup, pid_t pid, const char *path)
+{
+    (void)cgroup;
+    (void)pid;
+    (void)path;
+}
+
 bool cgroup_populated(const struct cgroup *cgroup)
 {
     (void)cgroup;

@@ -9,67 +9,76 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/platform.h"
 #include "launch.h"
 
 struct delivery {
-    pid_t us;
+    const struct launch *launch;
     int signal;
     int result;
 };
 
 /* One that was sent suffices for success. */
-static void note(struct delivery *delivery, int result)
+static void note(struct delivery *delivery, bool sent)
 {
-    if (result == 0)
+    if (sent)
         delivery->result = 0;
     else if (errno == EPERM && delivery->result != 0)
         delivery->result = EPERM;
 }
 
-/* When one on the way up dies while we climb, the one below it has got another parent, and we climb again. */
-#define CLIMBS_MOST 4u
-
-static bool descends_from(pid_t pid, pid_t ancestor)
+/* Who is orphaned becomes our child, so that all that descends from the program descends from us, and nothing else. Of a
+ * process that was attached to it is its own descendants, while it lives. */
+static bool is_in_tree(const struct launch *launch, pid_t pid)
 {
-    for (unsigned i = 0; i < CLIMBS_MOST; i++) {
-        pid_t at = pid;
+    const struct tree *tree = &launch->tree;
 
-        do {
-            at = platform_parent(at);
-            if (at == ancestor)
-                return true;
-        } while (at > 1);
-        if (at == 1)
-            return false;
+    if (tree->attached == 0)
+        return pid != getpid() && tree_descends_from(pid, getpid());
+    return tree_descends_from(pid, tree->attached_pid) && !platform_process_ended(tree->attached);
+}
+
+/* A process that isn't our child may end, be reaped and its pid given to a stranger at any time. So the signal goes to
+ * what the descriptor stands for. If that lives after it has been looked at, it is what was looked at. On kernels before
+ * 5.3 a stranger can be hit, if the kernel has gone through all other pids meanwhile. A reserve of capabilities is for
+ * our descendants alone, for others may be in the cgroup, too. */
+static void send_if(bool (*is_meant)(const struct launch *launch, pid_t pid), pid_t pid, struct delivery *delivery)
+{
+    int process = platform_process_open(pid);
+
+    if (process >= 0) {
+        bool meant = is_meant(delivery->launch, pid);
+        bool descends = meant && platform_has_reserve() && is_in_tree(delivery->launch, pid);
+
+        if (meant && !platform_process_ended(process))
+            note(delivery,
+                 (descends ? platform_signal_descendant : platform_process_signal)(process, delivery->signal) == 0);
+        io_close(&process);
+    } else if (errno != ESRCH && is_meant(delivery->launch, pid)) {
+        note(delivery, kill(pid, delivery->signal) == 0);
     }
-    return false;
 }
 
-static bool is_descendant(pid_t pid, const void *context)
+static bool is_in_cgroup(const struct launch *launch, pid_t pid)
 {
-    const struct delivery *delivery = context;
-
-    return descends_from(pid, delivery->us);
+    return cgroup_has(launch->cgroup, pid);
 }
 
-/* A process of the tree or the cgroup that isn't our child may end, be reaped and its number given to a stranger
- * between our look and this, if the kernel has gone through all others meanwhile. That is then one which the caller may
- * signal, too. */
-static void send_to(pid_t pid, void *context)
+/* Most processes are none of ours, and are looked at without being opened. */
+static void send_to_descendant(pid_t pid, void *context)
 {
     struct delivery *delivery = context;
 
-    note(delivery, platform_kill_if(pid, delivery->signal, is_descendant, delivery));
+    if (is_in_tree(delivery->launch, pid))
+        send_if(is_in_tree, pid, delivery);
 }
 
-static void send_to_descendant(pid_t pid, void *context)
+static void send_to_member(pid_t pid, void *context)
 {
-    if (is_descendant(pid, context))
-        send_to(pid, context);
+    send_if(is_in_cgroup, pid, context);
 }
 
-/* Who is orphaned becomes our child, so that all that descends from the program descends from us, and nothing else. */
 static void send_to_tree(struct delivery *delivery)
 {
     if (!platform_processes(send_to_descendant, delivery))
@@ -78,15 +87,17 @@ static void send_to_tree(struct delivery *delivery)
 
 int deliver(const struct launch *launch, enum receiver to, int signal)
 {
-    struct delivery delivery = {.us = getpid(), .signal = signal, .result = ESRCH};
+    struct delivery delivery = {.launch = launch, .signal = signal, .result = ESRCH};
 
     switch (to) {
     case RECEIVER_PROGRAM:
         if (!launch->tree.program_ended)
-            note(&delivery, platform_kill(launch->tree.program, signal));
+            note(&delivery, tree_signal(&launch->tree, signal) == 0);
         break;
     case RECEIVER_GROUP:
-        note(&delivery, platform_kill(-launch->tree.program, signal));
+        if (launch->tree.attached > 0)
+            return ENOTSUP; /* its number may be a stranger's when its leader has been reaped */
+        note(&delivery, platform_kill(-launch->tree.program, signal) == 0);
         break;
     case RECEIVER_TREE:
         send_to_tree(&delivery);
@@ -94,7 +105,7 @@ int deliver(const struct launch *launch, enum receiver to, int signal)
     case RECEIVER_CGROUP:
         if (!launch->cgroup)
             return ENOENT;
-        cgroup_each(launch->cgroup, send_to, &delivery);
+        cgroup_each(launch->cgroup, send_to_member, &delivery);
         break;
     default:
         return EINVAL;

@@ -47,7 +47,7 @@ RARE static void send_signal(struct relay *relay, const struct command *command)
         error = EINVAL;
     else if (runs)
         error = deliver(launch, (enum receiver)command->receiver, command->signal);
-    output_queued(&launch->output, protocol_signalled(output_control(&launch->output), error));
+    output_queued(&launch->output, protocol_signalled(output_control(&launch->output), command->id, error));
 }
 
 /* At once, for what comes behind the launch is meant for it. */
@@ -305,10 +305,19 @@ static bool awaits_console(const struct launch *launch)
 
 /* ---- The keeper and the signals ---- */
 
+RARE static void pass_on(struct relay *relay, const struct signals *signals)
+{
+    for (unsigned i = 0; i < signals->passed_count; i++) {
+        if (signals->passed[i] == SIGWINCH)
+            follow_console(relay);
+        else
+            (void)tree_signal(&relay->launch->tree, signals->passed[i]);
+    }
+}
+
 void events_read_signals(struct relay *relay)
 {
     struct signals signals = signals_take();
-    pid_t program = relay->launch->tree.program;
 
     relay->launch->keys |= signals.keys;
     relay->continued = relay->continued || signals.continued;
@@ -318,12 +327,8 @@ void events_read_signals(struct relay *relay)
         relay_post(relay, SIGNALLED);
     if (signals.keys != 0)
         relay_post(relay, KEY_PRESSED);
-    for (unsigned i = 0; i < signals.passed_count && program > 0; i++) {
-        if (signals.passed[i] == SIGWINCH)
-            follow_console(relay);
-        else
-            (void)platform_kill(program, signals.passed[i]);
-    }
+    if (signals.passed_count > 0)
+        pass_on(relay, &signals);
 }
 
 /* A key that the relay has got as well has been dealt with. */
@@ -362,7 +367,7 @@ enum watched {
     WATCH_SIGNALS,
     WATCH_TETHER,
     WATCH_CONTROL,
-    WATCH_VERDICT,
+    WATCH_PROGRAM, /* what becomes of it at its start, and the end of a process in its place */
     WATCH_PORT,
     WATCH_CGROUP,
     WATCH_INPUT,
@@ -383,8 +388,9 @@ static void watch(const struct relay *relay, struct pollfd fds[WATCHED])
     fds[WATCH_CONTROL] = (struct pollfd){.fd = relay->control, .events = output_has_room(output) ? POLLIN : 0};
     if (!launch->options.port) /* a lifeline: a hang-up is told even when it isn't asked for */
         fds[WATCH_CONTROL].events = platform_poll_shut;
-    fds[WATCH_VERDICT] =
-        (struct pollfd){.fd = relay->state == LAUNCHING ? launch->child.verdict_fd : -1, .events = POLLIN};
+    fds[WATCH_PROGRAM] =
+        (struct pollfd){.fd = relay->state == LAUNCHING ? launch->child.verdict_fd : tree_awaited(&launch->tree),
+                        .events = POLLIN};
     fds[WATCH_PORT] = (struct pollfd){.fd = output->blocked ? output->fd : -1, .events = POLLOUT};
     fds[WATCH_CGROUP] =
         (struct pollfd){.fd = awaits_empty_cgroup ? cgroup_events(launch->cgroup) : -1, .events = POLLPRI};
@@ -463,8 +469,8 @@ void events_wait(struct relay *relay)
         hear_of_input(relay, fds[WATCH_INPUT].revents);
     if (fds[WATCH_CONSOLE].revents)
         read_console(relay);
-    if (fds[WATCH_VERDICT].revents)
-        relay_post(relay, VERDICT);
+    if (fds[WATCH_PROGRAM].revents)
+        relay_post(relay, relay->state == LAUNCHING ? VERDICT : CHILDREN_CHANGED);
     if (fds[WATCH_SIGNALS].revents)
         events_read_signals(relay);
     if (fds[WATCH_CONTROL].revents && !is_to_leave(relay, &fds[WATCH_TETHER]))

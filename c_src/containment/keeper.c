@@ -41,9 +41,10 @@ struct keeper {
 RARE static void wait_for_deaths(const struct keeper *keeper, const struct sweeping *sweeping)
 {
     struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
-                           {.fd = sweeping->populated ? cgroup_events(keeper->cgroup) : -1, .events = POLLPRI}};
+                           {.fd = sweeping->populated ? cgroup_events(keeper->cgroup) : -1, .events = POLLPRI},
+                           {.fd = tree_awaited(keeper->tree), .events = POLLIN}};
 
-    (void)poll(fds, 2, io_left_ms(sweeping->due));
+    (void)poll(fds, 3, io_left_ms(sweeping->due));
 }
 
 /* The relay has told that the program has been stopped, and still lives. */

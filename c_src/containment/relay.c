@@ -16,6 +16,8 @@
 #include "base/rare.h"
 #include "base/signal_name.h"
 #include "base/signals.h"
+#include "containment/attach.h"
+#include "containment/deliver.h"
 #include "containment/events.h"
 #include "containment/job_control.h"
 #include "launch.h"
@@ -159,7 +161,7 @@ static enum state launched(struct relay *relay)
     child_started(&launch->child);
     child_close_inherited(launch);
     if (launch->options.port)
-        output_queued(output, protocol_started(output_control(output), (uint32_t)launch->tree.program,
+        output_queued(output, protocol_started(output_control(output), (uint32_t)tree_program(&launch->tree),
                                                cgroup_path(launch->cgroup)));
     if (launch->child.stdio.relay_stdin >= 0)
         open_input(relay);
@@ -269,7 +271,7 @@ RARE static enum state force(struct relay *relay)
 
 static void tell_program_to_end(struct relay *relay)
 {
-    tree_terminate(relay->launch->tree.program, step_of(relay->launch)->signal);
+    tree_terminate(&relay->launch->tree, step_of(relay->launch)->signal);
     check_later(relay);
 }
 
@@ -286,14 +288,14 @@ RARE static void run_stop_command(struct relay *relay)
 {
     struct tree *tree = &relay->launch->tree;
 
-    tree->stopper = child_run_stop_command(relay->launch);
+    tree->stopper = child_run_stop_command(relay->launch, &relay->bequest->not_run);
     if (tree->stopper < 0) {
         tree->stopper = 0;
         tell_why_stop_command_failed(relay, "has got no process: ", strerror(errno));
         tell_program_to_end(relay);
     } else {
         relay->bequest->stopper = tree->stopper;
-        (void)platform_kill(tree->program, SIGCONT);
+        (void)tree_signal(tree, SIGCONT);
         check_later(relay);
     }
 }
@@ -301,15 +303,22 @@ RARE static void run_stop_command(struct relay *relay)
 RARE static void note_end_of_stop_command(struct relay *relay)
 {
     int status = relay->launch->tree.stopper_status;
-    char number[80];
 
     if (status == 0 || relay->launch->tree.program_ended || relay->launch->patience.step > 0)
         return;
-    format(number, sizeof number, "%d%s", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-           WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_FOUND ? " (it was not found, or can't be executed)"
-                                                                      : "");
-    tell_why_stop_command_failed(relay, WIFSIGNALED(status) ? "was ended by signal " : "exited with status ", number);
-    tree_terminate(relay->launch->tree.program, step_of(relay->launch)->signal);
+    if (relay->bequest->not_run.stage != 0) {
+        struct failure why;
+
+        child_explain_stop_command(relay->launch, &relay->bequest->not_run, &why);
+        tell_why_stop_command_failed(relay, "was not run: ", why.words);
+    } else {
+        char number[12];
+
+        format(number, sizeof number, "%d", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        tell_why_stop_command_failed(relay, WIFSIGNALED(status) ? "was ended by signal " : "exited with status ",
+                                     number);
+    }
+    tree_terminate(&relay->launch->tree, step_of(relay->launch)->signal);
 }
 
 RARE static enum state lose_patience(struct relay *relay)
@@ -328,22 +337,37 @@ RARE static enum state lose_patience(struct relay *relay)
 }
 
 /* To the program's group, whose number can't be another one's while the program isn't reaped; who isn't in it is told
- * when it is seen. */
+ * when it is seen. Of the group of a process that was attached to nothing is known, but who has come into the cgroup
+ * with it is told. */
 RARE static void tell_rest_to_end(struct relay *relay)
 {
     struct launch *launch = relay->launch;
 
     launch->told.signal = step_of(launch)->signal;
     launch->told.count = 0;
-    tree_terminate(-launch->tree.program, launch->told.signal);
+    if (launch->tree.attached > 0 && launch->cgroup) {
+        (void)deliver(launch, RECEIVER_CGROUP, launch->told.signal);
+        (void)deliver(launch, RECEIVER_CGROUP, SIGCONT);
+    }
+    tree_terminate_group(&launch->tree, launch->told.signal);
     relay->deadline = 0;
+}
+
+/* What has come into the cgroup with a process that was attached to is no child of ours. */
+RARE static unsigned count_attached(const struct launch *launch)
+{
+    unsigned members = 0;
+
+    if (launch->tree.attached == 0 || !cgroup_populated(launch->cgroup))
+        return 0;
+    return cgroup_members(launch->cgroup, &members) && members > 0 ? members : 1;
 }
 
 /* No event tells of an orphan whose parent wasn't our child, so there is a look at them now and then. */
 RARE static enum state see_to_orphans(struct relay *relay)
 {
     struct launch *launch = relay->launch;
-    unsigned living = tree_terminate_orphans(&launch->tree, &launch->told);
+    unsigned living = tree_terminate_orphans(&launch->tree, &launch->told) + count_attached(launch);
 
     relay->more_dead = false;
     if (living == 0)
@@ -410,7 +434,9 @@ RARE static enum state cancel_launch_for_key(struct relay *relay)
  * that was pressed before the program's process was there. */
 RARE static enum state heed_key(struct relay *relay)
 {
-    if (!relay->key_missed && getpgid(relay->launch->tree.program) == getpgrp())
+    pid_t program = relay->launch->tree.program;
+
+    if (!relay->key_missed && program > 0 && getpgid(program) == getpgrp())
         return relay->state;
     note_key(relay);
     return terminate(relay);
@@ -467,6 +493,7 @@ static void gather_figures(struct launch *launch)
                               .peak_bytes = used->peak_bytes,
                               .stragglers = launch->tree.killed};
     ending->code = (uint32_t)(ending->signalled ? WTERMSIG(status) : WEXITSTATUS(status));
+    ending->unknown = launch->tree.attached > 0; /* only a parent gets it (waitpid(2)) */
     if (!launch->tree.program_ended)
         ending->code = EXIT_MUONTRAP_FAILED; /* the sweep was refused, and has been reported */
 #ifdef WCOREDUMP
@@ -910,12 +937,25 @@ static int exit_status(const struct launch *launch)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* In the program's place. Nothing is relayed, and nothing has to become a program first. */
+RARE static bool take_attached(struct relay *relay, struct failure *why)
+{
+    struct launch *launch = relay->launch;
+
+    launch->child = (struct child){.verdict_fd = -1};
+    stdio_none(&launch->child.stdio);
+    if (!attach_move(launch, why))
+        return false;
+    relay->state = launched(relay);
+    return true;
+}
+
 /* Starts the program of the command line. */
 static bool start_first(struct relay *relay, struct failure *why)
 {
     relay->state = LAUNCHING;
     relay->bequest->launched = true;
-    if (!start(relay, why))
+    if (!(relay->launch->tree.attached > 0 ? take_attached(relay, why) : start(relay, why)))
         return false;
     /* There is a process that depends on us: no way out but through the table, which leaves nothing of it alive. */
     signals_unblock();

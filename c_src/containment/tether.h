@@ -3,7 +3,8 @@
  *
  * The tie between keeper and relay. A socket pair: what they tell each other over it, and that each end hangs up when
  * the process at the other one dies, whatever has killed it. And a page that both have: what the keeper has to know
- * when the relay has been killed, and at no other time, lies there without waking it.
+ * when the relay has been killed, and at no other time, lies there without waking it. The relay's children have it too,
+ * until they execute something.
  */
 #ifndef MUONTRAP_TETHER_H
 #define MUONTRAP_TETHER_H
@@ -13,6 +14,7 @@
 
 #include "base/failure.h"
 #include "cgroup/cgroup_path.h"
+#include "program/child.h"
 
 /* What the relay leaves to the keeper. */
 struct bequest {
@@ -21,6 +23,7 @@ struct bequest {
     volatile bool launched;            /* a launch has begun whose end has not been told */
     volatile bool raw;                 /* the terminal that we were started from is to be put back in order */
     char cgroup[CGROUP_PATH_MOST + 1]; /* the program's, when it came with a launch frame; empty without one */
+    struct child_message not_run;      /* to the relay itself: why the stop command could not be executed */
 };
 
 /* The relay's end. */

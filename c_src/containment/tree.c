@@ -19,7 +19,7 @@
 
 bool tree_open(struct tree *tree, struct failure *why)
 {
-    memset(tree, 0, sizeof *tree);
+    *tree = (struct tree){.attached = tree->attached, .attached_pid = tree->attached_pid};
     if (!platform_adopt_orphans(why))
         return false;
     tree->children = platform_children_open(why);
@@ -178,19 +178,70 @@ bool tree_reap(struct tree *tree)
 
     while ((dead = next_dead()) > 0 && dead != tree->program && reaped++ < REAPED_MOST)
         reap_meanwhile(tree, dead);
-    tree->program_ended = tree->program == 0 || dead == tree->program;
-    if (!tree->program_ended)
-        note_job_control(tree);
+    if (tree->attached > 0) {
+        tree->program_ended = platform_process_ended(tree->attached);
+    } else {
+        tree->program_ended = tree->program == 0 || dead == tree->program;
+        if (!tree->program_ended)
+            note_job_control(tree);
+    }
     return dead > 0 && !tree->program_ended;
 }
 
-/* ---- The time that the rest of the tree has to end by itself ---- */
+/* ---- Signals ---- */
 
-void tree_terminate(pid_t to, int signal)
+pid_t tree_program(const struct tree *tree)
+{
+    return tree->attached > 0 ? tree->attached_pid : tree->program;
+}
+
+int tree_signal(const struct tree *tree, int signal)
+{
+    if (tree->attached > 0)
+        return platform_process_signal(tree->attached, signal);
+    if (tree->program > 0)
+        return platform_kill(tree->program, signal);
+    errno = ESRCH;
+    return -1;
+}
+
+void tree_terminate(const struct tree *tree, int signal)
+{
+    (void)tree_signal(tree, signal);
+    (void)tree_signal(tree, SIGCONT);
+}
+
+static void terminate(pid_t to, int signal)
 {
     (void)platform_kill(to, signal);
     (void)platform_kill(to, SIGCONT);
 }
+
+void tree_terminate_group(const struct tree *tree, int signal)
+{
+    if (tree->program > 0)
+        terminate(-tree->program, signal);
+}
+
+/* When one on the way up dies while we climb, the one below it has got another parent, and we climb again. */
+#define CLIMBS_MOST 4u
+
+bool tree_descends_from(pid_t pid, pid_t ancestor)
+{
+    for (unsigned i = 0; i < CLIMBS_MOST; i++) {
+        pid_t at = pid;
+
+        while (at > 1 && at != ancestor)
+            at = platform_parent(at);
+        if (at == ancestor)
+            return true;
+        if (at == 1)
+            return false;
+    }
+    return false;
+}
+
+/* ---- The time that the rest of the tree has to end by itself ---- */
 
 /* Once only, because for many a program the second signal means to drop everything. A process that the program's group
  * has got since it was told is what one of its members has started in order to end. */
@@ -200,7 +251,7 @@ RARE static void terminate_once(const struct tree *tree, struct told *told, pid_
         place_among(told->children, told->count, child) < told->count)
         return;
     told->children[told->count++] = child;
-    tree_terminate(child, told->signal);
+    terminate(child, told->signal);
 }
 
 struct orphans {
@@ -317,6 +368,8 @@ bool tree_is_over(struct tree *tree)
 {
     pid_t dead = platform_has_children ? next_dead() : 0;
 
+    if (tree->attached > 0 && !platform_process_ended(tree->attached))
+        return false;
     for (unsigned reaped = 0; dead > 0 && reaped < QUIET_MOST; reaped++) {
         reap_dead_one(tree, dead);
         dead = next_dead();
@@ -344,7 +397,7 @@ static struct pass kill_children(struct tree *tree)
  * and whoever is orphaned meanwhile is orphaned by one that dies, is our child before that one's SIGCHLD (the kernel
  * reparents first and notifies then), and so is listed by the pass that follows it. The list leaves out a child only
  * while another exits (proc(5)), so a pass that saw none, or killed none, is followed by another at once. */
-enum sweep tree_sweep(struct tree *tree, struct left *left)
+static enum sweep sweep_children(struct tree *tree, struct left *left)
 {
     unsigned only_spared = 0; /* passes in a row that saw no others */
 
@@ -368,7 +421,30 @@ enum sweep tree_sweep(struct tree *tree, struct left *left)
     }
 }
 
+/* Its end is no child's, and is waited for by its descriptor. */
+RARE static enum sweep sweep_attached(struct tree *tree, struct left *left, enum sweep result)
+{
+    tree->program_ended = platform_process_ended(tree->attached);
+    if (tree->program_ended)
+        return result;
+    if (platform_process_signal(tree->attached, SIGKILL) < 0 && errno == EPERM) {
+        tree->refused = tree->attached_pid;
+        return result == SWEEP_DONE ? SWEEP_REFUSED : result;
+    }
+    left->dying++;
+    return SWEEP_GOES_ON;
+}
+
+enum sweep tree_sweep(struct tree *tree, struct left *left)
+{
+    enum sweep result = sweep_children(tree, left);
+
+    return tree->attached > 0 ? sweep_attached(tree, left, result) : result;
+}
+
 void tree_kill(struct tree *tree)
 {
+    if (tree->attached > 0)
+        (void)platform_process_signal(tree->attached, SIGKILL);
     (void)kill_children(tree);
 }

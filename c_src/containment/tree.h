@@ -34,6 +34,9 @@ struct told {
 
 struct tree {
     int children;       /* the list of children */
+    int attached;       /* stands for a process that is in the program's place, as platform_process_open() has it; 0
+                         * without one, as usual */
+    pid_t attached_pid; /* its pid, by which it is only ever named */
     pid_t program;      /* the child whose end is reported; 0 without one */
     pid_t stopper;      /* the child that runs the stop command; 0 without one, or once it has been reaped */
     int stopper_status; /* as of waitpid(2), then */
@@ -64,13 +67,31 @@ void tree_forget_spared(struct tree *tree, pid_t child);
 /* In a process that was forked: closes what is the other one's. */
 void tree_close(struct tree *tree);
 
-/* After a SIGCHLD: reaps adopted orphans, and notes it when the program has ended (but does not reap it: its pid, which
+/* After a SIGCHLD or the end of the process in the program's place: reaps adopted orphans, and notes it when the program has ended (but does not reap it: its pid, which
  * is its process group's too, stays ours until the sweep) or was stopped. True when there are more to be reaped. */
 bool tree_reap(struct tree *tree);
 
-/* Tells a process or, as for kill(2), a process group to end: that signal, and SIGCONT, because who is stopped would
- * not notice it (as timeout(1) does). */
-void tree_terminate(pid_t to, int signal);
+/* The program's pid, or that of the process in its place. */
+pid_t tree_program(const struct tree *tree);
+
+/* Sends the signal to the program. As kill(2), with ESRCH where there is none. */
+int tree_signal(const struct tree *tree, int signal);
+
+/* Tells it to end: that signal, and SIGCONT, because who is stopped would not notice it (as timeout(1) does). */
+void tree_terminate(const struct tree *tree, int signal);
+
+/* The same for the program's process group. Nothing is known of that of a process in its place. */
+void tree_terminate_group(const struct tree *tree, int signal);
+
+/* Whether that process descends from the other one, or is it. */
+bool tree_descends_from(pid_t pid, pid_t ancestor);
+
+/* The descriptor by which poll(2) tells with POLLIN that the process in the program's place has ended; -1 without one,
+ * and once its end is known. */
+static inline int tree_awaited(const struct tree *tree)
+{
+    return tree->attached > 0 && !tree->program_ended ? tree->attached : -1;
+}
 
 /* After the program's end, again and again: has those end that have been orphaned, outside of its group, each once, and
  * reaps who has ended. Returns how many children live still. Not for systems that don't make us the orphans' parent. */

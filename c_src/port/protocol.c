@@ -79,7 +79,7 @@ size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *e
 {
     uint8_t *at = frame + FRAME_HEADER;
 
-    at = put_u8(at, ending->signalled);
+    at = put_u8(at, ending->unknown ? 2 : ending->signalled);
     at = put_u32(at, ending->code);
     at = put_u8(at, ending->core_dumped);
     at = put_u8(at, ending->oom_killed);
@@ -99,9 +99,9 @@ RARE size_t protocol_waiting(uint8_t frame[FRAME_CONTROL_MOST], const char *word
     return finish(frame, TAG_WAITING, put_text(frame + FRAME_HEADER, words, FRAME_CONTROL_MOST - FRAME_HEADER));
 }
 
-RARE size_t protocol_signalled(uint8_t frame[FRAME_CONTROL_MOST], int error)
+RARE size_t protocol_signalled(uint8_t frame[FRAME_CONTROL_MOST], uint32_t id, int error)
 {
-    uint8_t *at = put_u32(frame + FRAME_HEADER, (uint32_t)error);
+    uint8_t *at = put_u32(put_u32(frame + FRAME_HEADER, id), (uint32_t)error);
 
     return finish(frame, TAG_SIGNALLED, put_text(at, errno_name(error), 255));
 }
@@ -145,7 +145,7 @@ static uint32_t command_least(uint8_t tag)
     case TAG_END_OF_INPUT:
         return 1;
     case TAG_SIGNAL:
-        return 3;
+        return SIGNAL_LEAST;
     case TAG_LAUNCH:
     case TAG_INPUT:
         return 2;
@@ -158,7 +158,7 @@ static uint32_t command_most(uint8_t tag)
 {
     switch (tag) {
     case TAG_SIGNAL:
-        return 2 + SIGNAL_NAME_MOST;
+        return SIGNAL_LEAST - 1 + SIGNAL_NAME_MOST;
     case TAG_LAUNCH:
         return LAUNCH_MOST;
     case TAG_INPUT:
@@ -205,7 +205,9 @@ RARE static void take_rare(const struct decoder *decoder, struct command *comman
     case TAG_SIGNAL:
         command->kind = COMMAND_SIGNAL;
         command->receiver = decoder->bytes[FRAME_HEADER];
-        command->signal = signal_by_name((const char *)decoder->bytes + FRAME_HEADER + 1, size - 2);
+        command->id = get_u32(decoder->bytes + FRAME_HEADER + 1);
+        command->signal =
+            signal_by_name((const char *)decoder->bytes + 4 + SIGNAL_LEAST - 1, size - (SIGNAL_LEAST - 1));
         break;
     case TAG_END_OF_INPUT:
         command->kind = COMMAND_END_OF_INPUT;

@@ -41,15 +41,17 @@
 
 #define FRAME_HEADER 5u          /* bytes: the length and the tag */
 #define FRAME_CONTROL_MOST 5120u /* bytes: no control frame to the VM is longer */
-#define COMMAND_MOST 18u         /* bytes: the longest frame from the VM but for launch and input, tag and payload */
+#define COMMAND_MOST 22u         /* bytes: the longest frame from the VM but for launch and input, tag and payload */
 #define INPUT_MOST 1048577u      /* bytes: the longest input, tag and payload */
 #define LAUNCH_MOST 16384u       /* bytes: the longest launch, tag and payload */
 #define SIGNAL_NAME_MOST 16u     /* bytes: of a signal's name */
+#define SIGNAL_LEAST 7u          /* bytes: a signal with a name of one, tag and payload */
 
 /* How the program ended, and what it used. */
 struct ending {
     bool signalled; /* ended by a signal, which `code` then is; else `code` is the exit status */
     uint32_t code;
+    bool unknown; /* in place of both: only its parent knows, and that isn't this process */
     bool core_dumped;
     bool oom_killed;     /* the kernel's OOM killer struck in its cgroup */
     bool stopped;        /* the owner's *stop* had come before it ended */
@@ -69,7 +71,7 @@ void protocol_data_header(uint8_t header[FRAME_HEADER], uint8_t tag, uint32_t pa
 size_t protocol_started(uint8_t frame[FRAME_CONTROL_MOST], uint32_t pid, const char *cgroup_path);
 size_t protocol_exited(uint8_t frame[FRAME_CONTROL_MOST], const struct ending *ending, const char *names);
 size_t protocol_waiting(uint8_t frame[FRAME_CONTROL_MOST], const char *words);
-size_t protocol_signalled(uint8_t frame[FRAME_CONTROL_MOST], int error);
+size_t protocol_signalled(uint8_t frame[FRAME_CONTROL_MOST], uint32_t id, int error);
 size_t protocol_unused(uint8_t frame[FRAME_HEADER]);
 size_t protocol_credit(uint8_t frame[FRAME_CONTROL_MOST], uint32_t bytes);
 size_t protocol_input_closed(uint8_t frame[FRAME_CONTROL_MOST], uint64_t taken);
@@ -93,6 +95,7 @@ struct command {
     enum command_kind kind;
     uint32_t bytes;    /* of COMMAND_ACK, and of COMMAND_INPUT: so many follow, in pieces */
     unsigned receiver; /* of COMMAND_SIGNAL: whom it is for, as of enum receiver if it is one */
+    uint32_t id;       /* by which its sender knows the answer */
     int signal;        /* and which, or -1 for a name that none has */
     uint16_t rows;     /* of COMMAND_RESIZE */
     uint16_t columns;

@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "base/format.h"
 #include "base/platform.h"
 
 /* The C libraries differ in the type of a limit's number. */
@@ -68,12 +67,18 @@ bool attributes_forgo_privileges(const struct attributes *attributes)
 
 /* ---- In the parent. ---- */
 
+/* The number may be larger than an unsigned long, which is all that format() knows. */
 static const char *shown(rlim_t value, char text[24])
 {
+    char *at = text + 23;
+
     if (value == RLIM_INFINITY)
         return "infinity";
-    format(text, 24, "%lu", (unsigned long)value);
-    return text;
+    *at = '\0';
+    do
+        *--at = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    return at;
 }
 
 static bool rlimit_failed(const char *text, int error, struct failure *why)

@@ -23,13 +23,8 @@
 #include "launch.h"
 #include "program/attributes.h"
 
-/* What the new process tells over the verdict pipe: that it is alive, where that isn't a matter of course (no stage),
- * and at which stage it could not become the program. */
-struct message {
-    enum stage stage;
-    int error;
-    unsigned which; /* of several things of that stage */
-};
+/* A new process tells a child_message over the verdict pipe: that it is alive, where that isn't a matter of course, and
+ * why it could not become the program. */
 
 /* ---- In the child, from here to the next line like this one: no memory is allocated, nothing is printed. ---- */
 
@@ -138,7 +133,7 @@ static bool leave_our_group(const struct launch *launch)
 
 static bool enter_cgroup(const struct launch *launch, int verdict_fd)
 {
-    const struct message alive = {.stage = 0};
+    const struct child_message alive = {.stage = 0};
 
     return (launch->child.born_inside || cgroup_enter(launch->cgroup)) &&
            write(verdict_fd, &alive, sizeof alive) == (ssize_t)sizeof alive;
@@ -157,7 +152,7 @@ static bool dies_with_us_while_it_opens_files(const struct options *options, pid
 static _Noreturn void become_program(struct launch *launch, pid_t parent, int verdict_fd)
 {
     const struct options *options = &launch->options;
-    struct message message = {.stage = STAGE_CGROUP};
+    struct child_message message = {.stage = STAGE_CGROUP};
 
     if (launch->cgroup && !enter_cgroup(launch, verdict_fd))
         goto failed;
@@ -267,7 +262,7 @@ static bool exec_failed(const struct options *options, int error, struct failure
     }
 }
 
-RARE static bool explain(const struct launch *launch, const struct message *message, struct failure *why)
+RARE static bool explain(const struct launch *launch, const struct child_message *message, struct failure *why)
 {
     const struct options *options = &launch->options;
     const struct identity *identity = &launch->identity;
@@ -382,43 +377,73 @@ bool child_start(struct launch *launch, struct failure *why)
     return false;
 }
 
-/* What it needs to be told of is in its exit status. */
-RARE static _Noreturn void become_stop_command(struct launch *launch, pid_t parent)
+/* Becomes the stop command, or returns with the message saying why not. */
+RARE static void become_stop_command(struct launch *launch, pid_t parent, struct child_message *message)
 {
     static char variable[32];
     struct options *options = &launch->options;
     struct failure why;
-    enum stage stage;
-    unsigned which;
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int null;
 
     platform_calm();
-    format(variable, sizeof variable, "CHILD_PID=%ld", (long)launch->tree.program);
+    format(variable, sizeof variable, "CHILD_PID=%ld", (long)tree_program(&launch->tree));
     options->setenv[options->setenv_count++] = variable;
     options->file = options->stop_command[0];
     options->program = options->stop_command;
     options->arg0 = options->file; /* and not its path */
-    if ((!launch->cgroup || cgroup_enter(launch->cgroup)) && setsid() >= 0 && null >= 0 && dup2(null, 0) >= 0 &&
-        dup2(STDERR_FILENO, 1) >= 0 && (!options->cd || chdir(options->cd) == 0)) {
-        attributes_assume_umask(&options->attributes);
-        if (attributes_assume(&options->attributes, true, &stage, &which) &&
-            identity_assume(&launch->identity, &stage) && attributes_forgo_privileges(&options->attributes) &&
-            make_environment(&launch->child, options, &why) && platform_die_with_parent(parent)) {
-            signals_leave_to_program();
-            execute(options, launch->child.environment);
-        }
-    }
-    _exit(EXIT_NOT_FOUND);
+    message->stage = STAGE_CGROUP;
+    if (launch->cgroup && !cgroup_enter(launch->cgroup))
+        return;
+    message->stage = STAGE_SPAWN;
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || setsid() < 0 || dup2(null, 0) < 0 || dup2(STDERR_FILENO, 1) < 0)
+        return;
+    message->stage = STAGE_CD;
+    if (options->cd && chdir(options->cd) < 0)
+        return;
+    attributes_assume_umask(&options->attributes);
+    if (!attributes_assume(&options->attributes, true, &message->stage, &message->which) ||
+        !identity_assume(&launch->identity, &message->stage))
+        return;
+    message->stage = STAGE_NO_NEW_PRIVS;
+    if (!attributes_forgo_privileges(&options->attributes))
+        return;
+    message->stage = STAGE_SPAWN;
+    if (!make_environment(&launch->child, options, &why))
+        return;
+    errno = ESRCH;
+    if (!platform_die_with_parent(parent))
+        return;
+    signals_leave_to_program();
+    message->stage = STAGE_EXEC;
+    execute(options, launch->child.environment);
 }
 
-pid_t child_run_stop_command(struct launch *launch)
+pid_t child_run_stop_command(struct launch *launch, struct child_message *message)
 {
     pid_t parent = getpid();
-    pid_t child = fork();
+    pid_t child;
 
-    if (child == 0)
-        become_stop_command(launch, parent);
+    *message = (struct child_message){.stage = 0};
+    child = fork();
+    if (child == 0) {
+        struct child_message failure = {.stage = 0};
+
+        become_stop_command(launch, parent, &failure);
+        failure.error = errno;
+        *message = failure;
+        _exit(EXIT_NOT_FOUND);
+    }
     return child;
+}
+
+void child_explain_stop_command(struct launch *launch, const struct child_message *message, struct failure *why)
+{
+    const char *program = launch->options.file;
+
+    launch->options.file = launch->options.stop_command[0];
+    (void)explain(launch, message, why);
+    launch->options.file = program;
 }
 
 void child_close_inherited(const struct launch *launch)
@@ -461,7 +486,7 @@ RARE static enum verdict died(struct launch *launch, struct failure *why)
 enum verdict child_verdict(struct launch *launch, struct failure *why)
 {
     struct child *child = &launch->child;
-    struct message message;
+    struct child_message message;
     ssize_t size = read(child->verdict_fd, &message, sizeof message);
 
     if (size < 0 && (errno == EINTR || errno == EAGAIN))
@@ -469,7 +494,7 @@ enum verdict child_verdict(struct launch *launch, struct failure *why)
     if (size == 0)
         return !launch->cgroup || child->is_alive ? VERDICT_RUNS : died(launch, why);
     if (size != (ssize_t)sizeof message)
-        message = (struct message){.stage = STAGE_SPAWN, .error = EIO};
+        message = (struct child_message){.stage = STAGE_SPAWN, .error = EIO};
     if (message.stage != 0) {
         (void)explain(launch, &message, why);
         return VERDICT_FAILED;

@@ -19,6 +19,13 @@
 struct launch;
 struct options;
 
+/* At which stage a new process could not become what it was made for; no stage (0) that it is alive. */
+struct child_message {
+    enum stage stage;
+    int error;
+    unsigned which; /* of several things of that stage */
+};
+
 struct child {
     pid_t pid;
     int verdict_fd;   /* where the new process tells what has become of it; -1 once that is known */
@@ -48,8 +55,12 @@ enum verdict child_verdict(struct launch *launch, struct failure *why);
 
 /* Runs the stop command, as the program is run: as the same user, in the same directory, cgroup and environment, but
  * with CHILD_PID, in a session of its own, with /dev/null as its input and our standard error as its output. Returns
- * its pid, -1 with errno when there is no process. It leaves with EXIT_NOT_FOUND when it can't be executed so. */
-pid_t child_run_stop_command(struct launch *launch);
+ * its pid, -1 with errno when there is no process. `message`, in memory that is shared across fork(2), gets no stage,
+ * and when the command couldn't be executed so, the stage before the process ends. */
+pid_t child_run_stop_command(struct launch *launch, struct child_message *message);
+
+/* Fills the failure with what that message says. */
+void child_explain_stop_command(struct launch *launch, const struct child_message *message, struct failure *why);
 
 /* Frees what only the start needs, after the verdict or when nobody waits for it any more. */
 void child_started(struct child *child);

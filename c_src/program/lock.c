@@ -221,7 +221,7 @@ static enum lock read_control(struct wait *wait, struct failure *why)
             *why = command.why;
             return LOCK_FAILED;
         case COMMAND_SIGNAL:
-            send_frame(protocol_signalled(frame, ESRCH)); /* there is no program yet that could get one */
+            send_frame(protocol_signalled(frame, command.id, ESRCH)); /* there is no program yet that could get one */
             break;
         case COMMAND_INPUT:
         case COMMAND_END_OF_INPUT:

@@ -15,6 +15,17 @@
 #include "launch.h"
 #include "program/pty.h"
 
+void stdio_none(struct stdio *stdio)
+{
+    *stdio = (struct stdio){.program = {0, 1, 2},
+                            .null = -1,
+                            .terminal = -1,
+                            .master = -1,
+                            .relay_stdin = -1,
+                            .relay_stdout = -1,
+                            .relay_stderr = -1};
+}
+
 void stdio_close(struct stdio *stdio)
 {
     for (int fd = 0; fd < 3; fd++)
@@ -90,13 +101,7 @@ bool stdio_open(struct stdio *stdio, const struct launch *launch, struct failure
 {
     const struct options *options = &launch->options;
 
-    *stdio = (struct stdio){.program = {0, 1, 2},
-                            .null = -1,
-                            .terminal = -1,
-                            .master = -1,
-                            .relay_stdin = -1,
-                            .relay_stdout = -1,
-                            .relay_stderr = -1};
+    stdio_none(stdio);
     stdio->null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (stdio->null < 0)
         return failed(why, STAGE_SETUP, errno, "cannot open /dev/null: %s", strerror(errno));

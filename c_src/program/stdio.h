@@ -27,6 +27,9 @@ struct stdio {
     int relay_stderr;
 };
 
+/* Nothing is open, and nothing is relayed. */
+void stdio_none(struct stdio *stdio);
+
 /* Opens what can't take long. False, with the failure filled, leaves what is open for stdio_close(). */
 bool stdio_open(struct stdio *stdio, const struct launch *launch, struct failure *why);
 

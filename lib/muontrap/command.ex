@@ -101,8 +101,9 @@ defmodule MuonTrap.Command do
   def step([{:exited, ending}], run) do
     case Feeder.stop(run.feeder) do
       :ok ->
-        # Nobody else than the timer of the option :timeout has it stopped and then waits for the end.
-        {:halt, {done(run), if(ending.stopped, do: :timeout, else: ending.status)}}
+        # Others may have it stopped, too: MuonTrap.top/1.
+        timed_out = ending.stopped and HelperPort.timed_out?(run.port)
+        {:halt, {done(run), if(timed_out, do: :timeout, else: ending.status)}}
 
       {kind, reason, stacktrace} ->
         run.collector.(run.collected, :halt)

@@ -19,9 +19,12 @@ defmodule MuonTrap.CommandLine do
   @doc """
   The helper's command line, as it can be sent to one that waits; `nil` where it takes a new helper
 
-  That is so with a lock, which both of the helper's processes have to have, and for what is larger than a launch may be.
+  That is so with a lock and with a process to attach to, which both of the helper's processes have to have, and for what is
+  larger than a launch may be.
   """
   @spec launch(map()) :: [String.t()] | nil
+  def launch(%{attach: _os_pid}), do: nil
+
   def launch(options) do
     env = Map.get(options, :env, %{})
 
@@ -63,11 +66,14 @@ defmodule MuonTrap.CommandLine do
       packet: 4,
       args:
         ["--port" | login_arguments(options)] ++
-          unspeakable_arguments(options) ++ arguments(options) ++ ["--", options.cmd | options.args],
+          unspeakable_arguments(options) ++ arguments(options) ++ operands(options),
       env: cleared(options) ++ env(Map.get(options, :env, [])),
       parallelism: Map.get(options, :parallelism, false)
     ]
   end
+
+  defp operands(%{attach: os_pid}), do: ["--attach", "#{os_pid}"]
+  defp operands(options), do: ["--", options.cmd | options.args]
 
   # The helper starts with what the program is to have, and needs nothing more.
   defp cleared(%{clear_env: true} = options) do
@@ -97,6 +103,9 @@ defmodule MuonTrap.CommandLine do
       {String.to_charlist(name), if(value == nil, do: false, else: String.to_charlist(value))}
     end
   end
+
+  # What was started already has its own.
+  defp arguments(%{attach: _os_pid} = options), do: Enum.flat_map(options, &argument/1)
 
   defp arguments(options),
     do: Enum.flat_map(options, &argument/1) ++ Stdio.arguments(options)

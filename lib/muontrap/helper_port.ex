@@ -30,19 +30,21 @@ defmodule MuonTrap.HelperPort do
   # asks the server by a call, whose reply carries a reference that is new: that is found without looking through them.
   @crowd 100
 
-  @enforce_keys [:server, :port, :os_pid, :program_pid, :cgroup]
-  defstruct [:server, :port, :os_pid, :program_pid, :cgroup]
+  @enforce_keys [:server, :port, :os_pid, :program_pid, :cgroup, :counter]
+  defstruct [:server, :port, :os_pid, :program_pid, :cgroup, :counter]
 
   @typedoc """
   The server, the port, the OS process ids of the helper's outer process (`nil` when it had left before it could be asked for) and
-  of the program, and the path of the program's cgroup relative to the mount (`nil` without one)
+  of the program, the path of the program's cgroup relative to the mount (`nil` without one), and two counters: of the bytes of
+  output that have come, to which both the owner and the server add what they take in, and of how often the time was up
   """
   @type t :: %__MODULE__{
           server: pid(),
           port: port(),
           os_pid: pos_integer() | nil,
           program_pid: pos_integer(),
-          cgroup: String.t() | nil
+          cgroup: String.t() | nil,
+          counter: :counters.counters_ref()
         }
 
   @typedoc """
@@ -51,7 +53,7 @@ defmodule MuonTrap.HelperPort do
     * `{:started, port}` or `{:failed, error}` - the first event when `start/2` has returned that the launch waits. None follows
       the second one
     * `{:stdout, bytes}` and `{:stderr, bytes}` - output
-    * `{:signalled, result}` - the answer to `signal/3`, in their order
+    * `{:signalled, result}` - the answer to `signal/3`, in their order; of others' signals nothing is told
     * `{:error, error}` - something went wrong, the program is being stopped, and its end will be told
     * `{:exited, ending}` - program and descendants are dead. No event follows
     * `{:vanished, error}` - the helper, or the server, was killed. No event follows
@@ -100,6 +102,7 @@ defmodule MuonTrap.HelperPort do
       arguments = if Pool.used?(), do: CommandLine.launch(options)
 
       launch = %{
+        program: program(options),
         arguments: arguments,
         port_options: if(arguments, do: CommandLine.waiting_port_options(), else: CommandLine.port_options(options)),
         timeout: timeout,
@@ -115,6 +118,12 @@ defmodule MuonTrap.HelperPort do
       |> GenServer.call({:launch, launch}, :infinity)
     end
   end
+
+  # What is told of it. A name that is left to the helper to be looked for (`MuonTrap.Options.complete_for_helper/2`) and isn't
+  # found is no program.
+  defp program(options),
+    do:
+      options |> Map.take([:command, :args, :starter]) |> Map.put(:found, match?("/" <> _, Map.get(options, :cmd, "/")))
 
   defp way() do
     {:message_queue_len, messages} = Process.info(self(), :message_queue_len)
@@ -157,7 +166,7 @@ defmodule MuonTrap.HelperPort do
   # Port.connect/2 has linked the owner to the port, which must not close when the owner dies.
   def next({events, {program, _bytes, :ended_direct}}) do
     Helper.unlink(program.port)
-    give_back(program)
+    give_back(program, nil)
     {events, {program, 0, :served}}
   end
 
@@ -208,32 +217,35 @@ defmodule MuonTrap.HelperPort do
     take_event(Protocol.decode(frame), program, owed, events, way)
   end
 
-  defp take_event({:exited, %{reusable: true}} = event, program, _owed, events, _way) do
-    give_back(program)
+  defp take_event({:exited, %{reusable: true} = ending} = event, program, _owed, events, _way) do
+    count(program, size(events))
+    give_back(program, ending)
     {Enum.reverse([event | events]), {program, 0, :served}}
   end
 
-  defp take_event({:exited, _ending} = event, program, _owed, events, _way) do
+  defp take_event({:exited, ending} = event, program, _owed, events, _way) do
+    count(program, size(events))
     # First, so that the server doesn't take the port's end for that of a helper that was killed.
-    GenServer.cast(program.server, :closed)
+    GenServer.cast(program.server, {:closed, ending})
     Helper.close(program.port)
     flush(program.port)
     {Enum.reverse([event | events]), {program, 0, :served}}
   end
 
-  # It is the server who sends input.
-  defp take_event({kind, _what} = news, program, owed, events, way) when kind in [:credit, :input_closed] do
-    GenServer.cast(program.server, news)
+  # It is the server who sends input, and who knows whose signal has been answered.
+  defp take_event(news, program, owed, events, way) when elem(news, 0) in [:credit, :input_closed, :signalled] do
+    GenServer.cast(program.server, {:news, news})
     take_more(program, owed, events, way)
   end
 
   defp take_event(event, program, owed, events, way), do: take_more(program, owed, [event | events], way)
 
   # To the server, which gives it to the pool: should this process be killed in between, it is the one who knows.
-  defp give_back(program) do
+  # The ending is what the server hasn't heard by itself.
+  defp give_back(program, ending) do
     connect(program.port, program.server)
     flush(program.port)
-    GenServer.cast(program.server, :ended)
+    GenServer.cast(program.server, {:ended, ending})
   end
 
   defp take_more(%{port: port} = program, owed, events, way) do
@@ -245,7 +257,11 @@ defmodule MuonTrap.HelperPort do
     end
   end
 
-  defp batch(events, program, owed, way), do: {Enum.reverse(events), {program, owed + size(events), way}}
+  defp batch(events, program, owed, way) do
+    bytes = size(events)
+    count(program, bytes)
+    {Enum.reverse(events), {program, owed + bytes, way}}
+  end
 
   # Tail calls, that is how none of our functions is on the stack. An owner with many messages exits when the server has ended.
   defp next_served(server, bytes, :served), do: GenServer.call(server, {:next, bytes, :served}, :infinity)
@@ -294,6 +310,24 @@ defmodule MuonTrap.HelperPort do
   """
   @spec handled(t(), non_neg_integer()) :: :ok
   def handled(%__MODULE__{server: server}, bytes), do: GenServer.cast(server, {:handled, bytes})
+
+  @doc """
+  So many bytes more of output have come
+  """
+  @spec count(t(), non_neg_integer()) :: :ok
+  def count(%__MODULE__{counter: counter}, bytes), do: :counters.add(counter, 1, bytes)
+
+  @doc """
+  The option `:timeout` has the program stopped
+  """
+  @spec time_out(t()) :: :ok
+  def time_out(%__MODULE__{counter: counter}), do: :counters.add(counter, 2, 1)
+
+  @doc """
+  Whether it had, when the program's end has come; an owner in the direct way can't ask the server any more
+  """
+  @spec timed_out?(t()) :: boolean()
+  def timed_out?(%__MODULE__{counter: counter}), do: :counters.get(counter, 2) > 0
 
   @doc """
   How many bytes of output there are in these events
@@ -372,6 +406,25 @@ defmodule MuonTrap.HelperPort do
   """
   @spec signal(t(), Signal.t(), Protocol.receiver()) :: :ok
   def signal(%__MODULE__{server: server}, signal, to), do: GenServer.cast(server, {:signal, Signal.name(signal), to})
+
+  @doc """
+  Send a signal to somebody else's program, whose owner learns nothing of it, and return the answer
+
+  The server may be on another node.
+  """
+  @spec signal_foreign(pid(), Signal.t(), Protocol.receiver(), timeout()) :: :ok | {:error, :exited | :timeout | atom()}
+  def signal_foreign(server, signal, to, timeout \\ :infinity) do
+    GenServer.call(server, {:signal, Signal.name(signal), to}, timeout)
+  catch
+    :exit, {:timeout, _call} -> {:error, :timeout}
+    :exit, _ended -> {:error, :exited}
+  end
+
+  @doc """
+  Have somebody else's program and all its descendants ended. Its owner gets its end as ever.
+  """
+  @spec stop_foreign(pid()) :: :ok
+  def stop_foreign(server), do: GenServer.cast(server, :stop)
 
   @doc """
   Set the size of the program's terminal

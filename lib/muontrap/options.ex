@@ -10,7 +10,7 @@ defmodule MuonTrap.Options do
   require Logger
 
   alias MuonTrap.Cgroup.Settings
-  alias MuonTrap.{Attributes, Cgroup, Feeder, Stdio, StopSequence}
+  alias MuonTrap.{Attributes, Cgroup, Feeder, ProcessTree, Stdio, StopSequence}
 
   # The helper's own bounds: WINDOW_FIXED_MOST and INT_MAX, and STOP_COMMAND_MOST.
   @most 0x7FFFFFFF
@@ -37,6 +37,7 @@ defmodule MuonTrap.Options do
   @collecting @common ++ [:input, :into, :lines, :timeout, :use_stdio, :hide]
   @allowed %{
     check: @cgroup,
+    attach: [:delay_to_sigkill, :stop_signal, :stop_sequence, :stop_command, :active, :owner, :when_done | @cgroup],
     stream: @common ++ [:input, :exit],
     program: @common ++ [:active, :owner, :when_done],
     cmd: @collecting,
@@ -58,11 +59,14 @@ defmodule MuonTrap.Options do
   }
 
   @typedoc """
-  The options as a map, with `:cmd` (the program's absolute path) and `:args`, and for `:cmd` with `:into`
+  The options as a map, with `:cmd` (the program's absolute path) and `:args`, with `:command` (the program as it was given) and
+  `:starter` (the context), and for `:cmd` with `:into`
   """
   @type t :: %{
           required(:cmd) => String.t(),
           required(:args) => [String.t()],
+          required(:command) => String.t(),
+          required(:starter) => context(),
           optional(atom()) => term()
         }
 
@@ -110,7 +114,7 @@ defmodule MuonTrap.Options do
   def prepare(context, command, args, opts) when context in [:cmd, :shell, :stream, :program, :daemon] do
     check_command!(context, command)
     check_args!(context, args)
-    context |> check_options!(opts) |> Map.merge(%{cmd: command, args: args})
+    context |> check_options!(opts) |> Map.merge(%{cmd: command, args: args, command: command, starter: context})
   end
 
   @doc false
@@ -174,6 +178,30 @@ defmodule MuonTrap.Options do
   @spec validate_check(keyword()) :: map()
   def validate_check(opts), do: check_options!(:check, opts)
 
+  # The kernel's PID_MAX_LIMIT, less one
+  @pid_most 0x3FFFFF
+
+  @doc """
+  Check the arguments of `MuonTrap.attach/2`, and return them as a map, with the process as `:attach`, and what it executes as
+  `:command` and `:args`
+
+  Raises `ArgumentError` as `validate/4` does.
+  """
+  @spec validate_attach(pos_integer(), keyword()) :: map()
+  def validate_attach(os_pid, opts) do
+    unless is_integer(os_pid) and os_pid in 1..@pid_most do
+      raise ArgumentError,
+            "the process for MuonTrap.attach/2 must be an OS process id from 1 to #{@pid_most}, got: #{inspect(os_pid)}"
+    end
+
+    {command, args} = ProcessTree.command(os_pid)
+
+    :attach
+    |> check_options!(opts)
+    |> find_stop_command!(:attach)
+    |> Map.merge(%{attach: os_pid, command: command, args: args, starter: :attach})
+  end
+
   defp check_options!(context, opts) do
     unless Keyword.keyword?(opts),
       do: raise(ArgumentError, "options for #{operation(context)} must be a keyword list, got: #{inspect(opts)}")
@@ -192,6 +220,7 @@ defmodule MuonTrap.Options do
   defp operation(:program), do: "MuonTrap.Program.start_link/3"
   defp operation(:daemon), do: "MuonTrap.Daemon.start_link/3"
   defp operation(:check), do: "MuonTrap.check/1"
+  defp operation(:attach), do: "MuonTrap.attach/2"
 
   defp check_command!(context, command) do
     unless text?(command) do

@@ -11,6 +11,8 @@ defmodule MuonTrap.Program do
       :ok = MuonTrap.Program.close_stdin(bc)
       {:ok, 0} = MuonTrap.Program.await(bc)
 
+  `MuonTrap.attach/2` makes one of a process that somebody else has started.
+
   It is a GenServer. Its *owner*, the process that has started it if not said otherwise, is who the program runs for: when that
   ends, the program and everything that descends from it are ended. After the program's end the GenServer stays, so that what is
   left can be read and asked for, until `stop/2` or the owner's end; under a supervisor, or with `when_done: :stop`, it ends with the
@@ -103,6 +105,19 @@ defmodule MuonTrap.Program do
   # A GenServer ends with its parent, also when that ends normally. With another owner it ends only as by a link.
   defp start(_owner, argument, opts) do
     with {:ok, program} <- GenServer.start(__MODULE__, argument, opts) do
+      Process.link(program)
+      {:ok, program}
+    end
+  end
+
+  @doc false
+  @spec attach(pos_integer(), keyword()) :: {:ok, pid()} | {:error, Exception.t()} | :ignore
+  def attach(os_pid, opts) do
+    {name, opts} = Keyword.pop(opts, :name)
+    options = Options.validate_attach(os_pid, Keyword.put_new(opts, :owner, self()))
+
+    # Without a link that would end the caller when it can't be done.
+    with {:ok, program} <- GenServer.start(__MODULE__, {:attach, options}, if(name, do: [name: name], else: [])) do
       Process.link(program)
       {:ok, program}
     end
@@ -227,11 +242,12 @@ defmodule MuonTrap.Program do
   end
 
   @doc """
-  Wait for the program's end, and return its exit status; 128 plus the signal's number when a signal ended it
+  Wait for the program's end, and return its exit status; 128 plus the signal's number when a signal ended it, and `:unknown`
+  for a process of `MuonTrap.attach/2`
 
   It can be called after the end as well, also with a timeout of 0. A program that waits for its output to be read doesn't end.
   """
-  @spec await(GenServer.server(), timeout()) :: {:ok, non_neg_integer()} | {:error, :timeout | Exception.t()}
+  @spec await(GenServer.server(), timeout()) :: {:ok, non_neg_integer() | :unknown} | {:error, :timeout | Exception.t()}
   def await(program, timeout \\ :infinity) do
     check_timeout!(:await, 2, timeout)
     GenServer.call(program, {:await, timeout}, :infinity)
@@ -242,7 +258,7 @@ defmodule MuonTrap.Program do
 
   Returns the exit status when everything is dead. On `{:error, :timeout}` the stop goes on.
   """
-  @spec stop(GenServer.server(), timeout()) :: {:ok, non_neg_integer()} | {:error, :timeout | Exception.t()}
+  @spec stop(GenServer.server(), timeout()) :: {:ok, non_neg_integer() | :unknown} | {:error, :timeout | Exception.t()}
   def stop(program, timeout \\ :infinity) do
     check_timeout!(:stop, 2, timeout)
 
@@ -270,13 +286,15 @@ defmodule MuonTrap.Program do
   defp active?(active), do: active in [true, false, :once] or (is_integer(active) and active > 0)
 
   @impl GenServer
-  def init({command, args, opts}) do
-    options = Options.validate(:program, command, args, opts)
-    if Process.alive?(options.owner), do: launch(options), else: :ignore
-  end
+  def init({:attach, options}), do: launch(options)
 
-  defp launch(options) do
-    case options |> with_stderr() |> with_input() |> Map.put(:served, true) |> HelperPort.start() do
+  def init({command, args, opts}),
+    do: :program |> Options.validate(command, args, opts) |> with_stderr() |> with_input() |> launch()
+
+  defp launch(options), do: if(Process.alive?(options.owner), do: open(options), else: :ignore)
+
+  defp open(options) do
+    case options |> Map.put(:served, true) |> HelperPort.start() do
       {:ok, port, next} ->
         # So that terminate/2 is called when the supervisor wants it to end. Not before: a start that waits for a lock ends with
         # who waits for it.
@@ -440,7 +458,7 @@ defmodule MuonTrap.Program do
 
   defp take_event({:exited, ending}, state), do: ended(state, {:ok, ending.status}, reason(ending))
 
-  defp reason(%{status: 0}), do: :normal
+  defp reason(%{status: status}) when status in [0, :unknown], do: :normal
   defp reason(%{signal: nil, status: status}), do: {:exit_status, status}
   defp reason(%{signal: signal, signal_name: name}), do: {:signal, name || signal}
 

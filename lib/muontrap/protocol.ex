@@ -9,7 +9,7 @@ defmodule MuonTrap.Protocol do
 
   @typedoc "How a program ended and what it used"
   @type ending :: %{
-          status: non_neg_integer(),
+          status: non_neg_integer() | :unknown,
           signal: pos_integer() | nil,
           signal_name: atom(),
           core_dumped: boolean(),
@@ -30,12 +30,15 @@ defmodule MuonTrap.Protocol do
           | {:exited, ending()}
           | {:error, Error.t()}
           | {:waiting, String.t()}
-          | {:signalled, :ok | {:error, atom()}}
+          | {:signalled, signal_id(), :ok | {:error, atom()}}
           | {:credit, pos_integer()}
           | {:input_closed, non_neg_integer()}
           | :stdout_ended
           | :stderr_ended
           | :unused
+
+  @typedoc "By which the answer to a signal is known"
+  @type signal_id :: 0..0xFFFFFFFF
 
   @typedoc "Whom a signal is for"
   @type receiver :: :program | :group | :tree | :cgroup
@@ -44,7 +47,7 @@ defmodule MuonTrap.Protocol do
           {:ack, non_neg_integer()}
           | :stop
           | :discard
-          | {:signal, String.t(), receiver()}
+          | {:signal, signal_id(), String.t(), receiver()}
           | {:launch, [String.t()]}
           | {:input, iodata()}
           | :end_of_input
@@ -79,7 +82,8 @@ defmodule MuonTrap.Protocol do
     20 => :nice,
     21 => :cpus,
     22 => :oom_score_adj,
-    23 => :no_new_privs
+    23 => :no_new_privs,
+    24 => :attach
   }
 
   @doc false
@@ -106,14 +110,13 @@ defmodule MuonTrap.Protocol do
   def decode(<<?e, data::binary>>), do: {:stderr, data}
 
   def decode(
-        <<?X, signalled::8, code::32, core::8, oom::8, stopped::8, forced::8, user_us::64, system_us::64,
-          peak_bytes::64, stragglers::32, reusable::8, size::8, signal::binary-size(size), names::binary>>
+        <<?X, how::8, code::32, core::8, oom::8, stopped::8, forced::8, user_us::64, system_us::64, peak_bytes::64,
+          stragglers::32, reusable::8, size::8, signal::binary-size(size), names::binary>>
       ) do
     {:exited,
      %{
-       # 128 + n for a signal, as a shell and Erlang's ports have it (POSIX, Shell Command Language, 2.8.2)
-       status: if(signalled == 1, do: 128 + code, else: code),
-       signal: if(signalled == 1, do: code),
+       status: status(how, code),
+       signal: if(how == 1, do: code),
        # Bounded, too, and nil for a signal that has none.
        signal_name: if(signal != "", do: String.to_atom(signal)),
        core_dumped: core == 1,
@@ -144,8 +147,13 @@ defmodule MuonTrap.Protocol do
   def decode(<<?I, taken::64>>), do: {:input_closed, taken}
   def decode(<<?Q>>), do: :stdout_ended
   def decode(<<?q>>), do: :stderr_ended
-  def decode(<<?K, 0::32>>), do: {:signalled, :ok}
-  def decode(<<?K, errno::32, name::binary>>), do: {:signalled, {:error, reason(name, errno)}}
+  def decode(<<?K, id::32, 0::32>>), do: {:signalled, id, :ok}
+  def decode(<<?K, id::32, errno::32, name::binary>>), do: {:signalled, id, {:error, reason(name, errno)}}
+
+  # 128 + n for a signal, as a shell and Erlang's ports have it (POSIX, Shell Command Language, 2.8.2)
+  defp status(0, code), do: code
+  defp status(1, code), do: 128 + code
+  defp status(2, _code), do: :unknown
 
   # The names are those that errno_name() of the helper's failure.c knows, so there is a bounded number of atoms.
   defp reason("", 0), do: :failed
@@ -166,5 +174,5 @@ defmodule MuonTrap.Protocol do
   def encode(:end_of_input), do: <<?z>>
   def encode({:resize, rows, columns}), do: <<?w, rows::16, columns::16>>
   def encode({:launch, arguments}), do: IO.iodata_to_binary([?l | Enum.map(arguments, &[&1, 0])])
-  def encode({:signal, name, to}), do: <<?k, @receivers[to]::8, name::binary>>
+  def encode({:signal, id, name, to}), do: <<?k, @receivers[to]::8, id::32, name::binary>>
 end

@@ -63,6 +63,30 @@ defmodule MuonTrap.Signal do
   end
 
   @doc """
+  The signal that people mean, by its name with or without SIG, or its number; SIGTERM without any, as by kill(1)
+
+      iex> Enum.map(["HUP", "sigkill", "15", "", "no", "0", "1x"], &MuonTrap.Signal.parse/1)
+      [{:ok, :sighup}, {:ok, :sigkill}, {:ok, 15}, {:ok, :sigterm}, :error, :error, :error]
+  """
+  @spec parse(String.t()) :: {:ok, t()} | :error
+  def parse(""), do: {:ok, :sigterm}
+
+  def parse(text) do
+    with {number, ""} when number in 1..127 <- Integer.parse(text) do
+      {:ok, number}
+    else
+      _no_number -> by_name(String.downcase(text))
+    end
+  end
+
+  defp by_name(name) do
+    case Enum.find(@names, &(Atom.to_string(&1) in [name, "sig" <> name])) do
+      nil -> :error
+      signal -> {:ok, signal}
+    end
+  end
+
+  @doc """
   The name that the helper knows it by, and people
 
       iex> MuonTrap.Signal.name(:sighup)

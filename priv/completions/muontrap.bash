@@ -29,7 +29,7 @@ _muontrap_scan()
             --pty) # its value may be left out
                 [[ ${words[i + 1]-} != +([0-9])x+([0-9]) ]] || ((i++))
                 ;;
-            -k | --delay-to-sigkill | --stop-signal | --stop-command | --lock | --lock-timeout | --stdin | --stdout | --stderr | --cd | \
+            -k | --delay-to-sigkill | --stop-signal | --stop-command | --attach | --lock | --lock-timeout | --stdin | --stdout | --stderr | --cd | \
                 --pty-mode | --setenv | --unsetenv | --keepenv | --rlimit | --nice | --umask | --cpus | --oom-score-adj | --arg0 | --uid | --gid | --groups | --stdio-window | -g | -p | --group | --path | -c | --controller | -s | --set)
                 ((i++))
                 ;;
@@ -137,6 +137,10 @@ _muontrap()
             _muontrap_reply -W '0 500 1000 5000 10000'
             return
             ;;
+        --attach)
+            _muontrap_reply -W "$(cd /proc && echo [0-9]*)"
+            return
+            ;;
         --lock-timeout)
             _muontrap_reply -W '0 1000 10000 60000'
             return
@@ -215,7 +219,7 @@ _muontrap()
     $split && return
 
     if [[ $cur == -* ]]; then
-        local options='--delay-to-sigkill --stop-signal --stop-command --lock --lock-timeout --stdin --stdout --stderr --pty --pty-mode --cd --setenv
+        local options='--delay-to-sigkill --stop-signal --stop-command --attach --lock --lock-timeout --stdin --stdout --stderr --pty --pty-mode --cd --setenv
             --unsetenv --keepenv --clear-env --rlimit --nice --umask --cpus --oom-score-adj --no-new-privs --arg0 --uid --gid --groups
             --group --path --controller --set --check --clean --port --help --version -k -g -p -c -s -h -V'
         [[ $port ]] && options+=' --stdio-window --tell-ends'

@@ -194,6 +194,7 @@ static void take_exited(struct client *client, const struct frame *frame)
     assert_true(frame->size >= 39u + signal_size);
     client->exited = true;
     client->signalled = frame->payload[0] == 1;
+    client->unknown = frame->payload[0] == 2;
     client->code = get_u32(frame->payload + 1);
     client->oom_killed = frame->payload[6] == 1;
     client->stopped = frame->payload[7] == 1;
@@ -250,7 +251,8 @@ bool client_step(struct client *client)
         break;
     case 'K':
         client->answers++;
-        client->answer = get_u32(frame.payload);
+        client->answer_id = get_u32(frame.payload);
+        client->answer = get_u32(frame.payload + 4);
         break;
     case 'X':
         take_exited(client, &frame);

@@ -41,6 +41,7 @@ struct client {
     char error_words[2048];
     bool exited; /* and then: */
     bool signalled;
+    bool unknown; /* how it ended */
     char signal[256]; /* its name; empty without one */
     uint32_t code;
     bool oom_killed;
@@ -59,8 +60,9 @@ struct client {
     uint64_t taken;
     bool ended[2]; /* stdout and stderr */
 
-    int answers;     /* to signals */
-    uint32_t answer; /* the last one's errno */
+    int answers;        /* to signals */
+    uint32_t answer_id; /* the last one's */
+    uint32_t answer;    /* and its errno */
 };
 
 /* Starts `muontrap --port ARGV...` under these soft limits on open files (0: as it is). With REUSED in the environment,

@@ -197,6 +197,7 @@ static void the_usage_names_every_option(void **state)
                                         "--no-new-privs",
                                         "--stop-signal",
                                         "--stop-command WORD",
+                                        "--attach PID",
                                         "--lock",
                                         "--lock-timeout",
                                         "--port",
@@ -250,6 +251,30 @@ static void attributes_of_the_program_are_numbers_in_their_range(void **state)
     REFUSES(EINVAL, "--cpus takes numbers", "--cpus", "x", "true");
     REFUSES(EINVAL, "--rlimit: no limit", "--rlimit", "x=1", "true");
     REFUSES(EINVAL, "takes no value", "--clear-env=1", "true");
+}
+
+static void a_process_to_attach_to_takes_nothing_of_a_start(void **state)
+{
+    static char *const starts[] = {"--uid=5",           "--gid=5",        "--groups=5",    "--cd=/",
+                                   "--arg0=a",          "--setenv=A=1",   "--unsetenv=A",  "--clear-env",
+                                   "--nice=1",          "--lock=/a",      "--pty",         "--stdin=file:/a",
+                                   "--stdin=relay",     "--stdout=null",  "--stderr=null", "--tell-ends",
+                                   "--stdio-window=10", "--rlimit=core=0"};
+
+    (void)state;
+    assert_true(TAKES("--attach", "5"));
+    assert_int_equal(options.attach, 5);
+    assert_string_equal(options.file, "5");
+    assert_true(TAKES("--port", "--attach=2147483647", "-g", "a", "-k", "1", "--stop-command", "true"));
+    assert_int_equal(options.attach, INT_MAX);
+    assert_true(TAKES("true"));
+    assert_int_equal(options.attach, 0);
+    REFUSES(EINVAL, "--attach takes the number of a process, from 1 to 2147483647, not '0'", "--attach", "0");
+    REFUSES(EINVAL, "--attach takes the number of a process, from 1 to 2147483647, not '-5'", "--attach", "-5");
+    REFUSES(EINVAL, "--attach takes a process that runs, and no program such as 'true'", "--attach", "5", "true");
+    for (size_t i = 0; i < COUNT(starts); i++)
+        REFUSES(EINVAL, "can't be had with --attach, for that process has started already", "--port", "--attach", "5",
+                (char *)starts[i]);
 }
 
 static void a_stop_command_is_a_program_and_words(void **state)
@@ -781,6 +806,7 @@ static int tests(void)
         TEST(help_and_version_need_no_program),
         TEST(the_usage_names_every_option),
         TEST(attributes_of_the_program_are_numbers_in_their_range),
+        TEST(a_process_to_attach_to_takes_nothing_of_a_start),
         TEST(a_stop_command_is_a_program_and_words),
         TEST(the_delay_is_whole_milliseconds),
         TEST(without_a_stop_signal_it_is_sigterm_with_the_delay),

@@ -45,11 +45,11 @@ TEST_RUN := TROUBLE='$(CURDIR)/$(TEST_BUILD)/trouble'
 test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap $(BUILD)/muontrap
 	@failed=; run() { \
 	    echo "== $$1 $${2:+($$2)}"; \
-	    $(TEST_RUN) MUONTRAP="$(CURDIR)/$${2:-$(TEST_BUILD)/muontrap}" $(TEST_BUILD)/$$1 || failed="$$failed $$1"; \
+	    ATTACHES=$${2:+10000} $(TEST_RUN) MUONTRAP="$(CURDIR)/$${2:-$(TEST_BUILD)/muontrap}" $(TEST_BUILD)/$$1 || failed="$$failed $$1"; \
 	}; \
 	for test in $(TESTS); do \
 	    run $$test; \
-	    case $$test in test_launch|test_relay|test_input|test_pty|test_reuse|test_keeper|test_pipes) \
+	    case $$test in test_launch|test_relay|test_input|test_pty|test_reuse|test_keeper|test_attach|test_pipes) \
 	        run $$test $(BUILD)/muontrap;; esac; \
 	    case $$test in test_relay|test_input|test_pty) [ -n '$(PORTABLE)' ] || REUSED=1 run $$test;; esac; \
 	done; \

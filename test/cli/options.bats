@@ -216,3 +216,69 @@ framed() {
     run -0 muontrap sh -c 'echo $#' sh $(seq 2000)
     output_is 2000
 }
+
+# `table false` the options that take no value, `table true` those that do, as the helper itself has them; but for those which
+# are for its tests (--without) and the library (--fresh), and stand in no document.
+table() {
+    sed -n 's/^    {"\([a-z0-9-]*\)", .*, '"$1"', set_.*/\1/p' "$BATS_TEST_DIRNAME/../../c_src/options.c" |
+        grep -vx -e without -e fresh
+}
+
+missing() {
+    echo "$1"
+    return 1
+}
+
+@test "every option stands in the usage, in the man page, and in zsh's completion" {
+    local priv=$BATS_TEST_DIRNAME/../../priv
+    [ "$(table true | wc -l)" -gt 25 ]
+    [ "$(table false | wc -l)" -gt 5 ]
+    run -0 muontrap --help
+    for option in $(table true) $(table false); do
+        grep -qE -- "--$option( |=|\[|,|\$)" <<<"$output" || missing "the usage lacks --$option"
+        grep -qE "^\.It Fl (.* )?-$option( |\$)" "$priv/man/man1/muontrap.1" || missing "the man page lacks --$option"
+        grep -qE -- "--${option}[,=}[]" "$priv/completions/_muontrap" || missing "zsh's completion lacks --$option"
+    done
+}
+
+# What bash completes these words to.
+completed() {
+    bash -c '. /usr/share/bash-completion/bash_completion && . "$0" && shopt -s progcomp
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
+        _muontrap && printf "%s\n" "${COMPREPLY[@]}"' "$BATS_TEST_DIRNAME/../../priv/completions/muontrap.bash" "$@"
+}
+
+@test "every option is completed by bash, also behind every other that takes a value" {
+    run -0 completed muontrap --port --
+    for option in $(table true) $(table false); do
+        grep -qxF -- "--$option" <<<"$output" || missing "bash's completion lacks --$option"
+    done
+    for option in $(table true); do
+        run -0 completed muontrap "--$option" 24x80 --cd
+        output_is --cd
+    done
+    for option in $(table false); do
+        run -0 completed muontrap "--$option" --cd
+        output_is --cd
+    done
+}
+
+# A value for each that takes one, which makes no sense. Any text does for --arg0.
+@test "every wrong value is refused, with the option's name" {
+    declare -A wrong=(
+        [delay-to-sigkill]=soon [stop-signal]=NOSUCH [stop-command]='' [stdio-window]=0 [stdin]=bogus [stdout]=bogus
+        [stderr]=bogus [pty]=0x0 [pty-mode]=NOSUCH=1 [uid]='' [gid]='' [groups]=no-such-group [cd]='' [setenv]==x
+        [unsetenv]=A=B [keepenv]=PATH [rlimit]=nofile=many [nice]=20 [umask]=8 [cpus]=1- [oom-score-adj]=1001 [lock]='' [attach]=abc
+        [lock-timeout]=soon [group]=/x [path]=/x [controller]='' [set]=''
+    )
+    for option in $(table true); do
+        [ "$option" != arg0 ] || continue
+        [[ -v wrong[$option] ]] || missing "there is no wrong value for --$option in this table"
+        run -125 muontrap "--$option=${wrong[$option]}" true
+        case $option in
+            groups) output_has "there is no group 'no-such-group'" ;;
+            group | path) if [ -n "${PORTABLE:-}" ]; then output_has --group; else output_has "'/x' is no"; fi ;;
+            *) output_has "--$option" ;;
+        esac
+    done
+}

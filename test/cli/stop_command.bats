@@ -50,11 +50,40 @@ fails() {
     make_room
 }
 
+# `cannot_be_run WORDS [OPTION VALUE]...`: it fails before it is executed.
+cannot_be_run() {
+    fails "was not run: cannot execute '$2': $1" "${@:2}"
+}
+
 @test "a command that fails is told of, and the signal is sent" {
     fails 'exited with status 1' false
-    fails "exited with status 127 (it was not found, or can't be executed)" no-such-program
-    fails "exited with status 127 (it was not found, or can't be executed)" "$dir"
+    fails 'exited with status 127' sh --stop-command -c --stop-command 'exit 127'
     fails 'was ended by signal 15' sh --stop-command -c --stop-command 'kill $$'
+}
+
+@test "a command that can't be run is told of with the reason" {
+    cannot_be_run "not found in any directory of PATH ($PATH)" no-such-program
+    cannot_be_run "no such file" /no/such/program
+    cannot_be_run "it is a directory" "$dir"
+    echo no program >"$dir/text"
+    chmod 644 "$dir/text"
+    permission="permission denied (ls -l shows its mode, and chmod +x makes it executable; the directories above it must"
+    cannot_be_run "$permission be searchable, the file system not mounted noexec)" "$dir/text"
+    chmod 755 "$dir/text"
+    format="the kernel doesn't know its format (a script needs a first line like #!/bin/sh; a binary must be whole and"
+    cannot_be_run "$format built for this machine)" "$dir/text"
+}
+
+@test "a command whose directory is gone is told of with the reason" {
+    mkdir "$dir/work"
+    start_with --cd "$dir/work" --delay-to-sigkill 60000 --stop-command true
+    rmdir "$dir/work"
+    exec 8>&-
+    await term
+    everything_is_gone
+    ends_with 6
+    reason="was not run: cannot change to the directory '$dir/work': No such file or directory"
+    [ "$(<"$dir/stderr")" = "muontrap: the stop command 'true' $reason; 'sh' is told to end by SIGTERM instead" ]
 }
 
 @test "a command that takes too long is killed with the program" {

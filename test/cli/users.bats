@@ -355,6 +355,18 @@ for file in ("mem", "maps", "environ", "fd/0", "exe"):
     [ ! -e "$place/new" ] && [ ! -e "$place/lock" ] && [ "$(cat "$place/secret")" = secret ]
 }
 
+@test "a process that somebody else has started is attached to with the caller's permissions" {
+    rules 'allow user worker by user app'
+    for user in 0 54331; do
+        inside setpriv --reuid "$user" --clear-groups env "$mark" sleep 50 {hold}>&- 3>&- &
+        stranger=$!
+        run -125 app --attach "$stranger"
+        output_has "cannot attach to process $stranger" "may not be signalled"
+        kill -0 "$stranger"
+        kill "$stranger"
+    done
+}
+
 @test "a set-user-ID or set-group-ID helper runs nothing for an ordinary user, and names the remedy" {
     rules 'allow user worker by user app'
     for owner in 0:0 54331:0 0:54331; do

@@ -105,6 +105,29 @@ errors_test_() ->
         ?_assertError(function_clause, muontrap:stream(no_function, 0, "true", []))
     ].
 
+attach_test() ->
+    Port = open_port({spawn_executable, os:find_executable("sleep")}, [{args, ["1000"]}]),
+    {os_pid, OsPid} = erlang:port_info(Port, os_pid),
+    {ok, Sleep} = muontrap:attach(OsPid, [{stop_signal, sigint}]),
+    ?assertEqual(OsPid, muontrap_program:os_pid(Sleep)),
+    ?assertEqual({ok, unknown}, muontrap_program:stop(Sleep)),
+    ?assertMatch(
+        {error, {muontrap, #{stage := attach, reason := einval, message := <<"cannot attach to process 1: ", _/binary>>}}},
+        muontrap:attach(1)
+    ),
+    ?assertError({badarg, _}, muontrap:attach("5")),
+    ?assertError({badarg, _}, muontrap:attach(5, #{cd => "/"})).
+
+list_test() ->
+    {ok, Daemon} = muontrap_daemon:start_link("sleep", ["1000"]),
+    [Listed] = [Program || #{owner := Owner} = Program <- muontrap:list(), Owner =:= Daemon],
+    ?assertMatch(
+        #{command := <<"sleep">>, args := [<<"1000">>], os_pid := Pid, os_pids := [Pid], cgroup := undefined, state := running},
+        Listed
+    ),
+    ?assertMatch(#{started_at := {{_, _, _}, {_, _, _}}}, Listed),
+    gen_server:stop(Daemon).
+
 check_test() ->
     {Result, Points} = muontrap:check(),
     ?assert(lists:member(Result, [ok, error])),

@@ -49,7 +49,7 @@ defmodule MuonTrap.ProtocolTest do
     assert Protocol.encode(:end_of_input) == tags["end_of_input"]
     assert Protocol.encode({:resize, 24, 80}) == tags["resize"] <> <<0, 24, 0, 80>>
     assert Protocol.encode({:launch, ["--", "sh"]}) == tags["launch"] <> "--\0sh\0"
-    assert Protocol.encode({:signal, "SIGHUP", :tree}) == tags["signal"] <> <<2>> <> "SIGHUP"
+    assert Protocol.encode({:signal, 7, "SIGHUP", :tree}) == tags["signal"] <> <<2, 7::32>> <> "SIGHUP"
   end
 
   test "the helper's and the library's receivers of a signal are the same" do
@@ -74,8 +74,8 @@ defmodule MuonTrap.ProtocolTest do
     assert Protocol.decode(tags["stderr_ended"]) == :stderr_ended
     assert Protocol.decode(tags["unused"]) == :unused
     assert Protocol.decode(tags["waiting"] <> "for it") == {:waiting, "for it"}
-    assert Protocol.decode(tags["signalled"] <> <<0::32>>) == {:signalled, :ok}
-    assert Protocol.decode(tags["signalled"] <> <<3::32>> <> "esrch") == {:signalled, {:error, :esrch}}
+    assert Protocol.decode(tags["signalled"] <> <<7::32, 0::32>>) == {:signalled, 7, :ok}
+    assert Protocol.decode(tags["signalled"] <> <<8::32, 3::32>> <> "esrch") == {:signalled, 8, {:error, :esrch}}
   end
 
   test "only data can come without asking for an acknowledgement" do

@@ -8,6 +8,7 @@ defmodule MuonTrap.Test.Starters do
   import ExUnit.Assertions
 
   alias MuonTrap.{Daemon, Program}
+  alias MuonTrap.Test.{OS, Programs}
 
   @all [:cmd, :stream, :program, :daemon]
   @where %{
@@ -17,31 +18,74 @@ defmodule MuonTrap.Test.Starters do
     daemon: "MuonTrap.Daemon.start_link/3"
   }
 
+  @doc "All of them"
+  def all(), do: @all
+
   @doc "What each is called in messages"
   def where(by), do: Map.fetch!(@where, by)
 
-  @doc "What a program writes, by each of them"
-  def outputs(command, args, opts), do: Map.new(@all, &{&1, output(&1, command, args, opts)})
+  @doc "What a program writes by one of them, or by the helper in a shell (:shell), whose options are its arguments"
+  def output(by, command, args, opts)
 
-  defp output(:cmd, command, args, opts) do
+  def output(:cmd, command, args, opts) do
     {output, 0} = MuonTrap.cmd(command, args, opts)
     output
   end
 
-  defp output(:stream, command, args, opts), do: command |> MuonTrap.stream!(args, opts) |> Enum.join()
+  def output(:shell, command, args, opts) do
+    {output, 0} = System.cmd(MuonTrap.muontrap_path(), opts ++ ["--", command | args], stderr_to_stdout: true)
+    output
+  end
 
-  defp output(:program, command, args, opts) do
+  def output(:stream, command, args, opts), do: command |> MuonTrap.stream!(args, opts) |> Enum.join()
+
+  def output(:program, command, args, opts) do
     {:ok, program} = Program.start_link(command, args, opts)
     output = read(program, "")
     assert Program.stop(program) == {:ok, 0}
     output
   end
 
-  defp output(:daemon, command, args, opts) do
+  def output(:daemon, command, args, opts) do
     test = self()
     {:ok, daemon} = Daemon.start_link(command, args, [logger_fun: &send(test, {self(), &1})] ++ opts)
     assert_receive {:EXIT, ^daemon, :normal}, 60_000
     Enum.map_join(lines(daemon), &(&1 <> "\n"))
+  end
+
+  @doc "The same of a program that is stopped when it has written a line, and is dead when this returns"
+  def stopped(:cmd, command, args, opts) do
+    {output, :timeout} = Programs.cmd_until_ready(command, args, 500, opts)
+    output
+  end
+
+  def stopped(:stream, command, args, opts) do
+    [output] = command |> MuonTrap.stream!(args, opts) |> Enum.take(1)
+    output
+  end
+
+  def stopped(:program, command, args, opts) do
+    {:ok, program} = Program.start_link(command, args, opts)
+    {:stdout, output} = Program.read(program, 60_000)
+    {:ok, _status} = Program.stop(program)
+    output
+  end
+
+  def stopped(:daemon, command, args, opts) do
+    test = self()
+    {:ok, daemon} = Daemon.start_link(command, args, [logger_fun: &send(test, {self(), &1})] ++ opts)
+    assert_receive {^daemon, line}, 60_000
+    :ok = GenServer.stop(daemon, :normal, 60_000)
+    line <> "\n"
+  end
+
+  def stopped(:shell, command, args, opts) do
+    port = Port.open({:spawn_executable, MuonTrap.muontrap_path()}, [:binary, args: opts ++ ["--", command | args]])
+    {:os_pid, helper} = Port.info(port, :os_pid)
+    assert_receive {^port, {:data, output}}, 60_000
+    Port.close(port)
+    OS.eventually(fn -> not OS.alive?(helper) end)
+    output
   end
 
   defp read(program, so_far) do

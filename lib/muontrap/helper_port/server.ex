@@ -18,36 +18,49 @@ defmodule MuonTrap.HelperPort.Server do
 
   use GenServer, restart: :temporary
 
-  alias MuonTrap.{Error, Helper, HelperPort, Predecessor, Protocol}
+  alias MuonTrap.{Error, Helper, HelperPort, Predecessor, Protocol, Telemetry}
   alias MuonTrap.HelperPort.{Input, Pool}
 
   require Logger
 
   @supervisor MuonTrap.HelperPort.Supervisor
+  # With that status the helper's outer process leaves when it has killed all that the inner one has left.
+  @relay_was_killed 125
+  @keeper_was_killed 128 + 9
   # Milliseconds without a message after which the server gives back the memory that it needed while it was busy.
   @hibernate_after 1_000
 
   # phase: :idle before the launch, :starting until the program runs, :running, and :ended once the last event is there.
   # owner: its pid; monitor: the reference of the monitor on it.
+  # program: command, arguments and starter, of which nothing is needed but to tell of it. launched: when the launch began; since: when
+  # the program did. Both in the VM's monotonic time. outcome: how it ended, {:exited, ending}, {:vanished, error} or {:failed, error},
+  # if that was heard. told: whether that is an event already.
   # launch: what the helper was sent, until the program runs, for in between the helper may be lost and another one be taken,
   # if that is replaceable; new: how many new ones have been started for it; generation: what the
   # pool said of them.
-  # stopping: whether the helper has been told to stop.
+  # stopping: what the helper has been told to stop for, see MuonTrap.Telemetry; nil if it hasn't been.
   # client: whom the next reply goes to: who asked for the launch while it is starting, then who asked for events.
   # parent: the reference of the monitor on the owner's parent. While the owner waits for the launch it doesn't notice its death.
   # owner_waits: how the owner waits for the launch: :for_ever, or :impatient until it is :told that this takes long. Then the
-  # launch's outcome is the first event.
+  # launch's outcome is the first event. waits: whether the launch waits for a lock.
   # keeps: whether the owner asks for more before it has handled what it has got.
   # way: which way the client wants the output to take after the reply. direct: whether the port is connected to the owner.
   # events: those that nobody has asked for yet, the last one first.
   # handle: what the owner knows the program by.
   # input: what waits to be sent to the program. feeder: the process that writes it, and the reference of the monitor
   # on it.
+  # signallers: of each signal that has been sent and not been answered, by its id, who has sent it: the :owner, or another, who is
+  # to get the answer. signals: how many there have been.
   # handed_over: bytes of output in the owner's hands, which it acknowledges before its next request, or by it.
   # discarding: whether all output is thrown away, because there is nobody any more who would ask for it.
   defstruct phase: :idle,
             owner: nil,
             monitor: nil,
+            program: nil,
+            launched: nil,
+            since: nil,
+            outcome: nil,
+            told: false,
             port: nil,
             os_pid: nil,
             cgroup: nil,
@@ -55,10 +68,11 @@ defmodule MuonTrap.HelperPort.Server do
             replaceable: false,
             new: 0,
             generation: nil,
-            stopping: false,
+            stopping: nil,
             client: nil,
             parent: nil,
             owner_waits: :for_ever,
+            waits: false,
             way: :served,
             keeps: false,
             direct: false,
@@ -66,8 +80,9 @@ defmodule MuonTrap.HelperPort.Server do
             events: [],
             input: Input.new(false),
             feeder: nil,
+            signallers: %{},
+            signals: 0,
             handed_over: 0,
-            timed_out: false,
             discarding: false
 
   @doc """
@@ -81,6 +96,17 @@ defmodule MuonTrap.HelperPort.Server do
   """
   @spec supervised?() :: boolean()
   def supervised?(), do: Process.whereis(@supervisor) != nil
+
+  @doc """
+  Those that there are; none when the application doesn't run
+  """
+  @spec all() :: [pid()]
+  def all() do
+    if supervised?(),
+      do:
+        for({_id, server, _type, _modules} <- DynamicSupervisor.which_children(@supervisor), is_pid(server), do: server),
+      else: []
+  end
 
   @doc """
   Start a server whose owner is the calling process, for a program that it may take so many milliseconds to stop
@@ -121,7 +147,9 @@ defmodule MuonTrap.HelperPort.Server do
 
     state = %{
       state
-      | parent: if(parent, do: Process.monitor(parent)),
+      | program: launch.program,
+        launched: System.monotonic_time(),
+        parent: if(parent, do: Process.monitor(parent)),
         owner_waits: launch.owner_waits,
         input: Input.new(launch.input)
     }
@@ -145,12 +173,46 @@ defmodule MuonTrap.HelperPort.Server do
   def handle_call({:write, _reference, _data}, _from, state), do: {:reply, {:error, :closed}, state}
   def handle_call(:feed, {feeder, _tag}, state), do: {:reply, :ok, %{state | feeder: {feeder, Process.monitor(feeder)}}}
 
+  def handle_call({:signal, _name, :cgroup}, _from, %{phase: :running, cgroup: nil} = state),
+    do: {:reply, {:error, :no_cgroup}, state}
+
+  def handle_call({:signal, name, to}, from, %{phase: :running} = state),
+    do: {:noreply, send_signal(state, name, to, from)}
+
+  def handle_call({:signal, _name, _to}, _from, %{phase: :ended} = state), do: {:reply, {:error, :exited}, state}
+  def handle_call({:signal, _name, _to}, _from, state), do: {:reply, {:error, :esrch}, state}
+
+  def handle_call(:describe, _from, state), do: {:reply, describe(state), state}
+
+  defp describe(%{phase: phase}) when phase in [:idle, :ended], do: nil
+
+  defp describe(state) do
+    %{
+      server: self(),
+      command: state.program.command,
+      args: state.program.args,
+      owner: state.owner,
+      helper_pid: state.os_pid,
+      attached: state.program.starter == :attach,
+      os_pid: state.handle && state.handle.program_pid,
+      since: state.since || state.launched,
+      cgroup: state.cgroup,
+      output_byte_count: if(state.handle, do: :counters.get(state.handle.counter, 1), else: 0),
+      state: describe_state(state)
+    }
+  end
+
+  defp describe_state(%{phase: :starting, waits: true}), do: :waiting
+  defp describe_state(%{phase: :starting}), do: :starting
+  defp describe_state(%{stopping: nil}), do: :running
+  defp describe_state(_state), do: :stopping
+
   defp open(launch, from, state) do
     if launch.timeout != :infinity, do: Process.send_after(self(), :time_is_up, launch.timeout)
 
     case open_port(%{state | phase: :starting, client: from, way: launch.way}, launch) do
       {:ok, state} -> {:noreply, state}
-      {:error, error} -> {:stop, :normal, {:error, error}, %{state | phase: :ended}}
+      {:error, error} -> not_launched(error, %{state | phase: :starting, client: from})
     end
   end
 
@@ -204,10 +266,12 @@ defmodule MuonTrap.HelperPort.Server do
   end
 
   @impl GenServer
-  def handle_cast(:stop, state), do: {:noreply, stop(state)}
+  def handle_cast(:stop, state), do: {:noreply, stop(state, :stopped)}
 
   # By the server, which has the port until it is given back, and not by the owner, who may not know yet that it was.
-  def handle_cast({kind, _what, _how} = command, %{phase: :running} = state) when kind in [:signal, :resize] do
+  def handle_cast({:signal, name, to}, %{phase: :running} = state), do: {:noreply, send_signal(state, name, to, :owner)}
+
+  def handle_cast({:resize, _rows, _columns} = command, %{phase: :running} = state) do
     command(state, command)
     {:noreply, state}
   end
@@ -225,17 +289,18 @@ defmodule MuonTrap.HelperPort.Server do
     do: {:noreply, send_input(state, &Input.give_up(&1, reference))}
 
   # What the owner has got for the server.
-  def handle_cast({kind, _what} = news, %{phase: :running} = state) when kind in [:credit, :input_closed],
-    do: {:noreply, hear(news, state)}
-
-  def handle_cast({kind, _what}, state) when kind in [:credit, :input_closed], do: {:noreply, state}
+  def handle_cast({:news, news}, %{phase: :running} = state), do: news |> hear(state) |> hand_over()
+  def handle_cast({:news, _news}, state), do: {:noreply, state}
   def handle_cast(:end_input, %{phase: :running} = state), do: {:noreply, send_input(state, &Input.finish/1)}
   def handle_cast(:end_input, state), do: {:noreply, state}
-  def handle_cast(:abandon, state), do: abandon(state)
+  def handle_cast(:abandon, state), do: abandon(state, :stopped)
   # The owner has got the program's end, and has closed the port.
-  def handle_cast(:closed, state), do: {:stop, :normal, close(state)}
+  def handle_cast({:closed, ending}, state), do: {:stop, :normal, state |> close() |> learn({:exited, ending})}
   # It has got one after which the helper can be used again, and the port is connected to the server.
-  def handle_cast(:ended, state), do: {:stop, :normal, give_back(%{state | phase: :ended})}
+  def handle_cast({:ended, nil}, state), do: {:stop, :normal, give_back(%{state | phase: :ended})}
+
+  def handle_cast({:ended, ending}, state),
+    do: {:stop, :normal, %{state | phase: :ended} |> give_back() |> learn({:exited, ending})}
 
   @impl GenServer
   def handle_info({port, {:data, frame}}, %{port: port} = state), do: handle_frame(frame, state)
@@ -246,23 +311,29 @@ defmodule MuonTrap.HelperPort.Server do
   # An owner that was killed before it could unlink itself from the port that it was just given has closed it by that. The
   # helper stops the program as when the VM dies.
   def handle_info({:EXIT, port, reason}, %{port: port, direct: true} = state) when reason != :normal do
-    if Process.alive?(state.owner), do: handle_end_of_port(reason, state), else: {:stop, :normal, close(state)}
+    if Process.alive?(state.owner),
+      do: handle_end_of_port(reason, state),
+      else: {:stop, :normal, close(%{state | stopping: state.stopping || :owner_died})}
   end
 
   def handle_info({:EXIT, port, reason}, %{port: port} = state), do: handle_end_of_port(reason, state)
-  def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{monitor: monitor} = state), do: abandon(state)
+
+  def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{monitor: monitor} = state),
+    do: abandon(state, :owner_died)
 
   # It ends only when it is ended; by somebody else while the program runs.
   def handle_info({:DOWN, monitor, :process, _pid, _reason}, %{feeder: {_feeder, monitor}, phase: :running} = state),
-    do: {:noreply, stop(state)}
+    do: {:noreply, stop(state, :stopped)}
 
   # An owner that is linked to its parent still exits for that when it has got the outcome.
   def handle_info({:DOWN, monitor, :process, parent, _reason}, %{parent: monitor, phase: :starting} = state) do
-    {:noreply, if(Predecessor.exit_signal?(state.owner, parent), do: stop(state), else: state)}
+    {:noreply, if(Predecessor.exit_signal?(state.owner, parent), do: stop(state, :owner_died), else: state)}
   end
 
   def handle_info(:time_is_up, %{phase: phase} = state) when phase in [:starting, :running] do
-    {:noreply, stop(%{state | timed_out: true})}
+    # Before the stop, so that who gets the end of that knows.
+    if state.handle && !state.stopping, do: HelperPort.time_out(state.handle)
+    {:noreply, stop(state, :timed_out)}
   end
 
   # The end of a port that has been closed here, or of the registry that the server is linked to; and what others send.
@@ -271,21 +342,33 @@ defmodule MuonTrap.HelperPort.Server do
   defp handle_frame(frame, %{phase: :starting} = state) do
     case Protocol.decode(frame) do
       {:started, pid, cgroup} ->
-        state = %{state | phase: :running, launch: nil, cgroup: if(cgroup != "", do: cgroup)}
+        state = %{
+          state
+          | phase: :running,
+            launch: nil,
+            cgroup: if(cgroup != "", do: cgroup),
+            since: System.monotonic_time()
+        }
 
         handle = %HelperPort{
           server: self(),
           port: state.port,
           os_pid: state.os_pid,
           program_pid: pid,
-          cgroup: state.cgroup
+          cgroup: state.cgroup,
+          counter: :counters.new(2, [:atomics])
         }
 
-        launched(%{state | handle: handle})
+        # The time was up when the program had just been started.
+        if state.stopping == :timed_out, do: HelperPort.time_out(handle)
+        state = %{state | handle: handle}
+        next = launched(state)
+        Telemetry.started(telemetry(state))
+        next
 
       {:waiting, words} ->
         Logger.warning(words)
-        {:noreply, tell_waiting(state)}
+        {:noreply, tell_waiting(%{state | waits: true})}
 
       :unused ->
         lost(state, vanished(:unused))
@@ -306,20 +389,21 @@ defmodule MuonTrap.HelperPort.Server do
   defp go_on(state), do: {:noreply, state}
 
   # Before it began the launch.
-  defp lost(%{stopping: false, replaceable: true} = state, _error), do: launch_again(state)
+  defp lost(%{stopping: nil, replaceable: true} = state, _error), do: launch_again(state)
 
-  defp lost(state, error), do: not_launched(if(state.timed_out, do: :timeout, else: error), state)
+  defp lost(state, error), do: not_launched(if(state.stopping == :timed_out, do: :timeout, else: error), state)
 
   # The owner has died meanwhile. The helper may have told the end before it hears of that, and leaves when it does.
   defp launched(%{discarding: true} = state), do: {:noreply, state}
   defp launched(%{owner_waits: :told} = state), do: state |> add({:started, state.handle}) |> proceed()
   defp launched(state), do: state |> connect_owner() |> reply(&{:ok, state.handle, &1})
 
-  defp not_launched(error, %{owner_waits: :told} = state), do: state |> close() |> add({:failed, error}) |> proceed()
+  defp not_launched(error, %{owner_waits: :told} = state),
+    do: state |> close() |> learn({:failed, error}) |> add({:failed, error}) |> proceed()
 
   defp not_launched(error, state) do
     GenServer.reply(state.client, {:error, error})
-    {:stop, :normal, close(%{state | client: nil})}
+    {:stop, :normal, %{state | client: nil} |> close() |> learn({:failed, error})}
   end
 
   defp tell_waiting(%{owner_waits: :impatient} = state) do
@@ -332,15 +416,33 @@ defmodule MuonTrap.HelperPort.Server do
   # Takes in what the helper has told of a program that runs.
   defp note(frame, state) do
     case Protocol.decode(frame) do
-      {:exited, %{reusable: true}} = event -> add(%{close_input(state) | phase: :ended}, event)
-      {:exited, _ending} = event -> state |> close() |> add(event)
-      {kind, _what} = news when kind in [:credit, :input_closed] -> hear(news, state)
+      {:exited, %{reusable: true}} = event -> %{state | phase: :ended} |> end_requests() |> learn(event) |> add(event)
+      {:exited, _ending} = event -> state |> close() |> learn(event) |> add(event)
+      news when elem(news, 0) in [:credit, :input_closed, :signalled] -> hear(news, state)
       event -> add(state, event)
     end
   end
 
   defp hear({:credit, bytes}, state), do: send_input(state, &Input.credit(&1, bytes))
   defp hear({:input_closed, _taken}, state), do: close_input(state)
+
+  defp hear({:signalled, id, result}, state) do
+    {signaller, signallers} = Map.pop!(state.signallers, id)
+    answer_signal(%{state | signallers: signallers}, signaller, result)
+  end
+
+  defp answer_signal(state, :owner, result), do: add(state, {:signalled, result})
+
+  defp answer_signal(state, from, result) do
+    GenServer.reply(from, result)
+    state
+  end
+
+  defp send_signal(state, name, to, signaller) do
+    id = rem(state.signals, 0x1_0000_0000)
+    command(state, {:signal, id, name, to})
+    %{state | signals: state.signals + 1, signallers: Map.put(state.signallers, id, signaller)}
+  end
 
   defp close_input(state), do: send_input(state, &Input.close/1)
 
@@ -351,11 +453,22 @@ defmodule MuonTrap.HelperPort.Server do
     %{state | input: input}
   end
 
-  defp add(%{discarding: true} = state, _event), do: state
-  defp add(state, event), do: %{state | events: [event | state.events]}
+  defp add(state, {stream, data} = event) when stream in [:stdout, :stderr] do
+    HelperPort.count(state.handle, byte_size(data))
+    keep(state, event)
+  end
+
+  defp add(state, event), do: keep(state, event)
+
+  defp keep(%{discarding: true} = state, _event), do: state
+  defp keep(state, event), do: %{state | events: [event | state.events]}
 
   defp proceed(%{discarding: true, phase: :ended} = state), do: {:stop, :normal, close(state)}
-  defp proceed(state), do: hand_over(state)
+  defp proceed(state), do: state |> hand_over() |> tell_unasked()
+
+  # Nobody may ask for the end for long.
+  defp tell_unasked({:noreply, %{phase: :ended, client: nil} = state}), do: {:noreply, tell_end(state)}
+  defp tell_unasked(next), do: next
 
   # The launch was stopped before its end.
   defp cancelled?(error), do: error.stage == :spawn and error.reason == :ecanceled
@@ -373,8 +486,16 @@ defmodule MuonTrap.HelperPort.Server do
   # is done before the owner is told.
   defp handle_end_of_port(reason, state) do
     if state.cgroup, do: clean(state.cgroup)
-    state |> close() |> add({:vanished, vanished(reason)}) |> proceed()
+    vanished = {:vanished, vanished(reason)}
+    state = if told_owner?(reason, state), do: state, else: learn(state, vanished)
+    state |> close() |> add(vanished) |> proceed()
   end
+
+  # The owner has died with the program's end in its mailbox, and the helper has left as it was told to.
+  defp told_owner?({:exit_status, status}, %{discarding: true}),
+    do: status not in [@relay_was_killed, @keeper_was_killed]
+
+  defp told_owner?(_reason, _state), do: false
 
   defp hand_over(%{client: nil} = state), do: {:noreply, state}
   defp hand_over(%{events: []} = state), do: {:noreply, state}
@@ -437,40 +558,87 @@ defmodule MuonTrap.HelperPort.Server do
   defp connect_self(state), do: state
 
   # Nobody will ask for anything any more.
-  defp abandon(%{phase: phase, port: port} = state) when phase in [:idle, :ended] or port == nil,
-    do: {:stop, :normal, close(state)}
+  defp abandon(%{phase: phase, port: port} = state, _cause) when phase in [:idle, :ended] or port == nil,
+    do: {:stop, :normal, if(phase == :idle, do: state, else: close(state))}
 
-  defp abandon(state), do: {:noreply, stop_and_discard(state)}
+  defp abandon(state, cause), do: {:noreply, stop_and_discard(state, cause)}
 
   # After discard the helper doesn't wait for its standard input to end before it leaves, and nothing may be written any more.
-  defp stop_and_discard(%{discarding: true} = state), do: state
+  defp stop_and_discard(%{discarding: true} = state, _cause), do: state
 
-  defp stop_and_discard(state) do
-    state = state |> connect_self() |> stop()
+  defp stop_and_discard(state, cause) do
+    state = state |> connect_self() |> stop(cause)
     # An owner that has ended normally has not ended it by its link. One that lives does so itself.
     with {feeder, _monitor} <- state.feeder, false <- Process.alive?(state.owner), do: Process.exit(feeder, :kill)
     command(state, :discard)
     %{close_input(state) | discarding: true, events: [], handed_over: 0}
   end
 
-  # When the application is stopped, or this process fails: ended by who starts it or by a mistake of ours.
+  # However the server ends. The program's end is an event here at the latest, when all who have to know of it do.
   @impl GenServer
-  def terminate(_reason, %{port: nil}), do: :ok
-  # By its end with ours the port would end an owner that is still linked to it.
-  def terminate(_reason, %{phase: :ended} = state), do: close_port(state)
+  def terminate(reason, state), do: reason |> end_program(state) |> tell_end()
 
-  def terminate(_reason, state) do
-    state |> stop_and_discard() |> await_end()
+  defp end_program(_reason, %{port: nil} = state), do: state
+  # By its end with ours the port would end an owner that is still linked to it.
+  defp end_program(_reason, %{phase: :ended} = state), do: close_port(state)
+
+  # When the application is stopped, or this process fails: ended by who starts it or by a mistake of ours.
+  defp end_program(reason, state) do
+    ended = state |> stop_and_discard(if(reason == :shutdown, do: :application_stopped, else: :failed)) |> await_end()
     if state.client, do: GenServer.reply(state.client, stopped(state))
+    ended
   end
 
   defp await_end(%{port: port} = state) do
     receive do
-      {^port, {:data, <<?X, _ending::binary>>}} -> close(state)
+      {^port, {:data, <<?X, _ending::binary>> = frame}} -> state |> close() |> learn(Protocol.decode(frame))
       {^port, {:data, _frame}} -> await_end(state)
-      {^port, {:exit_status, _status}} -> if state.cgroup, do: clean(state.cgroup)
-      {:EXIT, ^port, _reason} -> if state.cgroup, do: clean(state.cgroup)
+      {^port, {:exit_status, _status} = reason} -> lose(reason, state)
+      {:EXIT, ^port, reason} -> lose(reason, state)
     end
+  end
+
+  defp lose(reason, state) do
+    if state.cgroup, do: clean(state.cgroup)
+    if told_owner?(reason, state), do: state, else: learn(state, {:vanished, vanished(reason)})
+  end
+
+  defp learn(state, outcome), do: %{state | outcome: outcome}
+
+  defp tell_end(%{told: true} = state), do: state
+  # A launch that never began.
+  defp tell_end(%{phase: :idle} = state), do: state
+
+  defp tell_end(state) do
+    emit_end(state.outcome, state)
+    %{state | told: true}
+  end
+
+  # A search for a program that there isn't.
+  defp emit_end({:failed, %Error{stage: :exec}}, %{program: %{found: false}}), do: :ok
+  defp emit_end({:failed, reason}, state), do: Telemetry.not_started(telemetry(state), reason)
+  defp emit_end(_stopped, %{handle: nil} = state), do: Telemetry.not_started(telemetry(state), stopped())
+  defp emit_end({:vanished, error}, state), do: Telemetry.vanished(telemetry(state), error, bytes(state))
+  defp emit_end({:exited, ending}, state), do: Telemetry.ended(telemetry(state), ending, state.stopping, bytes(state))
+  defp emit_end(nil, state), do: Telemetry.ended(telemetry(state), nil, state.stopping, bytes(state))
+
+  defp bytes(state), do: :counters.get(state.handle.counter, 1)
+
+  # What MuonTrap.Telemetry says of the program.
+  defp telemetry(state) do
+    %{
+      launched: state.launched,
+      since: state.since,
+      metadata: %{
+        server: self(),
+        starter: state.program.starter,
+        command: state.program.command,
+        args: state.program.args,
+        owner: state.owner,
+        os_pid: state.handle && state.handle.program_pid,
+        cgroup: state.cgroup
+      }
+    }
   end
 
   defp stopped(%{phase: :starting, owner_waits: waits}) when waits != :told, do: {:error, stopped()}
@@ -497,7 +665,13 @@ defmodule MuonTrap.HelperPort.Server do
     status
     |> replace(:state, fn
       %__MODULE__{} = state ->
-        %{state | events: {:bytes, HelperPort.size(state.events)}, launch: :redacted, input: :redacted}
+        %{
+          state
+          | events: {:bytes, HelperPort.size(state.events)},
+            launch: :redacted,
+            program: :redacted,
+            input: :redacted
+        }
 
       other ->
         other
@@ -518,7 +692,13 @@ defmodule MuonTrap.HelperPort.Server do
   defp redact({port, {:data, data}}) when is_port(port), do: {port, {:data, {:bytes, byte_size(data)}}}
   defp redact(other), do: other
 
-  defp close(state), do: %{(state |> close_port() |> close_input()) | phase: :ended}
+  defp close(state), do: end_requests(%{close_port(state) | phase: :ended})
+
+  # Of those who still wait for the program.
+  defp end_requests(state) do
+    for {_id, signaller} <- state.signallers, signaller != :owner, do: GenServer.reply(signaller, {:error, :exited})
+    close_input(%{state | signallers: %{}})
+  end
 
   defp close_port(%{port: nil} = state), do: state
 
@@ -527,9 +707,10 @@ defmodule MuonTrap.HelperPort.Server do
     %{state | port: nil}
   end
 
-  defp stop(state) do
+  # What it was wanted for first is what it ends by.
+  defp stop(state, cause) do
     command(state, :stop)
-    %{state | stopping: true}
+    %{state | stopping: state.stopping || cause}
   end
 
   defp command(%{port: nil}, _command), do: :ok
@@ -562,9 +743,6 @@ defmodule MuonTrap.HelperPort.Server do
 
     %Error{stage: :setup, reason: reason, message: "cannot execute the helper #{MuonTrap.muontrap_path()}: #{why}"}
   end
-
-  # With that status the helper's outer process leaves when it has killed all that the inner one has left.
-  @relay_was_killed 125
 
   defp vanished(reason) do
     dead =

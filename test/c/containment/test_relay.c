@@ -362,12 +362,15 @@ static void what_is_left_behind_a_shell_is_told_by_the_next_signal_too(void **st
 
 /* ---- Signals ---- */
 
+/* Each has another id, and the answers have them in the same order. */
+static uint8_t signals_sent;
+
 static void send_signal(const char *receiver_and_name, size_t size)
 {
-    uint8_t frame[32] = {0, 0, 0, (uint8_t)(size + 1), 'k'};
+    uint8_t frame[32] = {0, 0, 0, (uint8_t)(size + 5), 'k', (uint8_t)receiver_and_name[0], 1, 2, 3, ++signals_sent};
 
-    memcpy(frame + 5, receiver_and_name, size);
-    client_send(&client, frame, 5 + size);
+    memcpy(frame + 10, receiver_and_name + 1, size - 1);
+    client_send(&client, frame, 9 + size);
 }
 #define SEND_SIGNAL(receiver_and_name) send_signal(receiver_and_name, sizeof receiver_and_name - 1)
 
@@ -377,6 +380,7 @@ static void assert_answered(uint32_t error)
         assert_true(client_step(&client));
     client.answers = 0;
     assert_int_equal(client.answer, error);
+    assert_int_equal(client.answer_id, 0x01020300u | signals_sent);
 }
 
 /* The program, a child in its group and, where that is contained, one in a session of its own write when they have got
@@ -446,6 +450,7 @@ static void many_signals_are_answered_each(void **state)
         SEND_SIGNAL("\0HUP");
     while (client.answers < 3000)
         assert_true(client_step(&client));
+    assert_int_equal(client.answer_id, 0x01020300u | signals_sent);
     client_stop(&client);
     client_follow(&client);
     assert_true(client.exited);
@@ -455,7 +460,7 @@ static void many_signals_are_answered_each(void **state)
 /* An owner that reads none of the answers can't send more, but it can go. */
 static void an_owner_that_does_not_read_its_answers_can_close(void **state)
 {
-    uint8_t frame[] = {0, 0, 0, 5, 'k', 0, 'H', 'U', 'P'};
+    uint8_t frame[] = {0, 0, 0, 9, 'k', 0, 0, 0, 0, 0, 'H', 'U', 'P'};
 
     (void)state;
     START(&client, "--", trouble_path(), "deaf");

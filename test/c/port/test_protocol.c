@@ -89,6 +89,15 @@ static void a_signal_without_a_name_has_an_empty_one(void **state)
     assert_int_equal(frame[5 + 38], 0);
 }
 
+static void an_end_that_nobody_knows_is_neither(void **state)
+{
+    const struct ending unknown = {.unknown = true};
+
+    (void)state;
+    assert_int_equal(protocol_exited(frame, &unknown, ""), 5 + 39);
+    assert_memory_equal(frame + 5, "\2\0\0\0\0", 5);
+}
+
 static void names_that_are_too_many_are_cut_so_that_the_frame_fits(void **state)
 {
     static char names[FRAME_CONTROL_MOST + 100];
@@ -108,15 +117,15 @@ static void waiting_has_words(void **state)
     assert_memory_equal(frame, expected, sizeof expected);
 }
 
-static void signalled_has_the_errno_and_its_name(void **state)
+static void signalled_has_the_signals_id_and_the_errno_with_its_name(void **state)
 {
-    static const uint8_t sent[] = {0, 0, 0, 5, 'K', 0, 0, 0, 0};
-    static const uint8_t refused[] = {0, 0, 0, 10, 'K', 0, 0, 0, 1, 'e', 'p', 'e', 'r', 'm'};
+    static const uint8_t sent[] = {0, 0, 0, 9, 'K', 1, 2, 3, 4, 0, 0, 0, 0};
+    static const uint8_t refused[] = {0, 0, 0, 14, 'K', 0, 0, 0, 7, 0, 0, 0, 1, 'e', 'p', 'e', 'r', 'm'};
 
     (void)state;
-    assert_int_equal(protocol_signalled(frame, 0), sizeof sent);
+    assert_int_equal(protocol_signalled(frame, 0x01020304, 0), sizeof sent);
     assert_memory_equal(frame, sent, sizeof sent);
-    assert_int_equal(protocol_signalled(frame, EPERM), sizeof refused);
+    assert_int_equal(protocol_signalled(frame, 7, EPERM), sizeof refused);
     assert_memory_equal(frame, refused, sizeof refused);
 }
 
@@ -192,21 +201,23 @@ static void stop_and_discard_are_a_tag_alone(void **state)
     assert_int_equal(FIRST_OF("\0\0\0\1d").kind, COMMAND_DISCARD);
 }
 
-static void a_signal_has_its_receiver_and_its_name(void **state)
+static void a_signal_has_its_receiver_its_id_and_its_name(void **state)
 {
-    struct command command = FIRST_OF("\0\0\0\5k\2HUP");
+    struct command command = FIRST_OF("\0\0\0\11k\2\1\2\3\4HUP");
 
     (void)state;
     assert_int_equal(command.kind, COMMAND_SIGNAL);
     assert_int_equal(command.receiver, 2);
+    assert_int_equal(command.id, 0x01020304);
     assert_int_equal(command.signal, SIGHUP);
-    assert_int_equal(FIRST_OF("\0\0\0\10k\0sigusr1").receiver, 0);
-    assert_int_equal(FIRST_OF("\0\0\0\11k\0sigusr1").signal, SIGUSR1);
-    assert_int_equal(FIRST_OF("\0\0\0\3k\0\x39").signal, 9);
-    assert_int_equal(FIRST_OF("\0\0\0\5k\0abc").signal, -1);
-    assert_int_equal(FIRST_OF("\0\0\0\22k\0\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31").signal,
+    assert_int_equal(FIRST_OF("\0\0\0\15k\0\0\0\0\7sigusr1").receiver, 0);
+    assert_int_equal(FIRST_OF("\0\0\0\15k\0\0\0\0\7sigusr1").signal, SIGUSR1);
+    assert_int_equal(FIRST_OF("\0\0\0\7k\0\0\0\0\7\x39").signal, 9);
+    assert_int_equal(FIRST_OF("\0\0\0\11k\0\0\0\0\7\x61\x62\x63").signal, -1);
+    assert_int_equal(FIRST_OF("\0\0\0\26k\0\0\0\0\7\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31\x31")
+                         .signal,
                      -1);
-    assert_int_equal(FIRST_OF("\0\0\0\2k").kind, COMMAND_MALFORMED);
+    assert_int_equal(FIRST_OF("\0\0\0\6k").kind, COMMAND_MALFORMED);
 }
 
 static void a_launch_has_a_text_with_a_null_byte_behind_it(void **state)
@@ -452,16 +463,17 @@ static int tests(void)
         TEST(a_path_that_is_too_long_is_cut_so_that_the_frame_fits),
         TEST(exited_has_every_field_in_its_place),
         TEST(a_signal_without_a_name_has_an_empty_one),
+        TEST(an_end_that_nobody_knows_is_neither),
         TEST(names_that_are_too_many_are_cut_so_that_the_frame_fits),
         TEST(waiting_has_words),
-        TEST(signalled_has_the_errno_and_its_name),
+        TEST(signalled_has_the_signals_id_and_the_errno_with_its_name),
         TEST(an_error_has_stage_errno_name_and_words),
         TEST(an_error_without_errno_has_an_empty_name),
         TEST(the_longest_error_fits),
         TEST(an_acknowledgement_says_how_many_bytes),
         TEST(an_acknowledgement_can_be_of_more_than_two_gigabytes),
         TEST(stop_and_discard_are_a_tag_alone),
-        TEST(a_signal_has_its_receiver_and_its_name),
+        TEST(a_signal_has_its_receiver_its_id_and_its_name),
         TEST(a_launch_has_a_text_with_a_null_byte_behind_it),
         TEST(a_launch_can_be_as_long_as_the_text_and_no_longer),
         TEST(a_launch_out_of_turn_is_malformed),

@@ -47,6 +47,23 @@ static void what_is_in_force_is_told(void **state)
     assert_non_null(strstr(why.words, words));
 }
 
+/* Larger than 32 bits, where these are all that an unsigned long has. */
+static void a_large_limit_is_told_in_full(void **state)
+{
+    struct rlimit before;
+    struct rlimit large;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    large = before;
+    large.rlim_cur = (rlim_t)12345678901;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &large), 0);
+    assert_true(limits("fsize=8"));
+    assert_false(attributes_explain(&attributes, STAGE_RLIMIT, 0, EPERM, &why));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_non_null(strstr(why.words, " (12345678901:"));
+}
+
 static void each_stage_has_its_words(void **state)
 {
     static const struct {
@@ -80,6 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_is_in_force_is_told, start_anew),
+        cmocka_unit_test_setup(a_large_limit_is_told_in_full, start_anew),
         cmocka_unit_test_setup(each_stage_has_its_words, start_anew),
     };
 

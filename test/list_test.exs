@@ -66,6 +66,7 @@ defmodule MuonTrap.ListTest do
     assert %{command: "sh", args: ^words} = listed(daemon, &(&1.output_byte_count == 6))
   end
 
+  @tag :linux
   test "has each program with what has daemonised, and not the helper's processes", %{env: env, mark: mark} do
     {:ok, daemon} = Daemon.start_link("sh", ["-c", "(setsid sleep 1000 &); exec sleep 1000"], env: env)
     {_keeper, relay} = eventually(fn -> length(OS.alive(mark)) == 2 && OS.keeper_and_relay(mark) end)

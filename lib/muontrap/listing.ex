@@ -35,7 +35,8 @@ defmodule MuonTrap.Listing do
   defp ask() do
     :erpc.call(node(), __MODULE__, :ask_servers, [], @patience + @margin)
   catch
-    _kind, _reason -> []
+    :error, {:erpc, :timeout} -> []
+    :exit, {:exception, {_ended, {GenServer, :call, _arguments}}} -> []
   end
 
   @doc false

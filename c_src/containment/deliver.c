@@ -40,9 +40,8 @@ static bool is_in_tree(const struct launch *launch, pid_t pid)
 }
 
 /* A process that isn't our child may end, be reaped and its pid given to a stranger at any time. So the signal goes to
- * what the descriptor stands for. If that lives after it has been looked at, it is what was looked at. On kernels before
- * 5.3 a stranger can be hit, if the kernel has gone through all other pids meanwhile. A reserve of capabilities is for
- * our descendants alone, for others may be in the cgroup, too. */
+ * what the descriptor stands for. If that lives after it has been looked at, it is what was looked at. On kernels
+ * before 5.3 a stranger can be hit, if the kernel has gone through all other pids meanwhile. */
 static void send_if(bool (*is_meant)(const struct launch *launch, pid_t pid), pid_t pid, struct delivery *delivery)
 {
     int process = platform_process_open(pid);

@@ -45,7 +45,8 @@ TEST_RUN := TROUBLE='$(CURDIR)/$(TEST_BUILD)/trouble'
 test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap $(BUILD)/muontrap
 	@failed=; run() { \
 	    echo "== $$1 $${2:+($$2)}"; \
-	    ATTACHES=$${2:+10000} $(TEST_RUN) MUONTRAP="$(CURDIR)/$${2:-$(TEST_BUILD)/muontrap}" $(TEST_BUILD)/$$1 || failed="$$failed $$1"; \
+	    ATTACHES=$${2:+10000} $(TEST_RUN) MUONTRAP="$(CURDIR)/$${2:-$(TEST_BUILD)/muontrap}" $(TEST_BUILD)/$$1 || \
+	        failed="$$failed $$1"; \
 	}; \
 	for test in $(TESTS); do \
 	    run $$test; \

@@ -44,8 +44,8 @@ bool platform_processes(void (*visit)(pid_t pid, void *context), void *context);
 /* That process's parent; 0 when there is no such process. */
 pid_t platform_parent(pid_t pid);
 
-/* A descriptor that stands for that process, and for no other one when its pid has passed to another (pidfd_open(2)); -1
- * with errno, which is ENOSYS where the system has nothing like that. It is closed by exec. */
+/* A descriptor that stands for that process, and for no other one when its pid has passed to another (pidfd_open(2));
+ * -1 with errno, which is ENOSYS where the system has nothing like that. It is closed by exec. */
 int platform_process_open(pid_t pid);
 
 /* Whether it has ended, reaped or not. poll(2) tells of that by POLLIN. */

@@ -198,12 +198,11 @@ bool attach_move(const struct launch *launch, struct failure *why)
     const struct cgroup *cgroup = launch->cgroup;
     struct move move = {.launch = launch};
     char home[CGROUP_PATH_MOST + 1];
-    struct return_to to = {.cgroup = cgroup, .path = home};
+    struct return_to to = {.cgroup = cgroup};
 
     if (!cgroup)
         return true;
-    if (!cgroup_place(cgroup, tree->attached_pid, home))
-        home[0] = '\0';
+    to.path = cgroup_place(cgroup, tree->attached_pid, home) ? home : "";
     if (!move_process(&move, tree->attached_pid, tree->attached)) {
         move.failed = tree->attached_pid;
         move.error = errno;

@@ -28,8 +28,8 @@ static void note(struct delivery *delivery, bool sent)
         delivery->result = EPERM;
 }
 
-/* Who is orphaned becomes our child, so that all that descends from the program descends from us, and nothing else. Of a
- * process that was attached to it is its own descendants, while it lives. */
+/* Who is orphaned becomes our child, so that all that descends from the program descends from us, and nothing else.
+ * Of a process that was attached to it is its own descendants, while it lives. */
 static bool is_in_tree(const struct launch *launch, pid_t pid)
 {
     const struct tree *tree = &launch->tree;
@@ -39,9 +39,10 @@ static bool is_in_tree(const struct launch *launch, pid_t pid)
     return tree_descends_from(pid, tree->attached_pid) && !platform_process_ended(tree->attached);
 }
 
-/* A process that isn't our child may end, be reaped and its pid given to a stranger at any time. So the signal goes to
- * what the descriptor stands for. If that lives after it has been looked at, it is what was looked at. On kernels
- * before 5.3 a stranger can be hit, if the kernel has gone through all other pids meanwhile. */
+/* A process that isn't our child may end, be reaped and its pid given to a stranger at any time. So the signal goes
+ * to what the descriptor stands for. If that lives after it has been looked at, it is what was looked at. On kernels
+ * before 5.3 a stranger can be hit, if the kernel has gone through all other pids meanwhile. A reserve of
+ * capabilities is for our descendants alone, for others may be in the cgroup, too. */
 static void send_if(bool (*is_meant)(const struct launch *launch, pid_t pid), pid_t pid, struct delivery *delivery)
 {
     int process = platform_process_open(pid);

@@ -67,9 +67,9 @@ void tree_forget_spared(struct tree *tree, pid_t child);
 /* In a process that was forked: closes what is the other one's. */
 void tree_close(struct tree *tree);
 
-/* After a SIGCHLD or the end of the process in the program's place: reaps adopted orphans, and notes it when the program
- * has ended (but does not reap it: its pid, which is its process group's too, stays ours until the sweep) or was
- * stopped. True when there are more to be reaped. */
+/* After a SIGCHLD or the end of the process in the program's place: reaps adopted orphans, and notes it when the
+ * program has ended (but does not reap it: its pid, which is its process group's too, stays ours until the sweep) or
+ * was stopped. True when there are more to be reaped. */
 bool tree_reap(struct tree *tree);
 
 /* The program's pid, or that of the process in its place. */

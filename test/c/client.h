@@ -41,7 +41,7 @@ struct client {
     char error_words[2048];
     bool exited; /* and then: */
     bool signalled;
-    bool unknown; /* how it ended */
+    bool unknown;     /* how it ended */
     char signal[256]; /* its name; empty without one */
     uint32_t code;
     bool oom_killed;

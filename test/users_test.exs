@@ -46,9 +46,12 @@ defmodule MuonTrap.UsersTest do
     end
   end
 
-  test "cmd/3, stream!/3, a program and a daemon run as a user that is allowed", %{vm: vm} do
-    outputs = UserVM.call(vm, UserVM, :trapping, [Starters, :outputs, ["id", ["-un"], [uid: "worker"]]])
-    assert outputs == %{cmd: "worker\n", stream: "worker\n", program: "worker\n", daemon: "worker\n"}
+  for by <- [:shell | Starters.all()] do
+    test "#{by} runs a program as a user that is allowed", %{vm: vm} do
+      opts = if unquote(by) == :shell, do: ["--uid", "worker"], else: [uid: "worker"]
+      args = [unquote(by), "id", ["-un"], opts]
+      assert UserVM.call(vm, UserVM, :trapping, [Starters, :output, args]) == "worker\n"
+    end
   end
 
   test "one that isn't is refused by all of them", %{vm: vm} do

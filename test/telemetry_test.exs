@@ -353,7 +353,7 @@ defmodule MuonTrap.TelemetryTest do
       assert_receive {:held, :start, server}, 60_000
       send(server, :go)
       {:stdout, "hello\n"} = Program.read(program)
-      assert {:ok, 0} = Program.stop(program)
+      assert {:ok, 0} = Program.await(program)
       assert {_ending, %{status: 0}} = stopped(program)
 
       apply(:telemetry, :detach, [:hold])

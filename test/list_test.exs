@@ -93,10 +93,10 @@ defmodule MuonTrap.ListTest do
   end
 
   test "adds up the processor that is used by those that live and those that were waited for", %{env: env} do
-    busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
+    busy = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"
     {:ok, program} = Program.start_link("sh", ["-c", "sh -c '#{busy}'; echo done; read go"], env: env)
     assert Program.read(program) == {:stdout, "done\n"}
-    assert listed(program).cpu_us > 10_000
+    assert listed(program).cpu_us >= 10_000
   end
 
   test "says that a program is suspended, is being stopped, or waits for a lock", %{env: env} do
@@ -166,7 +166,7 @@ defmodule MuonTrap.ListTest do
     {:ok, daemon} = Daemon.start_link("sh", ["-c", script], env: env, cgroup_base: Cgroups.base())
     listed = listed(daemon, &(&1.output_byte_count == 5))
     assert listed.cgroup == Daemon.cgroup_path(daemon)
-    assert listed.cpu_us > 10_000
+    assert listed.cpu_us >= 10_000
   end
 
   @tag :cgroup_controllers

@@ -107,13 +107,6 @@ defmodule MuonTrap.Top do
     end
   end
 
-  # A reader that has seen enough, such as head(1), is no failure.
-  defp print(lines) do
-    IO.write(Enum.map(lines, &[&1, "\n"]))
-  rescue
-    ErlangError -> :ok
-  end
-
   defp show(true, node, opts, kind, caller) do
     Process.flag(:trap_exit, true)
     caller = Process.monitor(caller)
@@ -128,6 +121,13 @@ defmodule MuonTrap.Top do
         Console.close(console)
       end
     end
+  end
+
+  # A reader that has seen enough, such as head(1), is no failure.
+  defp print(lines) do
+    IO.write(Enum.map(lines, &[&1, "\n"]))
+  rescue
+    ErlangError -> :ok
   end
 
   # ---- What happens ----
@@ -163,12 +163,13 @@ defmodule MuonTrap.Top do
 
   defp draw({:ended, _result} = ended), do: ended
 
-  # The size may have changed since.
+  # The size may have changed since, and with it what the terminal has made of what was there.
   defp draw(state) do
-    {rows, columns} = Console.size(state.console)
+    {rows, columns} = size = Console.size(state.console)
     view = View.resize(state.view, rows, columns)
+    console = if size == {state.view.rows, state.view.columns}, do: state.console, else: Console.forget(state.console)
 
-    case Console.draw(state.console, View.lines(view)) do
+    case Console.draw(console, View.lines(view)) do
       {:error, :closed} -> {:ended, terminal_lost()}
       console -> %{state | view: view, console: console}
     end

@@ -50,7 +50,7 @@ defmodule MuonTrap.MixProject do
     ]
   end
 
-  defp guides, do: for(name <- ~w(talking restarts servers cgroups erlang benchmarks), do: "docs/#{name}.md")
+  defp guides, do: for(name <- ~w(talking restarts servers cgroups top erlang benchmarks), do: "docs/#{name}.md")
   defp moves, do: for(name <- ~w(system-cmd muontrap-1 erlexec exile), do: "docs/from-#{name}.md")
 
   defp package do

@@ -84,7 +84,15 @@ defmodule MuonTrap.Test.Dialogue do
     cond do
       wanted.(lines, cursor) -> %{dialogue | pending: ""}
       System.monotonic_time(:millisecond) > until -> flunk("after #{@deadline} ms, #{otherwise}")
-      true -> dialogue |> read_more(otherwise) |> expect_screen(wanted, until)
+      true -> dialogue |> read_more(otherwise) |> read_rest() |> expect_screen(wanted, until)
+    end
+  end
+
+  # All that there is by now, for it takes longer to make a screen than to draw one.
+  defp read_rest(dialogue) do
+    case Program.read(dialogue.program, 0) do
+      {stream, data} when stream in [:stdout, :stderr] -> dialogue |> add(stream, data) |> read_rest()
+      _nothing -> dialogue
     end
   end
 

@@ -84,7 +84,7 @@ defmodule MuonTrap.Top.View do
 
   @type row :: map()
   @type t :: %__MODULE__{}
-  @type action :: nil | :quit | :refresh | :sample | :interval | {:stop, row()} | {:signal, row(), Signal.t()}
+  @type action :: nil | :quit | :refresh | :interval | {:stop, row()} | {:signal, row(), Signal.t()}
   @type style :: :plain | :bold | :reverse
   @type line :: {style(), String.t()}
 

@@ -52,7 +52,9 @@ defmodule MuonTrap.MixProject do
   end
 
   defp guides do
-    names = ~w(options daemon talking restarts servers users cgroups telemetry shell erlang building limits benchmarks)
+    names =
+      ~w(options daemon talking restarts servers users cgroups telemetry top shell erlang building limits benchmarks)
+
     for name <- names, do: "docs/#{name}.md"
   end
 

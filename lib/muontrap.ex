@@ -399,8 +399,8 @@ defmodule MuonTrap do
   It is for the shell: in iex a key is followed by Enter, because the shell reads whole lines. `mix muontrap.top --node NAME` shows
   the same from outside, and needs no Enter. Without a terminal, one table is printed. See [Top](top.md).
 
-      iex(1)> MuonTrap.top()
-      iex(2)> MuonTrap.top(node: :"app@db1", sort: :memory, interval: 5_000)
+      MuonTrap.top()
+      MuonTrap.top(node: :"app@db1", sort: :memory, interval: 5_000)
 
   The options
 

@@ -694,7 +694,9 @@ RARE static enum state drain_on_console(struct relay *relay)
     if (output->blocked && output->total == relay->drained)
         output_abandon(output);
     relay->drained = output->total;
-    relay->deadline = in_ms(relay->launch->options.delay_to_sigkill);
+    relay->deadline = io_now_us() + CHECK_AGAIN_US;
+    if (relay->deadline < in_ms(relay->launch->options.delay_to_sigkill))
+        relay->deadline = in_ms(relay->launch->options.delay_to_sigkill);
     return DRAINING;
 }
 

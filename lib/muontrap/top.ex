@@ -15,14 +15,16 @@ defmodule MuonTrap.Top do
   @sample_patience 15_000
   @signal_patience 5_000
   @escape 50
+  # Milliseconds without a sample after which that is said.
+  @late 5_000
 
   @options [:node, :sort, :reverse, :interval, :filter, :once]
 
   # sampling: the request of the sample that is on its way, with the time at which it was sent; figuring: that of a cgroup's figures,
   # with the server of its program. looked_at: the server whose figures were asked for last. keys: the beginning of a key's bytes.
-  # caller: the reference of the monitor on who waits for top's end.
+  # caller: the reference of the monitor on who waits for top's end. timer: that of the next look.
   @enforce_keys [:view, :console, :node, :caller]
-  defstruct [:view, :console, :node, :caller, :sampling, :figuring, :looked_at, keys: ""]
+  defstruct [:view, :console, :node, :caller, :timer, :sampling, :figuring, :looked_at, keys: ""]
 
   @doc """
   The options, checked
@@ -107,22 +109,14 @@ defmodule MuonTrap.Top do
     end
   end
 
-  # A reader that has seen enough, such as head(1), is no failure.
-  defp print(lines) do
-    IO.write(Enum.map(lines, &[&1, "\n"]))
-  rescue
-    ErlangError -> :ok
-  end
-
   defp show(true, node, opts, kind, caller) do
     Process.flag(:trap_exit, true)
     caller = Process.monitor(caller)
 
     with {:ok, console} <- Console.open(kind) do
-      state = %__MODULE__{view: view(node, opts), console: console, node: node, caller: caller}
+      state = %__MODULE__{view: view(node, opts), console: console, node: node, caller: caller, timer: timer(0)}
 
       try do
-        send(self(), :tick)
         state |> draw() |> loop()
       after
         Console.close(console)
@@ -130,15 +124,22 @@ defmodule MuonTrap.Top do
     end
   end
 
+  # A reader that has seen enough, such as head(1), is no failure.
+  defp print(lines) do
+    IO.write(Enum.map(lines, &[&1, "\n"]))
+  rescue
+    ErlangError -> :ok
+  end
+
   # ---- What happens ----
 
   defp loop({:ended, result}), do: result
 
   defp loop(state) do
-    %{caller: caller, console: %{keeper: keeper, reader: reader}} = state
+    %{caller: caller, timer: timer, console: %{keeper: keeper, reader: reader}} = state
 
     receive do
-      :tick -> state |> sample() |> loop()
+      {:timeout, ^timer, :tick} -> state |> sample() |> loop()
       {:keys, bytes} -> state |> press(bytes) |> next() |> loop()
       {:line, line} -> state |> enter(line) |> next() |> loop()
       :input_ended -> :ok
@@ -163,12 +164,13 @@ defmodule MuonTrap.Top do
 
   defp draw({:ended, _result} = ended), do: ended
 
-  # The size may have changed since.
+  # The size may have changed since, and with it what the terminal has made of what was there.
   defp draw(state) do
-    {rows, columns} = Console.size(state.console)
+    {rows, columns} = size = Console.size(state.console)
     view = View.resize(state.view, rows, columns)
+    console = if size == {state.view.rows, state.view.columns}, do: state.console, else: Console.forget(state.console)
 
-    case Console.draw(state.console, View.lines(view)) do
+    case Console.draw(console, View.lines(view)) do
       {:error, :closed} -> {:ended, terminal_lost()}
       console -> %{state | view: view, console: console}
     end
@@ -178,18 +180,20 @@ defmodule MuonTrap.Top do
 
   # ---- Samples ----
 
-  # The next one is asked for at its time, or when the last one has come that took longer.
+  # At each tick one is asked for, unless the last one has not come yet.
   defp sample(state) do
-    Process.send_after(self(), :tick, state.view.interval)
-    ask_for_sample(state)
+    ask_for_sample(%{state | timer: timer(state.view.interval)})
   end
+
+  # Its message carries the reference, so that the one of a timer that was set before is none any more.
+  defp timer(ms), do: :erlang.start_timer(ms, self(), :tick)
 
   defp ask_for_sample(%{sampling: nil} = state), do: %{state | sampling: {ask(state.node, :take, []), now()}}
 
   defp ask_for_sample(%{sampling: {_request, since}} = state) do
     waited = now() - since
 
-    if waited >= @signal_patience,
+    if waited >= @late,
       do: say(state, "#{state.node} has not answered for #{div(waited, 1_000)} seconds"),
       else: draw(state)
   end
@@ -220,8 +224,9 @@ defmodule MuonTrap.Top do
       # The end of a process that has been linked, and what is nobody's.
       state
     else
-      {request, {:ok, sample}} when request == state.sampling ->
-        draw(ask_for_figures(%{state | sampling: nil, view: View.update(state.view, sample)}))
+      {{_request, since} = sampling, {:ok, sample}} when sampling == state.sampling ->
+        view = if now() - since >= @late, do: View.say(state.view, nil), else: state.view
+        draw(ask_for_figures(%{state | sampling: nil, view: View.update(view, sample)}))
 
       {{_request, server}, {:ok, figures}} ->
         %{state | figuring: nil, view: View.put_figures(state.view, server, figures)} |> look() |> draw()
@@ -301,8 +306,12 @@ defmodule MuonTrap.Top do
 
   defp act(nil, state), do: state
   defp act(:quit, _state), do: {:ended, :ok}
-  # The tick that has been set goes on by the old one, once.
-  defp act(:interval, state), do: state
+
+  defp act(:interval, state) do
+    :erlang.cancel_timer(state.timer)
+    sample(state)
+  end
+
   defp act(:refresh, state), do: ask_for_sample(%{state | console: Console.forget(state.console)})
 
   # By the program's server, which knows whether it still runs. Its pid may be another's by now.

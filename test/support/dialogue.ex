@@ -73,15 +73,26 @@ defmodule MuonTrap.Test.Dialogue do
   defp after_part(text, start), do: binary_part(text, start, byte_size(text) - start)
 
   @doc "Reads until the screen is as the function wants it, which gets its lines and the cursor's row and column from 0"
-  def expect_screen(dialogue, wanted) do
-    {lines, cursor} = screen(dialogue)
+  def expect_screen(dialogue, wanted),
+    do: expect_screen(dialogue, wanted, System.monotonic_time(:millisecond) + @deadline)
 
-    if wanted.(lines, cursor) do
-      %{dialogue | pending: ""}
-    else
-      dialogue
-      |> read_more("the screen has not become as wanted, but\n#{Enum.join(lines, "\n")}\n#{inspect(cursor)}")
-      |> expect_screen(wanted)
+  # Some programs draw again and again.
+  defp expect_screen(dialogue, wanted, until) do
+    {lines, cursor} = screen(dialogue)
+    otherwise = "the screen has not become as wanted, but\n#{Enum.join(lines, "\n")}\n#{inspect(cursor)}"
+
+    cond do
+      wanted.(lines, cursor) -> %{dialogue | pending: ""}
+      System.monotonic_time(:millisecond) > until -> flunk("after #{@deadline} ms, #{otherwise}")
+      true -> dialogue |> read_more(otherwise) |> read_rest() |> expect_screen(wanted, until)
+    end
+  end
+
+  # All that there is by now, for it takes longer to make a screen than to draw one.
+  defp read_rest(dialogue) do
+    case Program.read(dialogue.program, 0) do
+      {stream, data} when stream in [:stdout, :stderr] -> dialogue |> add(stream, data) |> read_rest()
+      _nothing -> dialogue
     end
   end
 

@@ -84,7 +84,7 @@ defmodule MuonTrap.Top.View do
 
   @type row :: map()
   @type t :: %__MODULE__{}
-  @type action :: nil | :quit | :refresh | :sample | :interval | {:stop, row()} | {:signal, row(), Signal.t()}
+  @type action :: nil | :quit | :refresh | :interval | {:stop, row()} | {:signal, row(), Signal.t()}
   @type style :: :plain | :bold | :reverse
   @type line :: {style(), String.t()}
 
@@ -360,7 +360,7 @@ defmodule MuonTrap.Top.View do
     for line <- summary(view) ++ ["", titles(columns, view) | rows], do: String.trim_trailing(line)
   end
 
-  defp help(view), do: [{:bold, "MuonTrap's top on #{node_name(view)}"}, {:plain, ""} | Enum.map(@help, &{:plain, &1})]
+  defp help(view), do: [{:bold, "top on #{node_name(view)}"}, {:plain, ""} | Enum.map(@help, &{:plain, &1})]
 
   # Where there is no line for a message, it takes the place of what is there.
   defp table(view, parts) do
@@ -412,7 +412,7 @@ defmodule MuonTrap.Top.View do
 
   defp node_name(view), do: Figures.escape("#{view.node}")
 
-  defp summary(%{sample: nil} = view), do: ["MuonTrap's top on #{node_name(view)}", "no answer yet"]
+  defp summary(%{sample: nil} = view), do: ["top on #{node_name(view)}", "no answer yet"]
 
   defp summary(view) do
     programs = view.programs
@@ -423,7 +423,7 @@ defmodule MuonTrap.Top.View do
     now = view.sample.now |> DateTime.truncate(:second) |> DateTime.to_time()
 
     [
-      "MuonTrap's top on #{node_name(view)}, #{now} UTC, up #{Figures.age(view.sample.uptime_s)}: " <>
+      "top on #{node_name(view)}, #{now} UTC, up #{Figures.age(view.sample.uptime_s)}: " <>
         "#{count(length(programs), "program")}, #{count(processes, "process")}",
       Enum.join(
         [

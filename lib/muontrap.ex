@@ -301,7 +301,8 @@ defmodule MuonTrap do
       iex> {error.stage, error.reason, Exception.message(error)}
       {:attach, :einval, "cannot attach to process 1: it is the init, on which all processes depend"}
   """
-  @spec attach(pos_integer(), keyword()) :: {:ok, pid()} | {:error, MuonTrap.Error.t()} | :ignore
+  @spec attach(pos_integer(), keyword()) ::
+          {:ok, pid()} | {:error, MuonTrap.Error.t() | {:already_started, pid()}} | :ignore
   def attach(os_pid, opts \\ []), do: MuonTrap.Program.attach(os_pid, opts)
 
   @typedoc """

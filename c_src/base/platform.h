@@ -55,9 +55,10 @@ bool platform_process_ended(int process);
 int platform_process_signal(int process, int signal);
 
 /* What a process is that isn't a program like others. */
-enum platform_kind { PLATFORM_ORDINARY, PLATFORM_KERNEL_THREAD, PLATFORM_HELPER };
+enum platform_kind { PLATFORM_ORDINARY, PLATFORM_KERNEL_THREAD, PLATFORM_HELPER, PLATFORM_HIDDEN };
 
-/* Whether it is a thread of the kernel's, or executes the same file as this process, or is called as a helper is. */
+/* Whether it is a thread of the kernel's, or executes the same file as this process, or is called as a helper is, or
+ * can't be looked at (proc(5), hidepid), or isn't there. */
 enum platform_kind platform_kind(pid_t pid);
 
 #define PLATFORM_NAME_MOST 16 /* bytes of a process's name, with the NUL */

@@ -75,12 +75,18 @@ pid_t platform_parent(pid_t pid)
     return parent;
 }
 
-/* Kernel headers are not there for every C library; these numbers are the same on all machines that have the calls. */
+/* Kernel headers are not there for every C library. These are the numbers of asm-generic/unistd.h, which MIPS and Alpha
+ * count otherwise: there is no call with the number -1. */
+#if defined(__mips__) || defined(__alpha__)
+#define GENERIC(number) -1
+#else
+#define GENERIC(number) (number)
+#endif
 #ifndef SYS_pidfd_send_signal
-#define SYS_pidfd_send_signal 424
+#define SYS_pidfd_send_signal GENERIC(424)
 #endif
 #ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
+#define SYS_pidfd_open GENERIC(434)
 #endif
 
 int platform_process_open(pid_t pid)
@@ -105,14 +111,11 @@ int platform_process_signal(int process, int signal)
  * the kernel's (linux/sched.h). */
 #define PF_KTHREAD 0x00200000u
 
-static bool is_kernel_thread(pid_t pid)
+static bool is_kernel_thread(const char *stat)
 {
-    char text[512];
-    const char *at;
+    const char *at = strrchr(stat, ')');
     uint64_t flags = 0;
 
-    if (!read_file(pid, "stat", text, sizeof text) || !(at = strrchr(text, ')')))
-        return false;
     for (int field = 2; field < 9 && at; field++)
         at = strchr(at + 1, ' ');
     for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
@@ -146,7 +149,11 @@ static bool executes_our_file(pid_t pid)
 
 enum platform_kind platform_kind(pid_t pid)
 {
-    if (is_kernel_thread(pid))
+    char stat[512];
+
+    if (!read_file(pid, "stat", stat, sizeof stat))
+        return PLATFORM_HIDDEN;
+    if (is_kernel_thread(stat))
         return PLATFORM_KERNEL_THREAD;
     return is_called_helper(pid) || executes_our_file(pid) ? PLATFORM_HELPER : PLATFORM_ORDINARY;
 }

@@ -207,6 +207,8 @@ bool cgroup_has(const struct cgroup *cgroup, pid_t pid)
 
     if (cgroup_find_of(cgroup->mount, pid, path))
         return strncmp(path, cgroup->path, size) == 0 && (path[size] == '\0' || path[size] == '/');
+    if (errno == ESRCH)
+        return false;
     cgroup_each(cgroup, compare_process, &wanted);
     return wanted.found;
 }

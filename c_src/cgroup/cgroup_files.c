@@ -98,19 +98,26 @@ static bool keep_mounted(const char *line, void *context)
     return true;
 }
 
-/* `process` is the name of its directory in /proc. */
-static bool find(const char *mount, const char *process, char path[CGROUP_PATH_MOST + 1])
+/* Which cgroup is mounted there; "" when that can't be told. */
+static void find_mounted(struct mounted *mounted)
 {
-    struct mounted mounted = {.mount = mount};
+    mounted->cgroup[0] = '\0';
+    if (!cgroup_mounts(keep_mounted, mounted))
+        mounted->cgroup[0] = '\0';
+}
+
+/* The place of a process below that mount, out of the file that tells of it. */
+static bool find(const struct mounted *mounted, const char *file, char path[CGROUP_PATH_MOST + 1])
+{
     char cgroup[CGROUP_PATH_MOST + 2];
-    char file[40];
     char text[4096];
     const char *below = NULL;
 
-    format(file, sizeof file, "/proc/%s/cgroup", process);
-    if (cgroup_mounts(keep_mounted, &mounted) && mounted.cgroup[0] == '/' &&
-        cgroup_read(AT_FDCWD, file, text, sizeof text) && cgroup_own_of(text, cgroup, sizeof cgroup))
-        below = cgroup_path_below(mounted.cgroup, cgroup);
+    errno = ESRCH;
+    if (!cgroup_read(AT_FDCWD, file, text, sizeof text))
+        return false;
+    if (mounted->cgroup[0] == '/' && cgroup_own_of(text, cgroup, sizeof cgroup))
+        below = cgroup_path_below(mounted->cgroup, cgroup);
     errno = ENOENT;
     if (below)
         memmove(path, below, strlen(below) + 1);
@@ -119,15 +126,28 @@ static bool find(const char *mount, const char *process, char path[CGROUP_PATH_M
 
 bool cgroup_find_own(const char *mount, char own[CGROUP_PATH_MOST + 1])
 {
-    return find(mount, "self", own);
+    struct mounted mounted = {.mount = mount};
+
+    find_mounted(&mounted);
+    if (find(&mounted, "/proc/self/cgroup", own))
+        return true;
+    errno = ENOENT;
+    return false;
 }
 
+/* It may be asked of thousands of processes, and machines with containers have hundreds of mounts. */
 bool cgroup_find_of(const char *mount, pid_t pid, char path[CGROUP_PATH_MOST + 1])
 {
-    char process[24];
+    static char known[CGROUP_MOUNT_MOST];
+    static struct mounted mounted = {.mount = known};
+    char file[40];
 
-    format(process, sizeof process, "%ld", (long)pid);
-    return find(mount, process, path);
+    if (strcmp(known, mount) != 0) {
+        format(known, sizeof known, "%s", mount);
+        find_mounted(&mounted);
+    }
+    format(file, sizeof file, "/proc/%ld/cgroup", (long)pid);
+    return find(&mounted, file, path);
 }
 
 /* cgroup-v2.rst, "Core Interface Files": cgroup.events exists on non-root cgroups. */

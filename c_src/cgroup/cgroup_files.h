@@ -28,7 +28,7 @@ bool cgroup_mount_find(char mount[CGROUP_MOUNT_MOST]);
  * when it is not below. */
 bool cgroup_find_own(const char *mount, char own[CGROUP_PATH_MOST + 1]);
 
-/* The same of another process. */
+/* The same of another process. ESRCH when there is none, or it can't be looked at. */
 bool cgroup_find_of(const char *mount, pid_t pid, char path[CGROUP_PATH_MOST + 1]);
 
 /* Whether that directory is the root of the whole tree, and not of a cgroup namespace or of a part that is mounted. It

@@ -37,8 +37,11 @@ static bool not_opened(pid_t pid, int error, struct failure *why)
                       "could be hit (Linux has it from 5.3 on)",
                       (long)pid);
     default:
-        return failed(why, STAGE_ATTACH, error, "cannot attach to process %ld: pidfd_open(2): %s", (long)pid,
-                      strerror(error));
+        return failed(
+            why, STAGE_ATTACH, error,
+            "cannot attach to process %ld: pidfd_open(2): %s (EPERM is that of a seccomp filter, as containers "
+            "have it: allow the call there)",
+            (long)pid, strerror(error));
     }
 }
 
@@ -55,6 +58,8 @@ static const char *reason_to_refuse(pid_t pid)
         return "it is a thread of the kernel's, which can't be signalled";
     case PLATFORM_HELPER:
         return "it is a helper of MuonTrap's: attach to its program, or stop it by its owner";
+    case PLATFORM_HIDDEN:
+        return "what it is can't be looked at in /proc (proc(5), hidepid)";
     default:
         return NULL;
     }
@@ -62,8 +67,8 @@ static const char *reason_to_refuse(pid_t pid)
 
 static bool not_permitted(pid_t pid, int error, struct failure *why)
 {
-    if (error == ESRCH)
-        return not_there(pid, why);
+    if (error != EPERM)
+        return not_opened(pid, error, why);
     return failed(why, STAGE_ATTACH, error,
                   "cannot attach to process %ld: it may not be signalled: %s (it runs as another user; that takes root "
                   "or CAP_KILL)",
@@ -94,7 +99,7 @@ bool attach_open(struct launch *launch, struct failure *why)
 
 struct move {
     const struct launch *launch;
-    unsigned moved;
+    bool settled; /* this pass has found nobody to move, and nobody who was gone when it came to that */
     pid_t failed; /* the first one that could not be moved; 0 while there is none */
     int error;
 };
@@ -121,44 +126,50 @@ static bool move_process(const struct move *move, pid_t pid, int process)
     return moved || error == ESRCH;
 }
 
+static void fail_to_move(struct move *move, pid_t pid, int error)
+{
+    move->failed = pid;
+    move->error = error;
+}
+
 /* What its children start before they are moved is found by the next pass, and what they start afterwards is in the
- * cgroup from the beginning. */
+ * cgroup from the beginning. That it descends from the process counts only while both live. */
 static void move_descendant(pid_t pid, void *context)
 {
     struct move *move = context;
+    const struct tree *tree = &move->launch->tree;
     int process;
 
-    if (move->failed != 0 || !tree_descends_from(pid, move->launch->tree.attached_pid) ||
-        cgroup_has(move->launch->cgroup, pid))
+    if (move->failed != 0 || !tree_has(tree, pid) || cgroup_has(move->launch->cgroup, pid))
         return;
+    move->settled = false;
     process = platform_process_open(pid);
-    if (process < 0)
+    if (process < 0) {
+        if (errno != ESRCH)
+            fail_to_move(move, pid, errno);
         return;
-    if (tree_descends_from(pid, move->launch->tree.attached_pid) && !platform_process_ended(process)) {
-        move->moved++;
-        if (!move_process(move, pid, process)) {
-            move->failed = pid;
-            move->error = errno;
-        }
     }
+    if (tree_has(tree, pid) && !platform_process_ended(process) && !move_process(move, pid, process))
+        fail_to_move(move, pid, errno);
     io_close(&process);
 }
 
 /* So many passes over all processes: what still makes more outside of the cgroup then forks faster than it is read. */
-#define PASSES_MOST 200u
+#define PASSES_MOST 50u
 
+/* Two settled passes in a row, because one who comes and goes while the list is read may be left out of it. */
 static void move_descendants(struct move *move)
 {
-    for (unsigned pass = 0; pass < PASSES_MOST && move->failed == 0; pass++) {
-        move->moved = 0;
-        (void)platform_processes(move_descendant, move);
-        if (move->moved == 0)
-            return;
+    unsigned settled = 0;
+
+    for (unsigned pass = 0; pass < PASSES_MOST && settled < 2 && move->failed == 0; pass++) {
+        move->settled = true;
+        if (!platform_processes(move_descendant, move))
+            fail_to_move(move, move->launch->tree.attached_pid, errno);
+        settled = move->settled ? settled + 1 : 0;
     }
-    if (move->failed == 0) {
-        move->failed = move->launch->tree.attached_pid;
-        move->error = EAGAIN;
-    }
+    if (settled < 2 && move->failed == 0)
+        fail_to_move(move, move->launch->tree.attached_pid, EAGAIN);
 }
 
 struct return_to {
@@ -173,7 +184,7 @@ static void move_back(pid_t pid, void *context)
     cgroup_move_back(to->cgroup, pid, to->path);
 }
 
-static bool not_moved(const struct move *move, struct failure *why)
+static bool not_moved(const struct move *move, const char *home, struct failure *why)
 {
     const struct cgroup *cgroup = move->launch->cgroup;
     const char *remedy = "";
@@ -187,6 +198,12 @@ static bool not_moved(const struct move *move, struct failure *why)
                  "process: give the path of one that has nothing below)";
     else if (move->error == EAGAIN)
         remedy = " (its descendants fork faster than they can be moved)";
+    if (cgroup_populated(cgroup))
+        return failed(
+            why, STAGE_ATTACH, move->error,
+            "cannot move process %ld into the cgroup %s/%s: %s%s; and those that were moved stay there, for they "
+            "can't go back to %s/%s, which may have been removed when it was empty",
+            (long)move->failed, cgroup->mount, cgroup->path, strerror(move->error), remedy, cgroup->mount, home);
     return failed(why, STAGE_ATTACH, move->error, "cannot move process %ld into the cgroup %s/%s: %s%s",
                   (long)move->failed, cgroup->mount, cgroup->path, strerror(move->error), remedy);
 }
@@ -202,15 +219,18 @@ bool attach_move(const struct launch *launch, struct failure *why)
 
     if (!cgroup)
         return true;
-    to.path = cgroup_place(cgroup, tree->attached_pid, home) ? home : "";
-    if (!move_process(&move, tree->attached_pid, tree->attached)) {
-        move.failed = tree->attached_pid;
-        move.error = errno;
-    } else {
+    if (!cgroup_place(cgroup, tree->attached_pid, home))
+        return failed(why, STAGE_ATTACH, errno,
+                      "cannot move process %ld into the cgroup %s/%s: in which one it is now can't be told from "
+                      "/proc/%ld/cgroup, and so not where it would go back to",
+                      (long)tree->attached_pid, cgroup->mount, cgroup->path, (long)tree->attached_pid);
+    to.path = home;
+    if (move_process(&move, tree->attached_pid, tree->attached))
         move_descendants(&move);
-    }
+    else
+        fail_to_move(&move, tree->attached_pid, errno);
     if (move.failed == 0)
         return true;
     cgroup_each(cgroup, move_back, &to);
-    return not_moved(&move, why);
+    return not_moved(&move, home, why);
 }

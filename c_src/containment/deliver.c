@@ -28,15 +28,17 @@ static void note(struct delivery *delivery, bool sent)
         delivery->result = EPERM;
 }
 
-/* Who is orphaned becomes our child, so that all that descends from the program descends from us, and nothing else.
- * Of a process that was attached to it is its own descendants, while it lives. */
 static bool is_in_tree(const struct launch *launch, pid_t pid)
 {
-    const struct tree *tree = &launch->tree;
+    return tree_has(&launch->tree, pid);
+}
 
-    if (tree->attached == 0)
-        return pid != getpid() && tree_descends_from(pid, getpid());
-    return tree_descends_from(pid, tree->attached_pid) && !platform_process_ended(tree->attached);
+/* Where a seccomp filter knows the one call and not the other, it is as where there is neither. */
+static bool signal_process(int process, bool descends, pid_t pid, int signal)
+{
+    if ((descends ? platform_signal_descendant : platform_process_signal)(process, signal) == 0)
+        return true;
+    return errno == ENOSYS && kill(pid, signal) == 0;
 }
 
 /* A process that isn't our child may end, be reaped and its pid given to a stranger at any time. So the signal goes
@@ -52,17 +54,17 @@ static void send_if(bool (*is_meant)(const struct launch *launch, pid_t pid), pi
         bool descends = meant && platform_has_reserve() && is_in_tree(delivery->launch, pid);
 
         if (meant && !platform_process_ended(process))
-            note(delivery,
-                 (descends ? platform_signal_descendant : platform_process_signal)(process, delivery->signal) == 0);
+            note(delivery, signal_process(process, descends, pid, delivery->signal));
         io_close(&process);
     } else if (errno != ESRCH && is_meant(delivery->launch, pid)) {
         note(delivery, kill(pid, delivery->signal) == 0);
     }
 }
 
+/* The stop command is there, too, and is told by itself. */
 static bool is_in_cgroup(const struct launch *launch, pid_t pid)
 {
-    return cgroup_has(launch->cgroup, pid);
+    return cgroup_has(launch->cgroup, pid) && (launch->tree.attached == 0 || !tree_descends_from(pid, getpid()));
 }
 
 /* Most processes are none of ours, and are looked at without being opened. */

@@ -134,9 +134,11 @@ RARE static int clean_up_after_relay(struct keeper *keeper, int status)
     else if (keeper->options->port && !keeper->bequest->launched)
         tell_unused();
     else if (!keeper->options->port)
-        report_words("its relay, process %ld, was killed by signal %d; the program and all its descendants have been "
-                     "killed",
-                     (long)keeper->relay, WTERMSIG(status));
+        report_words("its relay, process %ld, was killed by signal %d; %s been killed", (long)keeper->relay,
+                     WTERMSIG(status),
+                     keeper->options->attach == 0 ? "the program and all its descendants have"
+                     : keeper->cgroup ? "the process that it was attached to, and what is in its cgroup, have"
+                                      : "the process that it was attached to has");
     return EXIT_MUONTRAP_FAILED;
 }
 

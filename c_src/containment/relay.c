@@ -400,21 +400,29 @@ RARE static enum state end_rest(struct relay *relay)
     return see_to_orphans(relay);
 }
 
+/* What is no child of ours may have been reaped, and the command is given its pid, which may be a stranger's then. */
+static bool has_stop_command(const struct launch *launch)
+{
+    return launch->options.stop_command_count > 0 &&
+           (launch->tree.attached == 0 || !platform_process_ended(launch->tree.attached));
+}
+
 /* In a hurry, because a program that forks without end would go on for seconds after its time is up, before our turn
  * came. */
 static enum state terminate(struct relay *relay)
 {
     struct launch *launch = relay->launch;
     struct patience *patience = &launch->patience;
+    bool commands = has_stop_command(launch);
 
     begin_step(relay, 0);
-    if (launch->options.stop_command_count > 0)
+    if (commands)
         run_stop_command(relay); /* before the hurry, which children inherit */
     hurry(relay);
     job_control_continue_keeper(relay);
     patience->forks_known = launch->cgroup && cgroup_forked(launch->cgroup, &patience->forked);
     patience->checks = patience->forks_known;
-    if (launch->options.stop_command_count == 0)
+    if (!commands)
         tell_program_to_end(relay);
     return STOPPING;
 }

@@ -241,6 +241,15 @@ bool tree_descends_from(pid_t pid, pid_t ancestor)
     return false;
 }
 
+/* Who is orphaned becomes our child, so that all that descends from the program descends from us, and nothing else. Of a
+ * process that is in its place that is known only while it lives: afterwards its pid may be a stranger's. */
+bool tree_has(const struct tree *tree, pid_t pid)
+{
+    if (tree->attached == 0)
+        return pid != getpid() && tree_descends_from(pid, getpid());
+    return tree_descends_from(pid, tree->attached_pid) && !platform_process_ended(tree->attached);
+}
+
 /* ---- The time that the rest of the tree has to end by itself ---- */
 
 /* Once only, because for many a program the second signal means to drop everything. A process that the program's group

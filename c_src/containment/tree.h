@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The descendants of this process without cgroups: adopted when orphaned, reaped, and killed by a sweep.
- * A pid is only ever signalled while it is an unreaped child of ours, so that it can't have passed to a stranger.
+ * A pid is only ever signalled while it is an unreaped child of ours, so that it can't have passed to a stranger; what is
+ * no child of ours is signalled by a descriptor that stands for it.
  */
 #ifndef MUONTRAP_TREE_H
 #define MUONTRAP_TREE_H
@@ -87,11 +88,14 @@ void tree_terminate_group(const struct tree *tree, int signal);
 /* Whether that process descends from the other one, or is it. */
 bool tree_descends_from(pid_t pid, pid_t ancestor);
 
+/* Whether it is the program or descends from it. */
+bool tree_has(const struct tree *tree, pid_t pid);
+
 /* The descriptor by which poll(2) tells with POLLIN that the process in the program's place has ended; -1 without one,
- * and once its end is known. */
+ * and once its end is known, or isn't waited for any more. */
 static inline int tree_awaited(const struct tree *tree)
 {
-    return tree->attached > 0 && !tree->program_ended ? tree->attached : -1;
+    return tree->attached > 0 && !tree->program_ended && tree->refused == 0 ? tree->attached : -1;
 }
 
 /* After the program's end, again and again: has those end that have been orphaned, outside of its group, each once, and

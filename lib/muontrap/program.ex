@@ -103,12 +103,7 @@ defmodule MuonTrap.Program do
   defp start(owner, argument, opts) when owner == self(), do: GenServer.start_link(__MODULE__, argument, opts)
 
   # A GenServer ends with its parent, also when that ends normally. With another owner it ends only as by a link.
-  defp start(_owner, argument, opts) do
-    with {:ok, program} <- GenServer.start(__MODULE__, argument, opts) do
-      Process.link(program)
-      {:ok, program}
-    end
-  end
+  defp start(_owner, argument, opts), do: GenServer.start(__MODULE__, {:linked, self(), argument}, opts)
 
   @doc false
   @spec attach(pos_integer(), keyword()) :: {:ok, pid()} | {:error, Exception.t()} | :ignore
@@ -116,11 +111,8 @@ defmodule MuonTrap.Program do
     {name, opts} = Keyword.pop(opts, :name)
     options = Options.validate_attach(os_pid, Keyword.put_new(opts, :owner, self()))
 
-    # Without a link that would end the caller when it can't be done.
-    with {:ok, program} <- GenServer.start(__MODULE__, {:attach, options}, if(name, do: [name: name], else: [])) do
-      Process.link(program)
-      {:ok, program}
-    end
+    # Without a link, until it has begun, that would end the caller when it can't be done.
+    GenServer.start(__MODULE__, {:linked, self(), {:attach, options}}, if(name, do: [name: name], else: []))
   end
 
   @doc """
@@ -285,7 +277,15 @@ defmodule MuonTrap.Program do
 
   defp active?(active), do: active in [true, false, :once] or (is_integer(active) and active > 0)
 
+  # By this process, for the caller would fail if it had ended by then.
   @impl GenServer
+  def init({:linked, caller, argument}) do
+    with {:ok, state} <- init(argument) do
+      Process.link(caller)
+      {:ok, state}
+    end
+  end
+
   def init({:attach, options}), do: launch(options)
 
   def init({command, args, opts}),

@@ -18,7 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/platform.h"
 #include "client.h"
+#include "containment/tree.h"
 
 static struct client client;
 
@@ -367,8 +369,29 @@ static void attach_and_end(unsigned round)
     assert_strangers_unharmed();
 }
 
+/* Whoever has got the pid is not taken for the process, nor for what descends from it. */
+static void assert_a_reused_pid_is_another(void)
+{
+    pid_t pid = start_target(POLITE);
+    struct tree tree = {.attached = platform_process_open(pid), .attached_pid = pid};
+
+    assert_true(tree.attached > 0);
+    assert_true(tree_has(&tree, pid));
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    (void)reap(pid);
+    give_away(pid);
+    assert_false(tree_has(&tree, pid));
+    assert_int_equal(tree_signal(&tree, SIGTERM), -1);
+    tree_terminate(&tree, SIGTERM);
+    tree_kill(&tree);
+    (void)close(tree.attached);
+    assert_strangers_unharmed();
+}
+
 static void attach_and_end_many(unsigned rounds)
 {
+    set_last_pid(LOWEST);
+    assert_a_reused_pid_is_another();
     for (unsigned round = 0; round < rounds; round++) {
         /* pids begin at 300 again once they have been used up (kernel/pid.c, RESERVED_PIDS). */
         set_last_pid(LOWEST + (pid_t)(round * 7 % RANGE));

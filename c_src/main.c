@@ -152,6 +152,7 @@ int main(int argc, char *argv[])
     /* Others than our own descendants, and a program that runs as our caller does, take no capability. */
     if (options->attach != 0 || (!options->waits && !identity_changes(&launch.identity)))
         platform_give_up_reserve();
+    platform_kill_by_reserve(launch.identity.change_uid);
     if (options->attach != 0 && !attach_open(&launch, &why))
         return fail(&launch, &why);
     choose_stdin(&launch);

@@ -252,6 +252,11 @@ void platform_name_self(const char *name)
 #define CALL_SETRESUID SYS_setresuid
 #endif
 
+void platform_leave_keyring(void)
+{
+    (void)syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+}
+
 int platform_setgroups(size_t count, const gid_t *groups)
 {
     return (int)syscall(CALL_SETGROUPS, count, groups);
@@ -364,6 +369,13 @@ void platform_use_reserve(bool in_effect)
         (void)set_capabilities(reserve, in_effect ? reserve : 0);
 }
 
+static bool kills_by_reserve;
+
+void platform_kill_by_reserve(bool kills)
+{
+    kills_by_reserve = kills;
+}
+
 void platform_give_up_reserve(void)
 {
     if (reserve != 0)
@@ -372,7 +384,8 @@ void platform_give_up_reserve(void)
 
 RARE static int kill_with_reserve(pid_t to, int signal)
 {
-    bool is_ours = to > 0 || (to < -1 && getsid(-to) != getsid(0));
+    pid_t session = to < -1 ? getsid(-to) : -1;
+    bool is_ours = to > 0 || (session > 0 && session != getsid(0));
     int result;
     int error;
 
@@ -387,7 +400,7 @@ RARE static int kill_with_reserve(pid_t to, int signal)
 
 int platform_kill(pid_t to, int signal)
 {
-    return reserve == 0 ? kill(to, signal) : kill_with_reserve(to, signal);
+    return reserve == 0 || !kills_by_reserve ? kill(to, signal) : kill_with_reserve(to, signal);
 }
 
 RARE static int signal_with_reserve(int process, int signal)
@@ -405,7 +418,8 @@ RARE static int signal_with_reserve(int process, int signal)
 
 int platform_signal_descendant(int process, int signal)
 {
-    return reserve == 0 ? platform_process_signal(process, signal) : signal_with_reserve(process, signal);
+    return reserve == 0 || !kills_by_reserve ? platform_process_signal(process, signal)
+                                             : signal_with_reserve(process, signal);
 }
 
 ssize_t platform_move(int from, int to, size_t size)

@@ -112,6 +112,9 @@ void platform_list(struct platform_listing *listing, int directory);
 /* The next name, which is good until the next call. NULL when there is no more, or the directory can't be read. */
 const char *platform_list_next(struct platform_listing *listing);
 
+/* Leaves the session's keyring (keyrings(7)) to who has it, and takes an empty one, as far as there are any. */
+void platform_leave_keyring(void);
+
 /* These change the credentials of the calling process, which has one thread. The C library's functions change them in
  * all threads, with machinery that a process which is about to execute a program must not use. On Linux
  * platform_setgid() and platform_setuid() set the real, the effective and the saved id, or fail; elsewhere they are
@@ -145,6 +148,10 @@ bool platform_has_reserve(void);
 
 /* Puts what is in reserve into effect, or out of effect again. Without a reserve nothing changes. */
 void platform_use_reserve(bool in_effect);
+
+/* Whether CAP_KILL of the reserve is to be used from now on for what descends from this process: not while a program runs
+ * as our caller does, who may not be given more than that user has. */
+void platform_kill_by_reserve(bool kills);
 
 /* Gives up what is in reserve, for good. Capabilities that the caller has as well are left as they are. */
 void platform_give_up_reserve(void);

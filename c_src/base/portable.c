@@ -167,6 +167,10 @@ void platform_lock_holders(int fd, void (*visit)(pid_t pid, void *context), void
     (void)context;
 }
 
+void platform_leave_keyring(void)
+{
+}
+
 int platform_setgroups(size_t count, const gid_t *groups)
 {
     return setgroups(count, groups);
@@ -211,6 +215,11 @@ bool platform_has_reserve(void)
 void platform_use_reserve(bool in_effect)
 {
     (void)in_effect;
+}
+
+void platform_kill_by_reserve(bool kills)
+{
+    (void)kills;
 }
 
 void platform_give_up_reserve(void)

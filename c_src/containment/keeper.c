@@ -114,6 +114,15 @@ RARE static void tell_unused(void)
     (void)io_write_all(STDOUT_FILENO, frame, protocol_unused(frame));
 }
 
+/* What a child from before the start has left falls to us, too, and is none of the program's. */
+static void choose_reserve(const struct keeper *keeper)
+{
+    if (keeper->options->waits)
+        platform_kill_by_reserve(keeper->bequest->other_user);
+    if (keeper->tree->spared)
+        platform_kill_by_reserve(false);
+}
+
 /* The relay didn't leave by itself, so the owner has not been told how the program ended, and in a port a frame may
  * be cut off. The owner's pipes are still open here; that they end without a last frame, when all is dead, tells it. */
 RARE static int clean_up_after_relay(struct keeper *keeper, int status)
@@ -122,6 +131,7 @@ RARE static int clean_up_after_relay(struct keeper *keeper, int status)
     struct failure why;
 
     kill_told_groups(keeper);
+    choose_reserve(keeper);
     platform_hurry(0);
     if (keeper->bequest->cgroup[0] != '\0' && !clean_told_cgroup(keeper, &why))
         report_words("%s", why.words);

@@ -679,6 +679,8 @@ static enum state begin_launch(struct relay *relay)
     platform_name_self("muontrap-relay");
     platform_block_signals();
     begun = begun && identity_resolve(&launch->identity, &launch->options, &launch->why);
+    platform_kill_by_reserve(begun && launch->identity.change_uid);
+    relay->bequest->other_user = begun && launch->identity.change_uid;
     window_init(&launch->output.window, launch->options.stdio_window);
     begun = begun && (!launch->options.group || open_cgroup(relay, &launch->why)) && start(relay, &launch->why);
     signals_unblock();

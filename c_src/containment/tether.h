@@ -21,6 +21,7 @@ struct bequest {
     volatile pid_t program;            /* all that it can go by where orphans are not adopted; 0 while there is none */
     volatile pid_t stopper;            /* the same of the stop command */
     volatile bool launched;            /* a launch has begun whose end has not been told */
+    volatile bool other_user;          /* a program has come with a launch frame that runs as another user */
     volatile bool raw;                 /* the terminal that we were started from is to be put back in order */
     char cgroup[CGROUP_PATH_MOST + 1]; /* the program's, when it came with a launch frame; empty without one */
     struct child_message not_run;      /* to the relay itself: why the stop command could not be executed */

@@ -73,10 +73,22 @@ RARE static bool spare_all(struct tree *tree, struct spared *spared, struct fail
     return true;
 }
 
+/* Also such as tell their end by another signal than SIGCHLD, or by none (clone(2), waitid(2)). */
+#ifndef __WALL
+#define __WALL 0
+#endif
+
+static bool has_children(void)
+{
+    siginfo_t info;
+
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD;
+}
+
 bool tree_spare_children(struct tree *tree, struct spared *spared, struct failure *why)
 {
     /* Mostly there are none at all. */
-    return !platform_has_children || next_dead() < 0 || spare_all(tree, spared, why);
+    return !platform_has_children || !has_children() || spare_all(tree, spared, why);
 }
 
 /* Its place among these children; their number when it is none of them. */

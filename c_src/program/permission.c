@@ -256,12 +256,29 @@ static bool check_groups(const struct request *request, struct failure *why)
 {
     const struct identity *identity = request->identity;
 
-    if (identity->change_gid && (identity->gid == 0 || !may_have_group(request, identity->gid)))
+    if ((identity->change_gid || identity->change_uid) &&
+        (identity->gid == 0 || !may_have_group(request, identity->gid)))
         return refuse_group(request, STAGE_GID, identity->gid, why);
-    for (size_t i = 0; i < identity->group_count && identity->change_groups; i++)
+    for (size_t i = 0; i < identity->group_count && (identity->change_groups || identity->change_uid); i++)
         if (identity->groups[i] == 0 || !may_have_group(request, identity->groups[i]))
             return refuse_group(request, STAGE_GROUPS, identity->groups[i], why);
     return true;
+}
+
+/* Whether a rule allows the user by the number, or by the name of this very entry: another entry of the same number may
+ * have other groups. */
+static bool is_named(const struct request *request, const struct user *user)
+{
+    unsigned long id;
+
+    for (unsigned i = 0; i < rules.count; i++) {
+        const struct rule *rule = &rules.list[i];
+
+        if (rule->kind == RULE_ALLOW_USER && rule->id == user->uid && rules_is_for(&rules, rule, request->caller) &&
+            (number_id(rule->name, rule->size, &id) || strcmp(user->name, rule->name) == 0))
+            return true;
+    }
+    return false;
 }
 
 /* Who isn't known can't leave groups out either: a file may be denied to those of a group. */
@@ -282,7 +299,8 @@ static bool check(struct request *request, const struct user *user, struct failu
     request->brings_groups = rules_allow(&rules, request->caller, RULE_ALLOW_USER, identity->uid);
     if (identity->change_uid && !request->brings_groups)
         return refuse_user(request, why);
-    if (user && request->brings_groups)
+    request->brings_groups = request->brings_groups && user && is_named(request, user);
+    if (request->brings_groups)
         request->own_count = users_groups(user, user->gid, request->own, GROUPS_MOST);
     if (request->own_count > GROUPS_MOST)
         request->own_count = GROUPS_MOST;

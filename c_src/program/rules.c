@@ -201,6 +201,11 @@ bool rules_know(const struct rules *rules, uint32_t caller)
     return false;
 }
 
+bool rules_is_for(const struct rules *rules, const struct rule *rule, uint32_t caller)
+{
+    return is_by(rules, rule->block, caller);
+}
+
 bool rules_allow(const struct rules *rules, uint32_t caller, enum rule_kind kind, uint32_t id)
 {
     for (unsigned i = 0; i < rules->count; i++) {

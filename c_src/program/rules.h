@@ -42,6 +42,9 @@ bool rules_read(struct rules *rules, const char *file, char *text, size_t size, 
 /* Whether there is a block by that caller. */
 bool rules_know(const struct rules *rules, uint32_t caller);
 
+/* Whether the clause is in a block by that caller. */
+bool rules_is_for(const struct rules *rules, const struct rule *rule, uint32_t caller);
+
 /* Whether a block by that caller has that user or group. */
 bool rules_allow(const struct rules *rules, uint32_t caller, enum rule_kind kind, uint32_t id);
 

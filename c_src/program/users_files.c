@@ -72,6 +72,8 @@ static char *next_line(void)
  * when there are fewer than `least`. */
 static bool split(char *line, char *fields[], size_t least, size_t count)
 {
+    if (line[strspn(line, " \t")] == '#')
+        return false;
     for (size_t i = 0; i < count; i++) {
         fields[i] = line;
         if (!line && i < least)

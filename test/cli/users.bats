@@ -144,10 +144,23 @@ Cap"
 }
 
 # An entry of the database with the same number is not the one that was allowed, as far as groups go.
-@test "another name of an allowed user brings no more than that entry has" {
+@test "another name of an allowed user brings no groups, and a number those of the entry that it is found by" {
     rules 'allow user worker by user app'
+    app_refused "--uid twin is refused" "allow group 54332" --- --uid twin
+    rules 'allow user worker allow group 54332 by user app'
     run -0 app --uid twin sh -c "$identity"
     runs_as 54331 54332 54332
+    rules 'allow user twin by user other allow user worker by user app'
+    app_refused "--uid twin is refused" "allow group 54332" --- --uid twin
+    rules 'allow user 54331 by user app'
+    run -0 app --uid twin sh -c "$identity"
+    runs_as 54331 54332 54332
+}
+
+@test "groups of the caller's own don't come along with another user" {
+    rules 'allow user worker by user app'
+    app_refused "--gid app is refused" --- --uid worker --gid app
+    app_refused "--groups 54330 is refused" --- --uid worker --groups 54330
 }
 
 @test "root's group never comes along" {

@@ -64,6 +64,7 @@ defmodule MuonTrap.Top do
           "MuonTrap.top/1 has no option #{inspect(key)}; it has #{Enum.map_join(@options, ", ", &inspect/1)}"
   end
 
+  @spec wrong!(atom(), String.t(), term()) :: no_return()
   defp wrong!(key, expected, value) do
     raise ArgumentError, "the option #{inspect(key)} of MuonTrap.top/1 takes #{expected}, got: #{inspect(value)}"
   end
@@ -78,10 +79,11 @@ defmodule MuonTrap.Top do
     with :ok <- connect(node) do
       live? = not Keyword.get(opts, :once, false) and match?({:ok, _columns}, :io.columns())
       caller = self()
-      {top, monitor} = spawn_monitor(fn -> exit({:done, show(live?, node, opts, kind, caller)}) end)
+      reference = make_ref()
+      {top, monitor} = spawn_monitor(fn -> send(caller, {reference, show(live?, node, opts, kind, caller)}) end)
 
       receive do
-        {:DOWN, ^monitor, :process, ^top, {:done, result}} -> result
+        {:DOWN, ^monitor, :process, ^top, :normal} -> receive(do: ({^reference, result} -> result))
         {:DOWN, ^monitor, :process, ^top, reason} -> {:error, "top has failed: #{Exception.format_exit(reason)}"}
       end
     end
@@ -161,8 +163,6 @@ defmodule MuonTrap.Top do
     Console.next(state.console)
     state
   end
-
-  defp draw({:ended, _result} = ended), do: ended
 
   # The size may have changed since, and with it what the terminal has made of what was there.
   defp draw(state) do

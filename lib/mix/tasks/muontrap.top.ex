@@ -84,6 +84,7 @@ defmodule Mix.Tasks.Muontrap.Top do
     end)
   end
 
+  @spec usage(String.t()) :: no_return()
   defp usage(why), do: Mix.raise("#{why}\n\nmix help muontrap.top says more")
 
   # A name that nobody else has. The host is the other one's, as far as that needs to be the same kind of name: nobody connects to

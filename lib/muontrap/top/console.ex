@@ -179,7 +179,7 @@ defmodule MuonTrap.Top.Console do
   @doc """
   What to write to a terminal that shows the second lines for it to show the first ones
   """
-  @spec changes([View.line()], [View.line()]) :: iodata()
+  @spec changes([View.line()], [View.line()]) :: iolist()
   def changes(lines, drawn) when length(lines) != length(drawn), do: ["\e[0m\e[H\e[2J" | write(lines, [])]
   def changes(lines, drawn), do: write(lines, drawn)
 

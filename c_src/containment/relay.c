@@ -535,6 +535,18 @@ static bool is_stopped_console(const struct launch *launch)
     return launch->output.raw && launch->patience.until > 0;
 }
 
+/* For a pipe that may never end. */
+#define CHECK_AGAIN_US 100000u
+
+/* When to look next whether draining goes on. Not at once where delay-to-sigkill is 0: what has been written needs some
+ * time to be read, and a time that is always up would keep the end of draining from its turn. */
+static uint64_t next_look_at_draining(const struct launch *launch)
+{
+    uint64_t soonest = io_now_us() + CHECK_AGAIN_US, then = in_ms(launch->options.delay_to_sigkill);
+
+    return then > soonest ? then : soonest;
+}
+
 /* All writers are dead, so what they wrote is in the pipes and an empty pipe is a finished one. Only where
  * descendants may have escaped, or die in their own time because we are not their parent, does it take the pipe's
  * end, or a while. */
@@ -553,7 +565,7 @@ static enum state begin_drain(struct relay *relay)
     output_read_again(&launch->output);
     relay->drained = launch->output.total;
     if (!platform_has_children || is_stopped_console(launch))
-        relay->deadline = in_ms(launch->options.delay_to_sigkill);
+        relay->deadline = next_look_at_draining(launch);
     return DRAINING;
 }
 
@@ -693,9 +705,6 @@ RARE static enum state report_idle_fault(struct relay *relay)
     return REPORTED;
 }
 
-/* For a pipe that may never end. */
-#define CHECK_AGAIN_US 100000u
-
 /* A terminal on which somebody has pressed Ctrl-S, or who doesn't read, is not to hold up a stop for ever. */
 RARE static enum state drain_on_console(struct relay *relay)
 {
@@ -704,9 +713,7 @@ RARE static enum state drain_on_console(struct relay *relay)
     if (output->blocked && output->total == relay->drained)
         output_abandon(output);
     relay->drained = output->total;
-    relay->deadline = io_now_us() + CHECK_AGAIN_US;
-    if (relay->deadline < in_ms(relay->launch->options.delay_to_sigkill))
-        relay->deadline = in_ms(relay->launch->options.delay_to_sigkill);
+    relay->deadline = next_look_at_draining(relay->launch);
     return DRAINING;
 }
 

@@ -112,6 +112,16 @@ scene() { run_scene pty.exp "$1"; }
     ends_with 143
 }
 
+@test "it does so with no time to SIGKILL" {
+    lifeline
+    start --delay-to-sigkill 0 --pty -- sh -c 'trap "" TERM; echo ready; exec sleep 100' <&7
+    exec 7<&-
+    await ready*
+    exec 8>&-
+    everything_is_gone
+    ends_with 137
+}
+
 @test "with --stdin inherit what comes through a pipe is typed" {
     run -0 bash -c 'seq 1000 | timeout 60 "$MUONTRAP" --pty --pty-mode ECHO=0 --stdin inherit -- sh -c "wc -l"'
     output_is $'1000\r'

@@ -210,14 +210,3 @@ scene() { run_scene pty.exp "$1"; }
     muontrap --pty --pty-mode OPOST=0 -- seq 200000 >"$dir/out" </dev/null
     seq 200000 | cmp - "$dir/out"
 }
-
-@test "a stop without any delay lets the program's last output go, and comes to an end" {
-    lifeline
-    mkfifo "$dir/output"
-    exec 5<>"$dir/output"
-    "$MUONTRAP" -k 0 --pty -- sh -c 'while :; do head -c 1000 /dev/zero; sleep 0.01; done' <&7 >"$dir/output" 8>&- 3>&- &
-    keeper=$!
-    head -c 20000 <&5 >/dev/null
-    exec 7<&- 8>&-
-    timeout "$PATIENCE" tail --pid="$keeper" -s 0.02 -f /dev/null
-}

@@ -10,6 +10,8 @@ defmodule MuonTrap.Telemetry do
 
   alias MuonTrap.Protocol
 
+  @compile {:no_warn_undefined, :telemetry}
+
   @typedoc """
   What is said of a program with each event
 

@@ -47,7 +47,7 @@ defmodule MuonTrap.Top do
   end
 
   defp check!({:interval, interval}) do
-    least..most = View.intervals()
+    %{first: least, last: most} = View.intervals()
 
     unless is_integer(interval) and interval in View.intervals(),
       do: wrong!(:interval, "#{least} to #{most} milliseconds", interval)

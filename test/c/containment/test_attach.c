@@ -326,7 +326,7 @@ static void assert_strangers_unharmed(void)
 
 static void send_sigterm(void)
 {
-    client_send(&client, "\0\0\0\11k\0sigterm", 13);
+    client_send(&client, "\0\0\0\12k\0\0\0\0\1TERM", 14);
 }
 
 #define LOWEST 300

@@ -435,7 +435,7 @@ static void a_program_that_never_reads_gets_signals_and_stops(void **state)
            "trap 'echo signalled' USR1; echo up; while :; do sleep 0.01; done");
     client_input(&client, nothing, WINDOW);
     await_words("up");
-    client_send(&client, "\0\0\0\6k\0USR1", 10);
+    client_send(&client, "\0\0\0\12k\0\0\0\0\1USR1", 14);
     await_words("signalled");
     client_stop(&client);
     client_follow(&client);

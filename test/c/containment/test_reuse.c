@@ -197,7 +197,7 @@ static void stop_and_signal_are_ignored_while_nothing_runs(void **state)
     start();
     RUN("--", "true");
     client_stop(&client);
-    client_send(&client, "\0\0\0\6k\0TERM", 10);
+    client_send(&client, "\0\0\0\12k\0\0\0\0\1TERM", 14);
     RUN("--", "echo", "hi");
     assert_printed("hi\n");
     assert_false(client.stopped);

@@ -18,8 +18,9 @@ struct launch;
  * descends from. To be called before there is a second process of the helper's, which is to have the descriptor too. */
 bool attach_open(struct launch *launch, struct failure *why);
 
-/* Moves it with all that descends from it into the launch's cgroup, if there is one. When that fails, it is where it was
- * before, and what had been moved of its descendants is there as well; or the failure says that it couldn't go back. */
+/* Moves it with all that descends from it into the launch's cgroup, if there is one. When that fails, it is where it
+ * was before, and what had been moved of its descendants is there as well; or the failure says that it couldn't go
+ * back. */
 bool attach_move(const struct launch *launch, struct failure *why);
 
 #endif

@@ -253,8 +253,8 @@ bool tree_descends_from(pid_t pid, pid_t ancestor)
     return false;
 }
 
-/* Who is orphaned becomes our child, so that all that descends from the program descends from us, and nothing else. Of a
- * process that is in its place that is known only while it lives: afterwards its pid may be a stranger's. */
+/* Who is orphaned becomes our child, so that all that descends from the program descends from us, and nothing else.
+ * Of a process that is in its place that is known only while it lives: afterwards its pid may be a stranger's. */
 bool tree_has(const struct tree *tree, pid_t pid)
 {
     if (tree->attached == 0)

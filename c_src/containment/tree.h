@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The descendants of this process without cgroups: adopted when orphaned, reaped, and killed by a sweep.
- * A pid is only ever signalled while it is an unreaped child of ours, so that it can't have passed to a stranger; what is
- * no child of ours is signalled by a descriptor that stands for it.
+ * A pid is only ever signalled while it is an unreaped child of ours, so that it can't have passed to a stranger; what
+ * is no child of ours is signalled by a descriptor that stands for it.
  */
 #ifndef MUONTRAP_TREE_H
 #define MUONTRAP_TREE_H

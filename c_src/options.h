@@ -84,7 +84,7 @@ struct options {
     const char *groups; /* comma-separated; "" for none */
     const char *arg0;
     const char *cd;
-    uint32_t attach; /* the process to attach to, in a program's place; 0 without one */
+    uint32_t attach;  /* the process to attach to, in a program's place; 0 without one */
     int starter;      /* who started muontrap, where that isn't this process's parent any more; 0: it is */
     uint32_t fresh;   /* of a launch: the owner's pid, if it is to be begun only as by a new helper; 0: in any case */
     const char *lock; /* the file */

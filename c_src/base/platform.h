@@ -149,8 +149,8 @@ bool platform_has_reserve(void);
 /* Puts what is in reserve into effect, or out of effect again. Without a reserve nothing changes. */
 void platform_use_reserve(bool in_effect);
 
-/* Whether CAP_KILL of the reserve is to be used from now on for what descends from this process: not while a program runs
- * as our caller does, who may not be given more than that user has. */
+/* Whether CAP_KILL of the reserve is to be used from now on for what descends from this process: not while a program
+ * runs as our caller does, who may not be given more than that user has. */
 void platform_kill_by_reserve(bool kills);
 
 /* Gives up what is in reserve, for good. Capabilities that the caller has as well are left as they are. */

@@ -11,6 +11,8 @@ defmodule MuonTrap.AttachTest do
 
   @moduletag :linux
 
+  doctest MuonTrap, only: [attach: 2]
+
   setup do
     Programs.marked()
   end

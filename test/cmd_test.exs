@@ -6,7 +6,7 @@ defmodule MuonTrap.CmdTest do
 
   alias MuonTrap.Test.{OS, Programs, Sink}
 
-  doctest MuonTrap
+  doctest MuonTrap, except: [attach: 2]
   doctest MuonTrap.Error
   doctest MuonTrap.Options
 

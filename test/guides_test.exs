@@ -24,6 +24,10 @@ defmodule MuonTrap.GuidesTest do
     @external_resource guide
 
     for {code, n} <- Enum.with_index(Guide.blocks(guide), 1) do
+      # A process can be attached to only by the helper that is built for Linux, and with another one what is killed dies in its
+      # own time.
+      if code =~ ~r"MuonTrap.attach\(|/proc/", do: @tag(:linux)
+
       test "block #{n} of #{guide}" do
         capture_io(fn ->
           Guide.run(unquote(code), "#{unquote(guide)}, block #{unquote(n)}")

@@ -121,14 +121,76 @@ RARE static int check(struct options *options)
     return check_run(options, users);
 }
 
+/* What the helper is asked for in place of a program. */
+RARE static int answer(struct launch *launch)
+{
+    struct failure why;
+
+    if (launch->options.help)
+        return print(options_usage, options_usage_rest);
+    if (launch->options.version)
+        return print("muontrap " MUONTRAP_VERSION, "\n");
+    if (launch->options.check)
+        return check(&launch->options);
+    platform_give_up_reserve();
+    return cgroup_clean(&launch->options, &why) ? 0 : fail(launch, &why);
+}
+
+/* Who the program is going to be, and with which capabilities of ours: others than our own descendants, and a program
+ * that runs as our caller does, take none. */
+static bool settle(struct launch *launch, struct failure *why)
+{
+    const struct options *options = &launch->options;
+
+    launch->identity.groups = launch->groups;
+    if (!own_port(options, why) || !identity_resolve(&launch->identity, &launch->options, why))
+        return false;
+    if (options->attach != 0 || (!options->waits && !identity_changes(&launch->identity)))
+        platform_give_up_reserve();
+    platform_kill_by_reserve(launch->identity.change_uid);
+    if (options->attach != 0 && !attach_open(launch, why))
+        return false;
+    choose_stdin(launch);
+    return true;
+}
+
+static int run(struct launch *launch)
+{
+    const struct options *options = &launch->options;
+    struct failure why;
+    struct tether tether;
+    int status;
+
+    if (!settle(launch, &why))
+        return fail(launch, &why);
+    if (options->lock) {
+        enum lock lock = lock_take(launch, &why);
+
+        if (lock == LOCK_CANCELLED && !options->port)
+            return child_exit_status_of_cancelled(options);
+        if (lock != LOCK_TAKEN)
+            return fail(launch, &why);
+    }
+
+    /* From here no signal is lost: what comes is pending until the keeper and the relay each can handle it. */
+    signals_block(&launch->kept_signals, !options->port);
+    if (options->group && !cgroup_open(&launch->cgroup_state, options, &why))
+        return fail(launch, &why);
+    launch->cgroup = options->group ? &launch->cgroup_state : NULL;
+    if (!keeper_start(launch, &tether, &why))
+        return fail(launch, &why);
+
+    /* The relay goes on alone. It starts the program, and sees to its end. */
+    status = relay_run(launch, &tether, &why);
+    return status >= 0 ? status : fail(launch, &why);
+}
+
 int main(int argc, char *argv[])
 {
     static struct launch launch; /* it is too large for a stack that is meant to stay small */
     const struct options *options = &launch.options;
     struct failure why;
-    struct tether tether;
     bool settled = permission_settle(&launch.why);
-    int status;
 
     platform_default_signal(
         SIGCHLD); /* an ignored one would make the kernel reap children behind our back (waitpid(2)) */
@@ -136,45 +198,7 @@ int main(int argc, char *argv[])
         return fail(&launch, &why);
     if (!settled)
         return fail(&launch, &launch.why);
-    if (options->help)
-        return print(options_usage, options_usage_rest);
-    if (options->version)
-        return print("muontrap " MUONTRAP_VERSION, "\n");
-    if (options->check)
-        return check(&launch.options);
-    if (options->clean) {
-        platform_give_up_reserve();
-        return cgroup_clean(options, &why) ? 0 : fail(&launch, &why);
-    }
-    launch.identity.groups = launch.groups;
-    if (!own_port(options, &why) || !identity_resolve(&launch.identity, &launch.options, &why))
-        return fail(&launch, &why);
-    /* Others than our own descendants, and a program that runs as our caller does, take no capability. */
-    if (options->attach != 0 || (!options->waits && !identity_changes(&launch.identity)))
-        platform_give_up_reserve();
-    platform_kill_by_reserve(launch.identity.change_uid);
-    if (options->attach != 0 && !attach_open(&launch, &why))
-        return fail(&launch, &why);
-    choose_stdin(&launch);
-
-    if (options->lock) {
-        enum lock lock = lock_take(&launch, &why);
-
-        if (lock == LOCK_CANCELLED && !options->port)
-            return child_exit_status_of_cancelled(options);
-        if (lock != LOCK_TAKEN)
-            return fail(&launch, &why);
-    }
-
-    /* From here no signal is lost: what comes is pending until the keeper and the relay each can handle it. */
-    signals_block(&launch.kept_signals, !options->port);
-    if (options->group && !cgroup_open(&launch.cgroup_state, options, &why))
-        return fail(&launch, &why);
-    launch.cgroup = options->group ? &launch.cgroup_state : NULL;
-    if (!keeper_start(&launch, &tether, &why))
-        return fail(&launch, &why);
-
-    /* The relay goes on alone. It starts the program, and sees to its end. */
-    status = relay_run(&launch, &tether, &why);
-    return status >= 0 ? status : fail(&launch, &why);
+    if (options->help || options->version || options->check || options->clean)
+        return answer(&launch);
+    return run(&launch);
 }

@@ -47,18 +47,6 @@ RARE static void each_possible_descriptor(void (*visit)(int fd))
         visit(fd);
 }
 
-static void close_one(int fd)
-{
-    (void)close(fd);
-}
-
-/* Kernels before 5.9 have no close_range(2). */
-void platform_close_all(void)
-{
-    if (syscall(SYS_close_range, 3u, UINT_MAX, 0u) < 0)
-        each_possible_descriptor(close_one);
-}
-
 static void close_if_inherited(int fd)
 {
     int flags = fd >= 3 ? fcntl(fd, F_GETFD) : -1;
@@ -92,6 +80,13 @@ void platform_close_inherited(void)
     while ((name = platform_list_next(&listing)))
         close_if_inherited(number_of(name));
     (void)close(directory);
+}
+
+/* Kernels before 5.9 have no close_range(2). A program that has just been executed has nothing but what it inherited. */
+void platform_close_all(void)
+{
+    if (syscall(SYS_close_range, 3u, UINT_MAX, 0u) < 0)
+        platform_close_inherited();
 }
 
 /* prctl(2), PR_SET_CHILD_SUBREAPER: not inherited by fork(2), so each process that wants it asks for itself. */

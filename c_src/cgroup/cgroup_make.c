@@ -12,6 +12,7 @@
 #include "base/format.h"
 #include "base/io.h"
 #include "base/platform.h"
+#include "base/rare.h"
 #include "cgroup/cgroup_path.h"
 #include "cgroup/cgroup_tree.h"
 #include "cgroup/claim.h"
@@ -227,6 +228,18 @@ static bool use_existing(struct cgroup *cgroup, enum claim claim, struct failure
 
 enum attempt { ATTEMPT_DONE, ATTEMPT_FAILED, ATTEMPT_AGAIN };
 
+/* The directory is made and can't be used. When it is gone already, then the name may stand for one that another helper
+ * has made and locked by now. ATTEMPT_AGAIN comes with errno. */
+RARE static enum attempt leave_made(bool made, int parent, const char *name)
+{
+    int error = errno;
+
+    if (made && !is_race(error))
+        (void)unlinkat(parent, name, AT_REMOVEDIR);
+    errno = error;
+    return ATTEMPT_AGAIN;
+}
+
 /* Tries once to find or to make the cgroup's own directory, and to lock it. ATTEMPT_AGAIN comes with errno. */
 static enum attempt try_to_own(struct cgroup *cgroup, int parent, const char *name, struct failure *why)
 {
@@ -236,18 +249,11 @@ static enum attempt try_to_own(struct cgroup *cgroup, int parent, const char *na
     if (!made && errno != EEXIST)
         return ATTEMPT_AGAIN;
     cgroup->directory = cgroup_directory(parent, name);
-    if (cgroup->directory < 0) {
-        int error = errno;
-
-        /* When it is gone already, then the name may stand for one that another helper has made and locked by now. */
-        if (made && !is_race(error))
-            (void)unlinkat(parent, name, AT_REMOVEDIR);
-        errno = error;
-        return ATTEMPT_AGAIN;
-    }
+    if (cgroup->directory < 0)
+        return leave_made(made, parent, name);
     if (!claim_lock_soon(cgroup->directory, false, parent, name)) {
         if (errno != EWOULDBLOCK)
-            return ATTEMPT_AGAIN;
+            return leave_made(made, parent, name);
         (void)in_use(cgroup, why);
         return ATTEMPT_FAILED;
     }
@@ -330,6 +336,15 @@ bool cgroup_open_mount(struct cgroup *cgroup, const struct options *options, str
 
 /* ---- Its end ---- */
 
+/* Whether it is still there. The lock fails when somebody has removed the directory, and perhaps made another one of
+ * that name. */
+static bool remove_made(const struct cgroup *cgroup)
+{
+    if (claim_lock(cgroup->directory, false, cgroup->root, cgroup->path))
+        cgroup_tree_remove(cgroup->root, cgroup->path);
+    return claim_lock(cgroup->directory, false, cgroup->root, cgroup->path);
+}
+
 bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
 {
     bool still_there = false;
@@ -337,10 +352,7 @@ bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
     if (!cgroup)
         return true;
     if (cgroup->made) {
-        /* The lock fails when somebody has removed the directory, and perhaps made another one of that name. */
-        if (claim_lock(cgroup->directory, false, cgroup->root, cgroup->path))
-            cgroup_tree_remove(cgroup->root, cgroup->path);
-        still_there = claim_lock(cgroup->directory, false, cgroup->root, cgroup->path);
+        still_there = remove_made(cgroup) && remove_made(cgroup); /* the kernel may have lacked memory for the first */
     } else {
         if (cgroup->was_empty)
             cgroup_tree_remove_below(cgroup->directory);

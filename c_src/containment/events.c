@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -199,6 +200,24 @@ static void owner_gone(struct relay *relay)
     relay_post(relay, STOP_ASKED);
 }
 
+/* What the owner sends from now on can't be known, and that it has gone would be untrue. */
+RARE static void lose_owner(struct relay *relay, int error)
+{
+    failed(&relay->fault, STAGE_RELAY, error, "cannot read from standard input: %s", strerror(error));
+    relay->deaf = true;
+    relay_post(relay, FAULT);
+    owner_gone(relay);
+}
+
+/* The read has brought nothing. */
+static void take_end(struct relay *relay, ssize_t size)
+{
+    if (size == 0)
+        owner_gone(relay);
+    else if (errno != EINTR && errno != EAGAIN)
+        lose_owner(relay, errno);
+}
+
 static void read_control(struct relay *relay)
 {
     uint8_t bytes[2048]; /* most launches fit in */
@@ -206,8 +225,8 @@ static void read_control(struct relay *relay)
 
     if (size > 0)
         read_frames(relay, bytes, (size_t)size);
-    else if (size == 0 || (errno != EINTR && errno != EAGAIN))
-        owner_gone(relay);
+    else
+        take_end(relay, size);
 }
 
 /* The rest of an input: what the program has room for at once need not be copied, and what it hasn't is read, because
@@ -230,8 +249,8 @@ RARE static bool read_input(struct relay *relay)
         size = platform_read_now(relay->control, room, most < decoder->left ? most : decoder->left);
         if (size > 0)
             input_put(input, (size_t)size);
-        else if (size == 0 || (errno != EINTR && errno != EAGAIN))
-            owner_gone(relay);
+        else
+            take_end(relay, size);
     }
     if (size > 0)
         decoder->left -= (uint32_t)size;

@@ -839,6 +839,16 @@ RARE static void post_output_failed(struct relay *relay)
     relay_post(relay, FAULT);
 }
 
+RARE static void post_output_unread(struct relay *relay)
+{
+    int error = relay->launch->output.unread;
+
+    relay->launch->output.unread = 0;
+    failed(&relay->fault, STAGE_RELAY, error, "cannot read what the program has written: %s; the rest of it is lost",
+           strerror(error));
+    relay_post(relay, FAULT);
+}
+
 /* Posts what is no event of the kernel's, but follows from the state that there is now. Each of these ends with the
  * action that the table has for it, or is taken back here. */
 static void post_what_follows(struct relay *relay)
@@ -848,6 +858,8 @@ static void post_what_follows(struct relay *relay)
 
     if (launch->output.error != 0 && !launch->output_failed)
         post_output_failed(relay);
+    if (launch->output.unread != 0)
+        post_output_unread(relay);
     if (launch->output.gone && (state == LAUNCHING || state == RUNNING))
         relay_post(relay, STOP_ASKED);
     if (launch->output.shortened) {

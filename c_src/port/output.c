@@ -235,12 +235,12 @@ static void send_announced(struct output *output)
     moved = platform_move(output->moving_from, output->fd, output->moving);
     if (moved > 0)
         output->moving -= (size_t)moved;
-    else if (moved < 0 && (errno == EINVAL || errno == ENOSYS))
-        output->no_splice = true;
     else if (moved == 0 || (errno == EAGAIN && is_empty(output->moving_from)))
         fill_up_announced(output);
-    else
+    else if (errno == EAGAIN || errno == EINTR || errno == EPIPE)
         write_failed(output);
+    else
+        output->no_splice = true; /* if nothing else can be done either, that will tell */
 }
 
 static void send_control(struct output *output)
@@ -335,6 +335,8 @@ static void copy(struct output *output, struct stream *stream, size_t most, uint
     } else if (size < 0 && errno == EAGAIN) {
         stream->readable = false;
     } else {
+        if (size < 0 && !(stream->is_terminal && errno == EIO))
+            output->unread = errno;
         close_stream(output, stream);
     }
 }

@@ -42,6 +42,7 @@ struct output {
     bool discard;        /* data is thrown away, and needs no window */
     bool raw;            /* what is sent has no headers */
     int error;           /* then: why it is gone, where that isn't a reader that has left; 0: it is not */
+    int unread;          /* why the rest of a stream could not be read; 0: it could be */
     bool unacknowledged; /* no acknowledgement can come any more: the window doesn't count */
     bool no_splice;
     bool over;       /* no more data will come: the pipes are to be as they were */

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -166,7 +167,9 @@ static void launch_thrice(struct run *run, const char *const second[])
     const char *const plain[] = {"--", getenv("TROUBLE"), "spill", "10", NULL};
     struct owner *owner = &run->owner;
 
-    if (run->phase == 0) {
+    if (owner->ended && !owner->reusable) {
+        owner_close(owner);
+    } else if (run->phase == 0) {
         owner_launch(owner, plain);
         run->phase++;
     } else if (run->phase == 1 && owner->reusable && run->is_quiet) {
@@ -174,8 +177,6 @@ static void launch_thrice(struct run *run, const char *const second[])
         count(run);
         owner_launch(owner, second);
         run->phase++;
-    } else if (run->phase == 2 && owner->ended && !owner->reusable) {
-        owner_close(owner);
     } else if (run->phase == 2 && owner->reusable && run->is_quiet) {
         struct owner kept = *owner;
 
@@ -329,7 +330,7 @@ static bool is_told(const struct run *run)
 {
     if (!run->owner.speaks_frames)
         return strstr(run->words, "muontrap: ") != NULL;
-    return run->owner.errored || (run->owner.told_unused && !run->owner.started) ||
+    return run->owner.errored || run->owner.input_closed || (run->owner.told_unused && !run->owner.started) ||
            strstr(run->words, "muontrap: ") != NULL;
 }
 
@@ -355,11 +356,19 @@ static bool is_same(const struct run *run, const struct run *right)
            owner->stopped == expected->stopped && owner->forced == expected->forced && has_same_output(owner, expected);
 }
 
+/* docs/protocol.md: "When a process may not be killed, ... an *error* of the stage *sweep* names it". */
+static bool tells_of_survivor(const struct run *run)
+{
+    return strstr(run->owner.words, "could not be killed") || strstr(run->words, "could not be killed");
+}
+
 static void judge(struct run *run, const struct run *right, const struct row *row)
 {
     const struct owner *owner = &run->owner;
 
-    if (owner->wrong[0] != '\0')
+    if (run->left[0] != '\0' && !(row->may_force && tells_of_survivor(run)))
+        run_complain(run, "%s", run->left);
+    if (owner->wrong[0] != '\0' && !run->gone)
         run_complain(run, "%s", owner->wrong);
     if (run->gone || is_same(run, right))
         return;
@@ -494,6 +503,8 @@ static bool run_rightly(const struct scenario *scenario, struct run *right)
         run_complain(right, "%s", right->owner.wrong);
     if (right->owner.errored)
         run_complain(right, "without a fault: %s", right->owner.words);
+    if (right->left[0] != '\0')
+        run_complain(right, "%s", right->left);
     if (right->wrong[0] == '\0')
         return true;
     printf("FAILED %s without a fault: %s\n", scenario->name, right->wrong);
@@ -524,6 +535,7 @@ static void try_in_workers(const struct scenario *scenario, unsigned workers, st
         if (pid < 0)
             abort();
         if (pid == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
             run_prepare();
             try_scenario(scenario, i, workers, totals);
             run_clean_up();

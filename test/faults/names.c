@@ -248,7 +248,8 @@ static const struct row rows[] = {
     {.pattern = "*:chdir(*)", .errors = {EACCES, EIO, ELOOP, ENOENT, ENOMEM, ENOTDIR}},
     {.pattern = "*:lseek(*)", .errors = {ESPIPE, EINVAL, ENXIO}},
     {.pattern = "*:getdents64(*)", .errors = {ENOENT, EINVAL, ENOTDIR}},
-    {.pattern = "*:flock(*)", .errors = {EINTR, ENOLCK, EWOULDBLOCK, EINVAL, EBADF}},
+    {.pattern = "*:flock(2)", .errors = {ENOLCK, EINTR, EBADF}},
+    {.pattern = "*:flock(*)", .errors = {ENOLCK, EWOULDBLOCK, EBADF}},
     {.pattern = "*:ioctl(FIONREAD)", .errors = {EINVAL, ENOTTY}},
     {.pattern = "*:ioctl(TIOCGPTPEER)", .errors = {ENOTTY, EINVAL, EIO, EMFILE, ENOMEM}},
     {.pattern = "*:ioctl(*)", .errors = {EINVAL, ENOTTY, EIO, EPERM}},
@@ -259,6 +260,7 @@ static const struct row rows[] = {
     {.pattern = "*:write(notes)", .excuse = "a pipe takes a byte without waiting unless it is full, and then it can be "
                                             "read already, which is all that the byte is for"},
     {.pattern = "*:write(stdout)", .errors = {EAGAIN, EINTR}, .gone = {EPIPE, EIO, ENOSPC}},
+    {.pattern = "*:write(pipe)", .errors = {EINTR, EAGAIN, EPIPE}},
     {.pattern = "*:write(*)",
      .errors = {ENOSPC, EIO, EINTR, EAGAIN, EDQUOT, EFBIG, EINVAL, EPERM, EPIPE, EACCES, EBUSY, ENOMEM}},
     {.pattern = "*:splice", .errors = {EINVAL, EAGAIN, ENOMEM, EINTR, ENOSYS}, .gone = {EPIPE}},

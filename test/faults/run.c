@@ -208,6 +208,30 @@ static void start(struct run *run)
 
 /* ---- One turn ---- */
 
+static void name_of(pid_t pid, char *name, size_t size)
+{
+    char path[64];
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "/proc/%ld/comm", (long)pid);
+    file = fopen(path, "re");
+    if (!file || !fgets(name, (int)size, file))
+        name[0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+    if (file)
+        (void)fclose(file);
+}
+
+/* Who has it killed may have been told that it can't be. */
+static void note_left(struct run *run, pid_t pid, const char *how)
+{
+    char name[64];
+
+    name_of(pid, name, sizeof name);
+    if (run->left[0] == '\0')
+        (void)snprintf(run->left, sizeof run->left, "process %ld (%s) %s", (long)pid, name, how);
+}
+
 static void take_wait_status(struct run *run, pid_t pid, int status)
 {
     if (tracer_take(&run->tracer, pid, status))
@@ -218,7 +242,7 @@ static void take_wait_status(struct run *run, pid_t pid, int status)
     } else if (pid == run->target) {
         run->target_ended = true;
     } else {
-        run_complain(run, "process %ld outlived the helper", (long)pid);
+        note_left(run, pid, "outlived the helper");
     }
 }
 
@@ -309,20 +333,6 @@ static void end_target(struct run *run)
     (void)waitpid(run->target, NULL, 0);
 }
 
-static void name_of(pid_t pid, char *name, size_t size)
-{
-    char path[64];
-    FILE *file;
-
-    (void)snprintf(path, sizeof path, "/proc/%ld/comm", (long)pid);
-    file = fopen(path, "re");
-    if (!file || !fgets(name, (int)size, file))
-        name[0] = '\0';
-    name[strcspn(name, "\n")] = '\0';
-    if (file)
-        (void)fclose(file);
-}
-
 /* Whatever has escaped has fallen to this process. */
 static void kill_what_is_left(struct run *run)
 {
@@ -330,7 +340,6 @@ static void kill_what_is_left(struct run *run)
 
     (void)snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
     for (;;) {
-        char name[64];
         int status;
         long pid = 0;
         FILE *file = fopen(path, "re");
@@ -342,13 +351,12 @@ static void kill_what_is_left(struct run *run)
         (void)fclose(file);
         if (pid == 0)
             return;
-        name_of((pid_t)pid, name, sizeof name);
         if (waitpid((pid_t)pid, &status, __WALL | WNOHANG) == 0) {
-            run_complain(run, "process %ld (%s) was left alive", pid, name);
+            note_left(run, (pid_t)pid, "was left alive");
             (void)kill((pid_t)pid, SIGKILL);
             (void)waitpid((pid_t)pid, &status, __WALL);
         } else {
-            run_complain(run, "process %ld (%s) was left dead and not reaped", pid, name);
+            note_left(run, (pid_t)pid, "was left dead and not reaped");
         }
     }
 }

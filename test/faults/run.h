@@ -29,6 +29,7 @@ struct run {
     bool target_ended;
     int lock; /* a lock that the driver holds; -1: none */
     unsigned descriptors;
+    char left[200];  /* the first process that is left alive; empty: none */
     char wrong[400]; /* the first thing that is; empty: nothing */
 };
 

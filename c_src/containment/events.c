@@ -24,6 +24,13 @@
 
 /* ---- Standard input ---- */
 
+/* What the owner sends is not read as frames any more, and so no acknowledgement is. */
+RARE static void become_deaf(struct relay *relay)
+{
+    relay->deaf = true;
+    relay->launch->output.unacknowledged = true;
+}
+
 static void acknowledge(struct relay *relay, uint32_t bytes)
 {
     const struct window *window = &relay->launch->output.window;
@@ -33,7 +40,7 @@ static void acknowledge(struct relay *relay, uint32_t bytes)
     failed(&relay->fault, STAGE_PROTOCOL, EPROTO,
            "%lu bytes were acknowledged, where only %lu had been sent and not acknowledged before",
            (unsigned long)bytes, (unsigned long)window->outstanding);
-    relay->deaf = true;
+    become_deaf(relay);
     relay_post(relay, FAULT);
 }
 
@@ -44,6 +51,8 @@ RARE static void send_signal(struct relay *relay, const struct command *command)
     bool runs = relay->state == RUNNING || relay->state == STOPPING || relay->state == ENDING;
     int error = ESRCH;
 
+    if (relay->state == REPORTED) /* the owner has got the last frame, or soon will */
+        return;
     if (command->signal < 0 || command->receiver >= RECEIVERS)
         error = EINVAL;
     else if (runs)
@@ -76,7 +85,7 @@ static bool is_late(const struct relay *relay, const struct command *command)
 RARE static void refuse(struct relay *relay, const char *what, const char *why)
 {
     failed(&relay->fault, STAGE_PROTOCOL, EPROTO, "%s arrived on standard input %s; see docs/protocol.md", what, why);
-    relay->deaf = true;
+    become_deaf(relay);
     relay_post(relay, FAULT);
 }
 
@@ -160,7 +169,7 @@ static void obey(struct relay *relay, struct command *command)
         break;
     case COMMAND_MALFORMED:
         relay->fault = command->why;
-        relay->deaf = true;
+        become_deaf(relay);
         relay_post(relay, FAULT);
         break;
     case COMMAND_NONE:
@@ -186,7 +195,7 @@ RARE static void refuse_truncated(struct relay *relay)
     failed(&relay->fault, STAGE_PROTOCOL, EPROTO, "standard input ended within a frame, %lu bytes %s",
            (unsigned long)(decoder->left > 0 ? decoder->left : decoder->have),
            decoder->left > 0 ? "before the end of an input" : "after its beginning");
-    relay->deaf = true;
+    become_deaf(relay);
     relay_post(relay, FAULT);
 }
 
@@ -204,7 +213,7 @@ static void owner_gone(struct relay *relay)
 RARE static void lose_owner(struct relay *relay, int error)
 {
     failed(&relay->fault, STAGE_RELAY, error, "cannot read from standard input: %s", strerror(error));
-    relay->deaf = true;
+    become_deaf(relay);
     relay_post(relay, FAULT);
     owner_gone(relay);
 }

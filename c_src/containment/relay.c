@@ -730,9 +730,11 @@ RARE static enum state give_up_draining(struct relay *relay)
     return DRAINING;
 }
 
-/* From a shell nobody need wait for one who doesn't read, when he has been told so. */
+/* From a shell nobody need wait for one who doesn't read, when he has been told so. In a port no other program is to be
+ * started here. */
 RARE static enum state abandon_output(struct relay *relay)
 {
+    relay->signalled = true;
     if (!relay->launch->options.port)
         output_abandon(&relay->launch->output);
     return relay->state;

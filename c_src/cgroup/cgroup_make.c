@@ -352,7 +352,9 @@ bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
     if (!cgroup)
         return true;
     if (cgroup->made) {
-        still_there = remove_made(cgroup) && remove_made(cgroup); /* the kernel may have lacked memory for the first */
+        still_there = remove_made(cgroup);
+        if (still_there) /* perhaps only for lack of memory */
+            still_there = remove_made(cgroup);
     } else {
         if (cgroup->was_empty)
             cgroup_tree_remove_below(cgroup->directory);

@@ -220,8 +220,8 @@ static const struct scenario scenarios[] = {
     {.name = "attributes",
      .args = ARGS("--port", "--uid", "65534", "--gid", "65534", "--groups", "65534", "--nice", "5", "--umask", "022",
                   "--rlimit", "core=0", "--cpus", "0", "--oom-score-adj", "500", "--no-new-privs", "--cd", "/",
-                  "--setenv", "A=b", "--lock", "@lock", "--stdin", "file:/dev/null", "--stderr", "file:/dev/null",
-                  "--", "/bin/echo", "done"),
+                  "--setenv", "A=b", "--lock", "@lock", "--stdin", "file:/dev/null", "--stderr", "file:/dev/null", "--",
+                  "/bin/echo", "done"),
      .speaks_frames = true,
      .needs_root = true,
      .counts_from_start = true,
@@ -232,14 +232,8 @@ static const struct scenario scenarios[] = {
      .speaks_frames = true,
      .needs_cgroup = true,
      .step = launch_in_cgroup},
-    {.name = "stop",
-     .args = ARGS("--port", "-k", "50", "--", TREE_ARGS),
-     .speaks_frames = true,
-     .step = stop_tree},
-    {.name = "polite",
-     .args = ARGS("--port", "--", "@trouble", "polite"),
-     .speaks_frames = true,
-     .step = stop_program},
+    {.name = "stop", .args = ARGS("--port", "-k", "50", "--", TREE_ARGS), .speaks_frames = true, .step = stop_tree},
+    {.name = "polite", .args = ARGS("--port", "--", "@trouble", "polite"), .speaks_frames = true, .step = stop_program},
     {.name = "rest",
      .args = ARGS("--port", "-k", "5000", "--", "sh", "-c", "@rest"),
      .speaks_frames = true,
@@ -379,9 +373,8 @@ static void judge(struct run *run, const struct run *right, const struct row *ro
     run_complain(run,
                  "it came to something else, and nothing tells why: status %#x, exited %d (%u %u, stopped %d, forced "
                  "%d), launches %u, %lu and %lu bytes",
-                 (unsigned)run->status, owner->exited, owner->how, (unsigned)owner->code, owner->stopped,
-                 owner->forced, owner->launches,
-                 (unsigned long)(owner->speaks_frames ? owner->sizes[0] : owner->raw_size),
+                 (unsigned)run->status, owner->exited, owner->how, (unsigned)owner->code, owner->stopped, owner->forced,
+                 owner->launches, (unsigned long)(owner->speaks_frames ? owner->sizes[0] : owner->raw_size),
                  (unsigned long)owner->sizes[1]);
 }
 
@@ -398,7 +391,7 @@ static void print_failure(const struct run *run, const struct fault *fault)
 
 /* False when the call didn't come. */
 static bool try_one(const struct scenario *scenario, const struct run *right, struct fault fault, const struct row *row,
-                bool gone, struct totals *totals)
+                    bool gone, struct totals *totals)
 {
     struct run run;
     bool hit;
@@ -436,8 +429,7 @@ static bool tries_all(void)
 static bool try_twice(const struct scenario *scenario, const struct run *right, const struct fault *fault,
                       const struct row *row, bool gone, struct totals *totals)
 {
-    return try_one(scenario, right, *fault, row, gone, totals) ||
-           try_one(scenario, right, *fault, row, gone, totals);
+    return try_one(scenario, right, *fault, row, gone, totals) || try_one(scenario, right, *fault, row, gone, totals);
 }
 
 /* With each of its errors, or with one in turn. */
@@ -598,7 +590,10 @@ static int replay(const struct scenario *scenario, char *call)
     run_prepare();
     if (row && run_rightly(scenario, &right)) {
         (void)try_one(scenario, &right, fault, row, is_among(row->gone, fault.error), &totals);
-        printf("%s\n", totals.failures > 0 ? "wrong" : totals.missed > 0 ? "missed" : totals.told > 0 ? "told" : "harmless");
+        printf("%s\n", totals.failures > 0 ? "wrong"
+                       : totals.missed > 0 ? "missed"
+                       : totals.told > 0   ? "told"
+                                           : "harmless");
         run_free(&right);
     } else {
         totals.failures++;
@@ -627,8 +622,7 @@ int main(int argc, char *argv[])
     run_clean_up();
     for (size_t i = 0; i < COUNT(scenarios); i++) {
         const struct scenario *scenario = &scenarios[i];
-        struct totals *totals =
-            mmap(NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        struct totals *totals = mmap(NULL, sizeof *totals, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
         if (totals == MAP_FAILED)
             abort();
@@ -639,8 +633,9 @@ int main(int argc, char *argv[])
             continue;
         }
         try_in_workers(scenario, workers, totals);
-        printf("%-18s %5u runs: %5u harmless, %5u told, %5u not reached; %3u names excused; %u failed\n", scenario->name,
-               totals->runs, totals->harmless, totals->told, totals->missed, totals->excused, totals->failures);
+        printf("%-18s %5u runs: %5u harmless, %5u told, %5u not reached; %3u names excused; %u failed\n",
+               scenario->name, totals->runs, totals->harmless, totals->told, totals->missed, totals->excused,
+               totals->failures);
         (void)fflush(stdout);
         failures += totals->failures;
     }

@@ -36,11 +36,11 @@ const char *name_of_value(long call, long value);
 
 /* How the calls whose names match are made to fail. Of several rows that match the first counts. */
 struct row {
-    const char *pattern; /* as of fnmatch(3) */
+    const char *pattern;     /* as of fnmatch(3) */
     int errors[ERRORS_MOST]; /* those that its manual page has, in front the one that `make faults` takes */
     int gone[ERRORS_MOST];   /* after these nobody can be told any more; that nothing is left is seen to all the same */
     bool performed;          /* the kernel does it all the same */
-    bool may_force; /* the program may be killed in a stop that it would have ended by itself in; that is told */
+    bool may_force;     /* the program may be killed in a stop that it would have ended by itself in; that is told */
     const char *excuse; /* not made to fail, and why */
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The owner's end of a helper: what has come, as docs/protocol.md has it, and what is to be sent. Unlike test/c/client.c
- * it never waits, because the process that it is in has to see to the helper's system calls at the same time; and it
- * notes what is wrong in place of failing.
+ * The owner's end of a helper: what has come, as docs/protocol.md has it, and what is to be sent. Unlike
+ * test/c/client.c it never waits, because the process that it is in has to see to the helper's system calls at the same
+ * time; and it notes what is wrong in place of failing.
  */
 #ifndef FAULTS_OWNER_H
 #define FAULTS_OWNER_H

@@ -8,7 +8,8 @@
 
 FAULTS ?=
 FAULTS_BUILD := build/faults
-FAULTS_RUN = TROUBLE='$(CURDIR)/$(TEST_BUILD)/trouble' MUONTRAP='$(CURDIR)/$(BUILD)/muontrap' $(FAULTS_BUILD)/faults $(FAULTS)
+FAULTS_RUN = TROUBLE='$(CURDIR)/$(TEST_BUILD)/trouble' MUONTRAP='$(CURDIR)/$(BUILD)/muontrap' \
+    $(FAULTS_BUILD)/faults $(FAULTS)
 FAULTS_OBJECTS := $(patsubst test/faults/%.c,$(FAULTS_BUILD)/%.o,$(wildcard test/faults/*.c))
 
 .PHONY: faults faults-all

@@ -185,7 +185,9 @@ static void describe(pid_t pid, const struct __ptrace_syscall_info *info, char *
         break;
     case DETAIL_POLL:
         put(detail, sizeof detail, "%lu, %s", (unsigned long)args[1],
-            (int)args[2] < 0 ? "for ever" : (int)args[2] == 0 ? "now" : "for a time");
+            (int)args[2] < 0    ? "for ever"
+            : (int)args[2] == 0 ? "now"
+                                : "for a time");
         break;
     }
     put(text, size, "%s(%s)", name->text, detail);

@@ -43,7 +43,7 @@ struct tracer {
     unsigned call_count;
     unsigned forks; /* of the keeper */
     unsigned grandchildren;
-    bool counts; /* names are counted, and the fault is looked for, from when on this is set */
+    bool counts;         /* names are counted, and the fault is looked for, from when on this is set */
     bool waits_for_lock; /* the keeper's first child is the one that waits for the lock */
     struct fault fault;
     pid_t keeper;

@@ -1050,6 +1050,36 @@ static void what_a_straggler_wrote_before_it_was_killed_arrives(void **state)
     (void)client_leave(&client);
 }
 
+static void a_signal_after_the_end_has_no_answer(void **state)
+{
+    static const uint8_t signal[] = {0, 0, 0, 6, 'k', 0, 'T', 'E', 'R', 'M'};
+    struct frame frame;
+
+    (void)state;
+    START(&client, "--", "true");
+    client_follow(&client);
+    assert_true(client.exited);
+    client_send(&client, signal, sizeof signal);
+    client_half_close(&client);
+    assert_false(client_frame(&client, &frame));
+    client_leave_alive(&client);
+}
+
+static void after_a_malformed_frame_the_window_does_not_count(void **state)
+{
+    static const uint8_t nonsense[] = {0, 0, 0, 1, '?'};
+
+    (void)state;
+    START(&client, "--stdio-window", "100", "--", trouble_path(), "spill-and-stay", "1000");
+    client.acknowledge = false;
+    client_await_bytes(&client, 100);
+    client_send(&client, nonsense, sizeof nonsense);
+    client_follow(&client);
+    assert_true(client.errored && client.exited);
+    assert_pattern(&client, 0, 1000);
+    client_leave_alive(&client);
+}
+
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
@@ -1110,6 +1140,8 @@ static int tests(void)
         TEST(daemons_are_dead_when_exited_comes),
         TEST(a_tree_is_dead_and_counted_when_exited_comes),
         TEST(what_a_straggler_wrote_before_it_was_killed_arrives),
+        TEST(a_signal_after_the_end_has_no_answer),
+        TEST(after_a_malformed_frame_the_window_does_not_count),
     };
 
     return cmocka_run_group_tests(all, NULL, NULL);

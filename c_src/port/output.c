@@ -188,11 +188,12 @@ static void send_some(struct output *output, const uint8_t *bytes, size_t *at, s
         write_failed(output);
 }
 
+/* Where that can't be known, errno says why, and is no EAGAIN. */
 static bool is_empty(int fd)
 {
     int available = 0;
 
-    return ioctl(fd, FIONREAD, &available) < 0 || available == 0;
+    return ioctl(fd, FIONREAD, &available) == 0 && available == 0;
 }
 
 /* The program has read its own output back (through /proc/self/fd/1), so the frame has less than its header says. It is

@@ -320,11 +320,17 @@ struct totals {
     unsigned excused; /* calls */
 };
 
+/* What was not written to the program's standard input is told by *input_closed*. */
+static bool tells_of_input(const struct run *run)
+{
+    return run->owner.input_closed && strstr(run->tracer.fault.name, "write(pipe)");
+}
+
 static bool is_told(const struct run *run)
 {
     if (!run->owner.speaks_frames)
         return strstr(run->words, "muontrap: ") != NULL;
-    return run->owner.errored || run->owner.input_closed || (run->owner.told_unused && !run->owner.started) ||
+    return run->owner.errored || tells_of_input(run) || (run->owner.told_unused && !run->owner.started) ||
            strstr(run->words, "muontrap: ") != NULL;
 }
 
@@ -336,6 +342,16 @@ static bool has_same_output(const struct owner *owner, const struct owner *right
     for (int i = 0; i < 2; i++)
         if (owner->sizes[i] != right->sizes[i] ||
             (right->sizes[i] > 0 && memcmp(owner->streams[i], right->streams[i], right->sizes[i]) != 0))
+            return false;
+    return true;
+}
+
+/* The rest of it may be lost when that is told, but nothing else may have come in its place. */
+static bool has_beginning_of_output(const struct owner *owner, const struct owner *right)
+{
+    for (int i = 0; i < 2; i++)
+        if (owner->sizes[i] > right->sizes[i] ||
+            (owner->sizes[i] > 0 && memcmp(owner->streams[i], right->streams[i], owner->sizes[i]) != 0))
             return false;
     return true;
 }
@@ -368,6 +384,8 @@ static void judge(struct run *run, const struct run *right, const struct row *ro
         return;
     if (owner->started && !owner->exited && !run->scenario->dies_silently && owner->speaks_frames)
         run_complain(run, "the program was told as started and never as exited");
+    if (right->owner.launches <= 1 && !has_beginning_of_output(owner, &right->owner))
+        run_complain(run, "an error was told, and the output before it is not what the program wrote");
     if (is_told(run) || (row->may_force && owner->forced))
         return;
     run_complain(run,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: CC0-1.0
 #
 #   make faults       each system call of the helper made to fail in turn, on the helper as it is shipped
-#   make faults-all   the same with each error of the call's manual page; takes hours
+#   make faults-all   the same with each error of the call's manual page; takes half an hour
 #
 # Honoured: FAULTS="start" (that scenario), FAULTS="start 'relay:fork#1=EAGAIN'" (that run).
 

@@ -439,7 +439,7 @@ defmodule MuonTrap.Torture.Owner do
     Enum.flat_map(options, fn
       {:delay_to_sigkill, ms} -> ["--delay-to-sigkill", "#{ms}"]
       {:cgroup_base, true} -> ["--group", "#{context.cgroup_base}/shell"]
-      {:pty, true} -> ["--pty"]
+      {:pty, _modes} -> ["--pty", "--pty-mode", "OPOST=0", "--pty-mode", "ECHO=0"]
     end)
   end
 

@@ -70,7 +70,12 @@ defmodule MuonTrap.Torture.Scene do
   @doc "Whether it is over without anything from outside"
   @spec ends?(t()) :: boolean()
   def ends?(scene) do
-    Tree.ends?(scene.tree) or scene.options[:timeout] != nil or Enum.any?(scene.inside, &ends_by?(scene, &1))
+    (Tree.ends?(scene.tree) and reads_end?(scene)) or scene.options[:timeout] != nil or Enum.any?(scene.inside, &ends_by?(scene, &1))
+  end
+
+  # A program that nobody reads may never end, nor one that reads what has no end.
+  defp reads_end?(%{manners: manners} = scene) do
+    manners[:reads] != :nothing and (manners[:input] != :endless or :read not in Tree.acts(scene.tree))
   end
 
   defp ends_by?(_scene, {_from, _us, what}), do: what in [:kill_owner, :stop, :stop_application, :kill_server]
@@ -87,7 +92,7 @@ defmodule MuonTrap.Torture.Scene do
       if(pty, do: [pty: [echo: false, opost: false, icanon: false, isig: false]], else: stderr(kind)),
       some(25, stdio_window: one_of(if(bytes < 30_000, do: [1, 10, 100], else: []) ++ [4_096, 10_240, 100_000, 1_000_000])),
       some(60, delay_to_sigkill: one_of([0, 1, 20, 100, 600])),
-      some(10, stop_signal: one_of([:sigint, :sigkill, :sigusr1])),
+      some(10, stop_signal: one_of([:sigint, :sigusr1])),
       if(machine.cgroup, do: some(35, cgroup_base: true), else: []),
       if(machine.root, do: some(10, uid: 65_534, gid: 65_534), else: []),
       if(kind == :cmd, do: some(30, timeout: one_of([1, 5, 20, 100, 500])), else: [])

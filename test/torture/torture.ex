@@ -96,7 +96,7 @@ defmodule MuonTrap.Torture do
     #{describe(scene, known)}
     """)
 
-    {smallest, runner} = Shrink.smallest(runner, scene)
+    {smallest, runner} = Shrink.smallest(runner, scene, broken)
     file = write(smallest)
 
     IO.puts("""

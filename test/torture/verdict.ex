@@ -206,7 +206,7 @@ defmodule MuonTrap.Torture.Verdict do
     end
   end
 
-  defp stop_signal(scene), do: %{sigint: 2, sigkill: 9, sigusr1: 10, sigterm: 15}[scene.options[:stop_signal] || :sigterm]
+  defp stop_signal(scene), do: %{sigint: 2, sigusr1: 10, sigterm: 15}[scene.options[:stop_signal] || :sigterm]
 
   # ---- The program runs once, and never beside its predecessor ----
 

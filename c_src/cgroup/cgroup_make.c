@@ -336,35 +336,52 @@ bool cgroup_open_mount(struct cgroup *cgroup, const struct options *options, str
 
 /* ---- Its end ---- */
 
-/* Whether it is still there. The lock fails when somebody has removed the directory, and perhaps made another one of
- * that name. */
+static bool is_locked(const struct cgroup *cgroup)
+{
+    return claim_lock(cgroup->directory, false, cgroup->root, cgroup->path);
+}
+
+/* Whether the directory that this helper has made is still there. The lock fails when somebody has removed it, and
+ * perhaps made another one of that name; and perhaps, once, only for lack of memory. */
+static bool is_there(const struct cgroup *cgroup)
+{
+    return is_locked(cgroup) || is_locked(cgroup);
+}
+
+/* Somebody may have put a process into it since it was empty, or may be making others below it. */
+#define REMOVALS_MOST 5
+#define KILL_AGAIN_US 100000u
+
 static bool remove_made(const struct cgroup *cgroup)
 {
-    if (claim_lock(cgroup->directory, false, cgroup->root, cgroup->path))
+    for (int tries = 0; is_there(cgroup); tries++) {
+        if (tries == REMOVALS_MOST)
+            return false;
+        if (tries > 0)
+            (void)cgroup_tree_kill_all(cgroup->directory, cgroup->without, io_now_us() + KILL_AGAIN_US);
         cgroup_tree_remove(cgroup->root, cgroup->path);
-    return claim_lock(cgroup->directory, false, cgroup->root, cgroup->path);
+    }
+    return true;
 }
 
 bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
 {
-    bool still_there = false;
+    bool removed = true;
 
     if (!cgroup)
         return true;
     if (cgroup->made) {
-        still_there = remove_made(cgroup);
-        if (still_there) /* perhaps only for lack of memory */
-            still_there = remove_made(cgroup);
+        removed = remove_made(cgroup);
     } else {
         if (cgroup->was_empty)
             cgroup_tree_remove_below(cgroup->directory);
         claim_mark_used(cgroup->directory, false);
     }
     release_above(cgroup);
-    if (still_there)
+    if (!removed)
         return failed(why, STAGE_CGROUP, EBUSY,
-                      "the cgroup %s/%s could not be removed: somebody has put a process into it, or made another one "
-                      "below it",
+                      "the cgroup %s/%s could not be removed: somebody puts processes into it, or makes others below "
+                      "it, as fast as they are removed",
                       cgroup->mount, cgroup->path);
     return true;
 }

@@ -91,6 +91,31 @@ defmodule MuonTrap.Torture.Ledger do
   @spec arrived(binary()) :: {:ok, map()} | {:error, String.t()}
   def arrived(output), do: arrived(output, 0, %{})
 
+  @doc """
+  The same of what came in lines, which have lost their newlines, of one program after the other: of each stream
+  """
+  @spec arrived_lines([binary() | {:stdout | :stderr, binary()}]) :: %{stdout: term(), stderr: term()}
+  def arrived_lines(lines) do
+    tagged = for line <- lines, do: if(is_binary(line), do: {:stdout, line}, else: line)
+
+    for name <- [:stdout, :stderr], into: %{} do
+      outcomes =
+        for({^name, line} <- tagged, do: line)
+        |> Enum.group_by(&binary_part(&1, 0, min(2, byte_size(&1))))
+        |> Enum.map(fn {_incarnation, lines} -> lines |> Enum.map_join(&with_end/1) |> arrived() end)
+
+      wrong = Enum.find(outcomes, &match?({:error, _what}, &1))
+      {name, wrong || {:ok, for({:ok, streams} <- outcomes, one <- streams, into: %{}, do: one)}}
+    end
+  end
+
+  # A last line may have been cut.
+  defp with_end(<<"R", _which::binary-14, payload::binary-4, rest::binary>> = line) do
+    if Integer.parse(payload, 16) == {byte_size(rest), ""}, do: line <> "\n", else: line
+  end
+
+  defp with_end(line), do: line
+
   defp arrived(output, at, streams) do
     case output do
       <<_before::binary-size(at), "R", incarnation::binary-1, number::binary-2, stream::binary-1, offset::binary-10,

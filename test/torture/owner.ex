@@ -232,10 +232,8 @@ defmodule MuonTrap.Torture.Owner do
     case Supervisor.start_link([child], strategy: :one_for_one, max_restarts: 3, max_seconds: 60) do
       {:ok, supervisor} ->
         send(me, {:handle, {:daemon, supervisor}})
-        Process.put(:collector, %Collector{})
-        watch(supervisor)
-        alive = OS.alive(context.mark)
-        seen(:ended, last_status(nil), output(Process.get(:collector)), alive)
+        lines = watch(supervisor, [])
+        seen(:ended, last_status(nil), {:lines, lines}, OS.alive(context.mark))
 
       {:error, {:shutdown, {:failed_to_start_child, _id, reason}}} ->
         not_started(reason, context)
@@ -256,8 +254,7 @@ defmodule MuonTrap.Torture.Owner do
 
     env = for {name, value} <- environment(context), do: {String.to_charlist(name), String.to_charlist(value)}
 
-    port =
-      Port.open({:spawn_executable, command}, [:binary, :exit_status, :stderr_to_stdout, args: words, env: env])
+    port = Port.open({:spawn_executable, command}, [:binary, :exit_status, :stderr_to_stdout, args: words, env: env])
 
     send(me, {:handle, :shell})
     Process.put(:collector, %Collector{slow: scene.manners.slow})
@@ -384,23 +381,19 @@ defmodule MuonTrap.Torture.Owner do
   end
 
   # Until the supervisor has ended, or its child will not be started again.
-  defp watch(supervisor) do
+  defp watch(supervisor, lines) do
     receive do
-      {:line, line} ->
-        log(line)
-        watch(supervisor)
-
-      {:EXIT, ^supervisor, _reason} ->
-        all_lines()
+      {:line, line} -> watch(supervisor, [line | lines])
+      {:EXIT, ^supervisor, _reason} -> last_lines(lines)
     after
       10 ->
         case children(supervisor) do
           [{_id, daemon, _type, _modules}] when daemon != :undefined ->
-            watch(supervisor)
+            watch(supervisor, lines)
 
           _none ->
             stop(supervisor)
-            all_lines()
+            last_lines(lines)
         end
     end
   end
@@ -411,19 +404,13 @@ defmodule MuonTrap.Torture.Owner do
     :exit, _ended -> :ok
   end
 
-  defp all_lines() do
+  defp last_lines(lines) do
     receive do
-      {:line, line} ->
-        log(line)
-        all_lines()
+      {:line, line} -> last_lines([line | lines])
     after
-      0 -> :ok
+      0 -> Enum.reverse(lines)
     end
   end
-
-  # A line has lost its newline on the way.
-  defp log({stream, line}), do: collect({stream, line <> "\n"})
-  defp log(line), do: collect(line <> "\n")
 
   defp last_status(status) do
     receive do
@@ -497,6 +484,7 @@ defmodule MuonTrap.Torture.Owner do
   defp collect(item), do: Process.put(:collector, Collector.add(Process.get(:collector), item))
 
   defp output(nil), do: nil
+  defp output({:lines, lines}), do: {:lines, lines}
   defp output(binary) when is_binary(binary), do: output([binary])
   defp output(list) when is_list(list), do: list |> Enum.reduce(%Collector{}, &Collector.add(&2, &1)) |> output()
   defp output(%Collector{} = collector), do: Collector.outputs(collector)
@@ -509,7 +497,13 @@ defmodule MuonTrap.Torture.Owner do
   defp list(number), do: 1..number
 
   defp seen(how, status \\ nil, output \\ nil, alive \\ nil, messages \\ 0) do
-    arrived = if output, do: Map.new(output, fn {name, bytes} -> {name, Ledger.arrived(bytes)} end)
+    arrived =
+      case output do
+        nil -> nil
+        {:lines, lines} -> Ledger.arrived_lines(lines)
+        output -> Map.new(output, fn {name, bytes} -> {name, Ledger.arrived(bytes)} end)
+      end
+
     %{how: how, status: status, arrived: arrived, alive: alive, messages: messages, did: []}
   end
 end

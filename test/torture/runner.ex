@@ -64,7 +64,12 @@ defmodule MuonTrap.Torture.Runner do
     known = %{known | alive: alive_later(mark, known)}
     {left, runner} = left(runner, known, helpers)
     excuses = Verdict.excuses(scene, known)
-    known = %{known | left: left ++ if(:both_killed in excuses, do: end_excused(known, mark, context), else: cgroups(scene, context))}
+
+    known = %{
+      known
+      | left: left ++ if(:both_killed in excuses, do: end_excused(known, mark, context), else: cgroups(scene, context))
+    }
+
     for burner <- burners, do: Port.close(burner)
     broken = Verdict.broken(scene, known)
     runner = if broken == [], do: runner, else: clean_up(runner, mark)
@@ -89,7 +94,11 @@ defmodule MuonTrap.Torture.Runner do
 
   defp sabotage(scene, context, runner) do
     faults = for fault <- scene.outside, do: fault_text(fault)
-    env = [{'TORTURE_CGROUP2', String.to_charlist(context.cgroup2)}, {'TORTURE_STRANGER', String.to_charlist(context.mark)}]
+
+    env = [
+      {'TORTURE_CGROUP2', String.to_charlist(context.cgroup2)},
+      {'TORTURE_STRANGER', String.to_charlist(context.mark)}
+    ]
 
     port =
       Port.open({:spawn_executable, Path.join(runner.programs, "saboteur")}, [
@@ -118,18 +127,12 @@ defmodule MuonTrap.Torture.Runner do
   defp what_text(:join), do: "j"
   defp what_text(:make), do: "d"
 
-  # It leaves when its standard input ends, which closing the port would not wait for.
+  # It leaves when it is told to. The end of its standard input would be that, too, but then its last words were lost.
   defp end_saboteur(nil, _scene), do: []
 
   defp end_saboteur(port, scene) do
-    {:os_pid, pid} = Port.info(port, :os_pid) || {:os_pid, nil}
-    # Its standard input can't be closed alone. It takes the first byte for the end.
-    try do
-      Port.command(port, "e")
-    rescue
-      ArgumentError -> :ok
-    end
-
+    {:os_pid, pid} = Port.info(port, :os_pid)
+    Port.command(port, "e")
     results = results(port, %{}, pid)
     for {fault, index} <- Enum.with_index(scene.outside), do: {fault, Map.get(results, index, "never")}
   end
@@ -204,7 +207,8 @@ defmodule MuonTrap.Torture.Runner do
 
   # What the kernel leaves alive when both helper processes are killed is ended here, and what was in a cgroup by the next start.
   defp end_excused(known, mark, context) do
-    in_cgroup = for pid <- known.alive, {:ok, text} <- [File.read("/proc/#{pid}/cgroup")], text =~ context.cgroup_base, do: pid
+    in_cgroup =
+      for pid <- known.alive, {:ok, text} <- [File.read("/proc/#{pid}/cgroup")], text =~ context.cgroup_base, do: pid
 
     left =
       if in_cgroup == [] do
@@ -230,7 +234,12 @@ defmodule MuonTrap.Torture.Runner do
     if scene.options[:cgroup_base] do
       directory = Cgroups.directory(context.cgroup_base)
 
-      wait(fn -> if File.exists?(directory), do: ["the cgroup #{directory} is left: #{inspect(File.ls(directory))}"], else: [] end, @later)
+      wait(
+        fn ->
+          if File.exists?(directory), do: ["the cgroup #{directory} is left: #{inspect(File.ls(directory))}"], else: []
+        end,
+        @later
+      )
     else
       []
     end

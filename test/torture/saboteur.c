@@ -3,7 +3,8 @@
  *
  * saboteur burn keeps a processor busy.
  * saboteur LEDGER VM FAULT...: does what nobody should do to the processes of a case, at the moment that each FAULT
- * names, and says what it did. It ends what it has begun, and leaves, when all is done or its standard input ends.
+ * names, and says what it did. It ends what it has begun, and leaves, when something comes on its standard input or that
+ * ends, and not before.
  *
  *     WHEN:WHOM:WHAT
  *
@@ -298,7 +299,7 @@ int main(int argc, char *argv[])
     }
     (void)printf("ready\n");
     (void)fflush(stdout);
-    for (int left = count; left > 0;) {
+    for (int left = count; left > 0 || input.fd >= 0;) {
         (void)poll(&input, 1, input.fd < 0 ? 20 : 5);
         if (input.fd >= 0 && input.revents != 0) {
             for (int i = 0; i < count; i++)

@@ -70,7 +70,8 @@ defmodule MuonTrap.Torture.Scene do
   @doc "Whether it is over without anything from outside"
   @spec ends?(t()) :: boolean()
   def ends?(scene) do
-    (Tree.ends?(scene.tree) and reads_end?(scene)) or scene.options[:timeout] != nil or Enum.any?(scene.inside, &ends_by?(scene, &1))
+    (Tree.ends?(scene.tree) and reads_end?(scene)) or scene.options[:timeout] != nil or
+      Enum.any?(scene.inside, &ends_by?(scene, &1))
   end
 
   # A program that nobody reads may never end, nor one that reads what has no end.
@@ -90,7 +91,9 @@ defmodule MuonTrap.Torture.Scene do
 
     Enum.concat([
       if(pty, do: [pty: [echo: false, opost: false, icanon: false, isig: false]], else: stderr(kind)),
-      some(25, stdio_window: one_of(if(bytes < 30_000, do: [1, 10, 100], else: []) ++ [4_096, 10_240, 100_000, 1_000_000])),
+      some(25,
+        stdio_window: one_of(if(bytes < 30_000, do: [1, 10, 100], else: []) ++ [4_096, 10_240, 100_000, 1_000_000])
+      ),
       some(60, delay_to_sigkill: one_of([0, 1, 20, 100, 600])),
       some(10, stop_signal: one_of([:sigint, :sigusr1])),
       if(machine.cgroup, do: some(35, cgroup_base: true), else: []),
@@ -99,7 +102,8 @@ defmodule MuonTrap.Torture.Scene do
     ])
   end
 
-  defp stderr(kind) when kind in [:program, :daemon], do: one_of([[stderr: :tag], [stderr: :null], [stderr_to_stdout: true]])
+  defp stderr(kind) when kind in [:program, :daemon],
+    do: one_of([[stderr: :tag], [stderr: :null], [stderr_to_stdout: true]])
 
   defp stderr(_kind),
     do: one_of([[stderr: :tag], [stderr: :null], [stderr_to_stdout: true], [capture_stderr_only: true], [stderr: :tag]])
@@ -138,12 +142,17 @@ defmodule MuonTrap.Torture.Scene do
       input: input(pty) || {:bytes, 0},
       slow: slow(),
       reads: one_of([:read, true, :once, 1, 7, :nothing]),
-      signals: pick([{3, []}, {1, for(_ <- 1..3, do: {any_size(20_000), one_of(@signals), one_of([:program, :group, :tree])})}])
+      signals:
+        pick([{3, []}, {1, for(_ <- 1..3, do: {any_size(20_000), one_of(@signals), one_of([:program, :group, :tree])})}])
     }
   end
 
   defp manners(:daemon, tree, _pty) do
-    %{slow: slow(), restart: if(Tree.ends?(tree), do: one_of([:temporary, :permanent, :transient]), else: one_of([:temporary, :permanent]))}
+    %{
+      slow: slow(),
+      restart:
+        if(Tree.ends?(tree), do: one_of([:temporary, :permanent, :transient]), else: one_of([:temporary, :permanent]))
+    }
   end
 
   defp manners(:shell, _tree, _pty), do: %{slow: slow(), wrapped: chance?(40)}
@@ -178,7 +187,9 @@ defmodule MuonTrap.Torture.Scene do
 
   defp outside(:cgroup, scene, _machine) do
     if scene.options[:cgroup_base],
-      do: {moment(scene), :cgroup, one_of([{:freeze, one_of([1, 50, 800])}, {:remove, one_of([1, 50, 500])}, :join, :make])}
+      do:
+        {moment(scene), :cgroup,
+         one_of([{:freeze, one_of([1, 50, 800])}, {:remove, one_of([1, 50, 500])}, :join, :make])}
   end
 
   defp outside(:descendant, scene, _machine) do
@@ -224,7 +235,9 @@ defmodule MuonTrap.Torture.Scene do
     do: if(machine.calls and chance?(20), do: %{scene | calls: Faulty.random()}, else: scene)
 
   defp with_last_resort(scene) do
-    endless = Enum.any?(Tree.acts(scene.tree), &match?({:write, _stream, bytes, _piece, _pause} when bytes > 1_000_000_000, &1))
+    endless =
+      Enum.any?(Tree.acts(scene.tree), &match?({:write, _stream, bytes, _piece, _pause} when bytes > 1_000_000_000, &1))
+
     %{scene | last_resort: if(not ends?(scene), do: if(endless, do: 500, else: 1_500))}
   end
 
@@ -248,7 +261,11 @@ defmodule MuonTrap.Torture.Scene do
       for(less <- without_one(scene.outside), do: %{scene | outside: less}),
       for(less <- without_one(scene.inside), do: %{scene | inside: less}),
       for(less <- without_one(scene.calls), do: %{scene | calls: less}),
-      for(less <- without_one(scene.options), stderr_of(less) == stderr_of(scene.options), do: %{scene | options: less}),
+      for(
+        less <- without_one(scene.options),
+        stderr_of(less) == stderr_of(scene.options),
+        do: %{scene | options: less}
+      ),
       for(less <- smaller_manners(scene.manners), do: %{scene | manners: less}),
       for(tree <- Tree.smaller(scene.tree), do: %{scene | tree: tree})
     ])
@@ -281,7 +298,16 @@ defmodule MuonTrap.Torture.Scene do
   defp without_one([]), do: []
   defp without_one(list), do: for(index <- 0..(length(list) - 1), do: List.delete_at(list, index))
 
-  @plain %{input: nil, slow: 0, raises_after: nil, halts_after: nil, messages: 0, reads: :read, signals: [], wrapped: false}
+  @plain %{
+    input: nil,
+    slow: 0,
+    raises_after: nil,
+    halts_after: nil,
+    messages: 0,
+    reads: :read,
+    signals: [],
+    wrapped: false
+  }
   defp smaller_manners(manners) do
     for {key, value} <- manners,
         is_map_key(@plain, key),

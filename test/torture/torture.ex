@@ -70,7 +70,10 @@ defmodule MuonTrap.Torture do
       scene = Scene.random(seed + index, machine)
       begun = now()
       {broken, known, runner} = Runner.run(runner, scene)
-      if System.get_env("VERBOSE", "") != "", do: IO.puts("#{scene.seed} #{scene.kind} #{now() - begun} ms #{inspect(how(known))}")
+
+      if System.get_env("VERBOSE", "") != "",
+        do: IO.puts("#{scene.seed} #{scene.kind} #{now() - begun} ms #{inspect(how(known))}")
+
       tallies = [tally(scene, known) | tallies]
 
       if broken == [] do
@@ -128,7 +131,11 @@ defmodule MuonTrap.Torture do
     {failures, runner} =
       Enum.reduce(1..times, {0, runner}, fn time, {failures, runner} ->
         {broken, known, runner} = Runner.run(runner, scene)
-        IO.puts("#{time}: #{inspect(how(known))} #{if broken == [], do: "kept", else: "BROKEN: " <> Enum.join(broken, "; ")}")
+
+        IO.puts(
+          "#{time}: #{inspect(how(known))} #{if broken == [], do: "kept", else: "BROKEN: " <> Enum.join(broken, "; ")}"
+        )
+
         if broken != [] and failures == 0, do: IO.puts(describe(scene, known))
         {if(broken == [], do: failures, else: failures + 1), runner}
       end)
@@ -145,7 +152,15 @@ defmodule MuonTrap.Torture do
     inside = if is_map(known.seen), do: for(what <- known.seen.did, do: {:inside, name(what)}), else: []
     how = if is_map(known.seen), do: name(known.seen.how), else: known.seen
     calls = for call <- scene.calls, do: {:call, elem(call, 0)}
-    extras = for {key, true} <- [pty: scene.options[:pty] != nil, cgroup: scene.options[:cgroup_base] == true, busy: scene.busy > 0], do: {:with, key}
+
+    extras =
+      for {key, true} <- [
+            pty: scene.options[:pty] != nil,
+            cgroup: scene.options[:cgroup_base] == true,
+            busy: scene.busy > 0
+          ],
+          do: {:with, key}
+
     [{:owner, scene.kind}, {:end, how}] ++ outside ++ inside ++ calls ++ extras
   end
 
@@ -157,7 +172,9 @@ defmodule MuonTrap.Torture do
     |> Enum.flat_map(&Enum.uniq/1)
     |> Enum.frequencies()
     |> Enum.sort()
-    |> Enum.each(fn {what, number} -> IO.puts("#{String.pad_leading("#{number}", 7)} #{what |> Tuple.to_list() |> Enum.join(" ")}") end)
+    |> Enum.each(fn {what, number} ->
+      IO.puts("#{String.pad_leading("#{number}", 7)} #{what |> Tuple.to_list() |> Enum.join(" ")}")
+    end)
 
     IO.puts("torture: #{length(tallies)} cases, #{failures} broken")
   end

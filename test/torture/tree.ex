@@ -63,7 +63,9 @@ defmodule MuonTrap.Torture.Tree do
     ])
   end
 
-  defp ending(), do: pick([{3, []}, {3, [{:exit, one_of([0, 0, 1, 3, 7, 125, 255])}]}, {1, [{:die, one_of([6, 9, 15])}]}])
+  defp ending(),
+    do: pick([{3, []}, {3, [{:exit, one_of([0, 0, 1, 3, 7, 125, 255])}]}, {1, [{:die, one_of([6, 9, 15])}]}])
+
   defp flood(stream), do: {:write, stream, @endless, one_of([24, 100, 1_000, @pipe_buf]), one_of([0, 0, 0, 200])}
 
   defp act(id, state) do
@@ -112,8 +114,12 @@ defmodule MuonTrap.Torture.Tree do
   defp act(:chain, _id, state), do: {[{:chain, one_of([1, 10, 100, 400])}], state}
   defp act(:pipe_size, _id, state), do: {[{:pipe_size, one_of([4_096, 8_192, 1_048_576])}], state}
   defp act(:nest, id, %{may: %{cgroup: true}} = state), do: {[{:nest, id}], state}
-  defp act(:user, _id, %{may: %{root: true}} = state), do: {[{:user, one_of([65_534, 4_321])}], put_in(state.may.root, false)}
-  defp act(:read, _id, %{reads: true} = state), do: if(0 in state.fds, do: {[:read], %{state | reads: false}}, else: {[], state})
+
+  defp act(:user, _id, %{may: %{root: true}} = state),
+    do: {[{:user, one_of([65_534, 4_321])}], put_in(state.may.root, false)}
+
+  defp act(:read, _id, %{reads: true} = state),
+    do: if(0 in state.fds, do: {[:read], %{state | reads: false}}, else: {[], state})
 
   defp act(:close, _id, state) do
     fd = one_of([0, 1, 2])
@@ -131,7 +137,8 @@ defmodule MuonTrap.Torture.Tree do
   defp child(_how, state), do: process(state)
 
   # Without what would keep it from its end.
-  defp ended(acts), do: Enum.take_while(acts, &(act_ends?(&1) and not match?({:write, _stream, @endless, _piece, _pause}, &1)))
+  defp ended(acts),
+    do: Enum.take_while(acts, &(act_ends?(&1) and not match?({:write, _stream, @endless, _piece, _pause}, &1)))
 
   defp writes?(state, stream, id \\ nil),
     do: stream in state.fds and (not state.may.one_writer or id == 0) and state.may.writes
@@ -203,7 +210,9 @@ defmodule MuonTrap.Torture.Tree do
   end
 
   defp smaller_act({:write, stream, bytes, piece, pause}) do
-    fewer = if bytes > 100, do: [{:write, stream, 1, piece, pause}, {:write, stream, div(bytes, 4), piece, pause}], else: []
+    fewer =
+      if bytes > 100, do: [{:write, stream, 1, piece, pause}, {:write, stream, div(bytes, 4), piece, pause}], else: []
+
     if pause > 0, do: [{:write, stream, bytes, piece, 0} | fewer], else: fewer
   end
 

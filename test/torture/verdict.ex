@@ -55,7 +55,9 @@ defmodule MuonTrap.Torture.Verdict do
   @doc "What promises were broken, in words"
   @spec broken(map(), known()) :: [String.t()]
   def broken(_scene, %{seen: :hung} = known), do: ["it hung" | left(known)]
-  def broken(scene, %{seen: :vm_killed} = known), do: alive_later(known, excuses(scene, known)) ++ launches(scene, known) ++ left(known)
+
+  def broken(scene, %{seen: :vm_killed} = known),
+    do: alive_later(known, excuses(scene, known)) ++ launches(scene, known) ++ left(known)
 
   def broken(scene, known) do
     excuses = excuses(scene, known)
@@ -114,7 +116,9 @@ defmodule MuonTrap.Torture.Verdict do
   end
 
   defp alive_later(%{alive: []}, _excuses), do: []
-  defp alive_later(known, excuses), do: if(:both_killed in excuses, do: [], else: ["these live on: #{inspect(known.alive)}"])
+
+  defp alive_later(known, excuses),
+    do: if(:both_killed in excuses, do: [], else: ["these live on: #{inspect(known.alive)}"])
 
   # ---- Nothing is lost ----
 
@@ -132,7 +136,8 @@ defmodule MuonTrap.Torture.Verdict do
     streams = streams(name, scene)
     written = written(ledgers, streams)
 
-    strange = for {key, bytes} <- came, not is_map_key(written, key), do: "#{name} has #{bytes} bytes of #{inspect(key)}"
+    strange =
+      for {key, bytes} <- came, not is_map_key(written, key), do: "#{name} has #{bytes} bytes of #{inspect(key)}"
 
     amounts =
       for {key, {least, most}} <- written,
@@ -219,7 +224,11 @@ defmodule MuonTrap.Torture.Verdict do
   # ---- What it was given to read ----
 
   defp input(scene, %{ledgers: ledgers} = known, excuses) do
-    bad = for %{processes: processes} <- ledgers, {number, %{bad_input: true}} <- processes, do: "process #{number} has read other bytes than were sent"
+    bad =
+      for %{processes: processes} <- ledgers,
+          {number, %{bad_input: true}} <- processes,
+          do: "process #{number} has read other bytes than were sent"
+
     read = for %{processes: processes} <- ledgers, {_number, process} <- processes, do: process.read
     wants = Enum.any?(Tree.acts(scene.tree), &(&1 == :read))
 
@@ -231,7 +240,8 @@ defmodule MuonTrap.Torture.Verdict do
       end
 
     whole? =
-      wants and size != nil and Tree.ends?(scene.tree) and known.seen.how == :ended and known.seen.did == [] and excuses == [] and
+      wants and size != nil and Tree.ends?(scene.tree) and known.seen.how == :ended and known.seen.did == [] and
+        excuses == [] and
         known.outside == [] and all_done?(scene, ledgers)
 
     if whole? and Enum.sum(read) != size, do: ["#{Enum.sum(read)} bytes were read of #{size}" | bad], else: bad

@@ -45,9 +45,10 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
     return __real_syscall(number, a, b, c, d, e, f);
 }
 
-/* ---- Another helper that takes what was just made for what a dead one has left ---- */
+/* ---- Others that take what was just made for what a dead helper has left, or fill what is to be removed ---- */
 
 static bool other_removes; /* the next directory that is made, at once */
+static bool other_fills;   /* a directory, whenever it is to be removed */
 static unsigned removals;
 
 int __real_mkdirat(int parent, const char *name, mode_t mode);
@@ -69,6 +70,10 @@ int __wrap_mkdirat(int parent, const char *name, mode_t mode)
 int __wrap_unlinkat(int parent, const char *name, int flags)
 {
     removals++;
+    if (other_fills) {
+        errno = EBUSY;
+        return -1;
+    }
     return __real_unlinkat(parent, name, flags);
 }
 
@@ -462,7 +467,7 @@ static void poll_tells_when_the_last_process_has_ended(void **state)
     remove_and_close(&cgroup);
 }
 
-static void a_cgroup_with_a_process_can_not_be_removed_and_is_named(void **state)
+static void a_process_that_somebody_has_put_into_it_at_the_last_moment_is_killed(void **state)
 {
     struct cgroup cgroup;
     pid_t pid;
@@ -471,10 +476,21 @@ static void a_cgroup_with_a_process_can_not_be_removed_and_is_named(void **state
     OWN_CGROUP();
     open_cgroup(&cgroup, in_own("a"));
     pid = program_in(&cgroup);
-    assert_false(cgroup_remove(&cgroup, &why));
-    assert_refused(EBUSY, cgroup.path);
-    cgroup_kill(&cgroup);
+    remove_and_close(&cgroup);
     assert_killed(pid);
+}
+
+static void a_cgroup_that_can_not_be_removed_is_named(void **state)
+{
+    struct cgroup cgroup;
+
+    (void)state;
+    OWN_CGROUP();
+    open_cgroup(&cgroup, in_own("a"));
+    other_fills = true;
+    assert_false(cgroup_remove(&cgroup, &why));
+    other_fills = false;
+    assert_refused(EBUSY, cgroup.path);
     remove_and_close(&cgroup);
 }
 
@@ -709,7 +725,8 @@ static int tests(void)
         CGROUP_TEST(killing_reaches_what_is_nested_without_cgroup_kill),
         CGROUP_TEST(killing_reaches_a_thousand_at_once_without_cgroup_kill),
         CGROUP_TEST(poll_tells_when_the_last_process_has_ended),
-        CGROUP_TEST(a_cgroup_with_a_process_can_not_be_removed_and_is_named),
+        CGROUP_TEST(a_process_that_somebody_has_put_into_it_at_the_last_moment_is_killed),
+        CGROUP_TEST(a_cgroup_that_can_not_be_removed_is_named),
         CGROUP_TEST(time_is_counted_from_its_opening),
         CGROUP_TEST(without_a_cgroup_nothing_happens),
         CGROUP_TEST(what_a_dead_helper_left_is_removed_by_the_next_in_the_same_place),

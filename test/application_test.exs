@@ -110,6 +110,39 @@ defmodule MuonTrap.ApplicationTest do
     end
   end
 
+  @tag :tmp_dir
+  test "a server that is killed while the program is being started leaves whoever starts it an error without the environment",
+       %{env: env, mark: mark, tmp_dir: dir} do
+    lock = Path.join(dir, "lock")
+    {program, args} = Programs.sleeper()
+    {:ok, holder} = MuonTrap.Program.start_link(program, args, env: env, lock: lock)
+    before = MuonTrap.Test.Servers.all()
+    opts = [env: [{"TOKEN", "secret"} | env], lock: lock]
+
+    for start <- [
+          fn -> MuonTrap.cmd("true", [], opts) end,
+          fn -> MuonTrap.stream!("true", [], opts) |> Enum.to_list() end,
+          fn -> MuonTrap.Program.start_link("true", [], opts) |> elem(1) |> raise() end
+        ] do
+      starter =
+        Task.async(fn ->
+          Process.flag(:trap_exit, true)
+          catch_error_of(start)
+        end)
+
+      [server] = OS.eventually(fn -> some(MuonTrap.Test.Servers.all() -- before) end)
+      Process.exit(server, :kill)
+      assert %Error{reason: :vanished} = error = Task.await(starter, 30_000)
+      refute inspect(error) =~ "secret"
+    end
+
+    MuonTrap.Program.stop(holder)
+    OS.eventually(fn -> OS.alive(mark) == [] end)
+  end
+
+  defp some([]), do: nil
+  defp some(list), do: list
+
   test "the collectable is halted when the helper can't be executed" do
     Application.put_env(:muontrap, :helper_path, "/no/such/muontrap")
     test = self()

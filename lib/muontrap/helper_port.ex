@@ -112,10 +112,7 @@ defmodule MuonTrap.HelperPort do
         input: is_map_key(options, :input)
       }
 
-      options
-      |> StopSequence.time_to_stop()
-      |> Server.start()
-      |> GenServer.call({:launch, launch}, :infinity)
+      options |> StopSequence.time_to_stop() |> launch(launch)
     end
   end
 
@@ -124,6 +121,13 @@ defmodule MuonTrap.HelperPort do
   defp program(options),
     do:
       options |> Map.take([:command, :args, :starter]) |> Map.put(:found, match?("/" <> _, Map.get(options, :cmd, "/")))
+
+  # The reason of such an exit names the call, with all of the launch, whose environment may hold secrets.
+  defp launch(time_to_stop, launch) do
+    time_to_stop |> Server.start() |> GenServer.call({:launch, launch}, :infinity)
+  catch
+    :exit, {reason, _call} -> {:error, ended(reason)}
+  end
 
   defp way() do
     {:message_queue_len, messages} = Process.info(self(), :message_queue_len)

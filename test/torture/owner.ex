@@ -7,7 +7,7 @@ defmodule MuonTrap.Torture.Owner do
 
   alias MuonTrap.{Daemon, Program}
   alias MuonTrap.Test.OS
-  alias MuonTrap.Torture.{Collector, Ledger, Tree}
+  alias MuonTrap.Torture.{Collector, Faulty, Ledger, Tree}
 
   @servers MuonTrap.HelperPort.Supervisor
 
@@ -21,11 +21,29 @@ defmodule MuonTrap.Torture.Owner do
   @spec run(map(), map()) :: map()
   def run(scene, context) do
     me = self()
+    meddle(scene, context)
     {owner, monitor} = spawn_monitor(fn -> send(me, {:result, self(), live(scene, context, me)}) end)
     clock = spawn(fn -> keep_time(scene, context, me) end)
     result = attend(%{owner: owner, monitor: monitor, handle: nil, result: nil, did: []})
     Process.exit(clock, :kill)
+    stop_meddling(scene)
     result
+  end
+
+  # With another helper_path, and another environment, the helpers that idle are not used.
+  defp meddle(%{calls: []}, _context), do: :ok
+
+  defp meddle(scene, context) do
+    System.put_env("TORTURE_HELPER", MuonTrap.muontrap_path())
+    System.put_env("TORTURE_CALLS", Faulty.plan(scene.calls))
+    Application.put_env(:muontrap, :helper_path, context.faulty)
+  end
+
+  defp stop_meddling(%{calls: []}), do: :ok
+
+  defp stop_meddling(_scene) do
+    Application.delete_env(:muontrap, :helper_path)
+    System.delete_env("TORTURE_CALLS")
   end
 
   # ---- What is done in the VM meanwhile ----
@@ -245,16 +263,21 @@ defmodule MuonTrap.Torture.Owner do
 
   defp live(:shell, scene, context, me) do
     helper = MuonTrap.muontrap_path()
-    words = shell_words(scene.options, context) ++ ["--", context.tree | arguments(scene, context)]
+    stderr = if scene.options[:pty], do: [], else: ["--stderr", "stdout"]
+    words = shell_words(scene.options, context) ++ stderr ++ ["--", context.tree | arguments(scene, context)]
 
-    {command, words} =
-      if scene.manners.wrapped,
-        do: {"/bin/sh", ["-c", "\"$@\"; exit $?", "sh", helper | words]},
-        else: {helper, words}
+    # What the helper and the shell say of themselves is not the program's output.
+    script = if scene.manners.wrapped, do: ~S(exec 2>/dev/null; "$@"; exit $?), else: ~S(exec "$@" 2>/dev/null)
 
     env = for {name, value} <- environment(context), do: {String.to_charlist(name), String.to_charlist(value)}
 
-    port = Port.open({:spawn_executable, command}, [:binary, :exit_status, :stderr_to_stdout, args: words, env: env])
+    port =
+      Port.open({:spawn_executable, "/bin/sh"}, [
+        :binary,
+        :exit_status,
+        args: ["-c", script, "sh", helper | words],
+        env: env
+      ])
 
     send(me, {:handle, :shell})
     Process.put(:collector, %Collector{slow: scene.manners.slow})

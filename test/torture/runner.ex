@@ -14,14 +14,21 @@ defmodule MuonTrap.Torture.Runner do
   @later 60_000
 
   @doc "What this machine can be tortured with"
-  @spec machine() :: map()
-  def machine() do
+  @spec machine(Path.t()) :: map()
+  def machine(programs) do
     %{
       root: OS.root?(),
       cgroup: Cgroups.core?(),
       controllers: Cgroups.controllers?(["cpu", "memory", "pids"]),
-      calls: false
+      calls: calls?(programs)
     }
+  end
+
+  # Linux 5.19, and no filter around us that forbids it.
+  defp calls?(programs) do
+    env = [{"TORTURE_HELPER", MuonTrap.muontrap_path()}, {"TORTURE_CALLS", "read:1:0:d1"}]
+    {_said, status} = System.cmd(Path.join(programs, "faulty"), ["--version"], env: env, stderr_to_stdout: true)
+    status == 0
   end
 
   @doc "A runner, whose cases have their files in that directory"
@@ -51,6 +58,7 @@ defmodule MuonTrap.Torture.Runner do
       mark: mark,
       ledger: ledger,
       tree: Path.join(runner.programs, "tree"),
+      faulty: Path.join(runner.programs, "faulty"),
       cgroup2: runner.cgroup2,
       cgroup_base: "torture-#{mark}"
     }

@@ -20,8 +20,8 @@ torture: torture-programs
 torture-short:
 	@$(MAKE) --no-print-directory torture CASES=150
 
-torture-programs: $(TORTURE_BUILD)/tree $(TORTURE_BUILD)/saboteur
+torture-programs: $(addprefix $(TORTURE_BUILD)/,tree saboteur faulty)
 
 $(TORTURE_BUILD)/%: test/torture/%.c test/torture/ledger.h
 	@mkdir -p $(@D)
-	$(call run,CC,$<,$(CC) -std=c11 -O2 $(WARNINGS) -Werror $(STATIC) -o $@ $<)
+	$(call run,CC,$<,$(TEST_CC) -std=c11 -O2 $(filter-out -Werror,$(WARNINGS)) -Werror -o $@ $<)

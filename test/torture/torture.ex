@@ -16,8 +16,8 @@ defmodule MuonTrap.Torture do
     place = Path.join(System.tmp_dir!(), "muontrap-torture-#{System.pid()}")
     File.mkdir_p!(place)
     File.chmod!(place, 0o755)
-    for program <- ["tree", "saboteur"], do: File.cp!(Path.join(programs, program), Path.join(place, program))
-    machine = Runner.machine()
+    for program <- ["tree", "saboteur", "faulty"], do: File.cp!(Path.join(programs, program), Path.join(place, program))
+    machine = Runner.machine(place)
     IO.puts("torture: #{inspect(machine)}")
 
     failures =

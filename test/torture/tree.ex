@@ -51,7 +51,6 @@ defmodule MuonTrap.Torture.Tree do
   end
 
   defp last(0, %{may: %{ends: true}}), do: ending()
-  defp last(0, _state), do: pick([{3, ending()}, {2, [:hold]}, {1, [flood(1)]}, {1, [:deaf, :hold]}, {1, [:stop]}])
 
   defp last(_id, state) do
     pick([

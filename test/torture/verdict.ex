@@ -205,9 +205,17 @@ defmodule MuonTrap.Torture.Verdict do
     told? = for {{_when, whom, {:signal, 15}}, "done"} <- known.outside, whom in [:relay, :keeper], do: whom
 
     cond do
-      scene.kind == :shell and any?(excuses, [:relay_killed, :keeper_killed]) -> [125, 137, 143, 7]
-      told? != [] or known.seen.did != [] or :keeper_killed in excuses -> [137, 143, 7, 128 + stop_signal(scene)]
-      true -> []
+      hard_call?(scene) ->
+        [125, 126, 127, 137, 143, 7]
+
+      scene.kind == :shell and any?(excuses, [:relay_killed, :keeper_killed]) ->
+        [125, 137, 143, 7]
+
+      told? != [] or known.seen.did != [] or :keeper_killed in excuses ->
+        [137, 143, 7, 128 + stop_signal(scene)]
+
+      true ->
+        []
     end
   end
 

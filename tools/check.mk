@@ -17,7 +17,7 @@ export HOME := $(or $(shell getent passwd "$$(id -u)" | cut -d : -f 6),$(CURDIR)
 endif
 
 CHECKS := lint test-c coverage-c fuzz model faults test-cli test-elixir test-erlang test-rebar3 test-servers \
-    test-portable test-newer test-vm test-cgroups test-systemd
+    torture-short test-portable test-newer test-vm test-cgroups test-systemd
 
 # Mix builds the helper by a make of its own, which is not part of this one.
 MIX := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL mix

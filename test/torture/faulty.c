@@ -30,6 +30,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -176,21 +177,25 @@ static const struct entry *due(int number)
     return found;
 }
 
-/* What waits may be told that there is nothing for now, and only that: EAGAIN for what doesn't wait would be a lie. */
-static bool may_be_told(const struct seccomp_notif *call, unsigned error)
+/* Whether this is something that the kernel might do. No read of a regular file, or of one of the kernel's own, is
+ * interrupted or cut short, and only one that doesn't wait is told that there is nothing for now. */
+static bool is_possible(const struct seccomp_notif *call, const struct entry *entry)
 {
+    bool ends_early = entry->what == 's' || (entry->what == 'e' && (entry->value == EINTR || entry->value == EAGAIN));
+    struct stat found = {0};
+    bool possible;
     int fd;
-    bool may;
 
-    if (error != EAGAIN || (call->data.nr != SYS_write && call->data.nr != SYS_splice))
-        return true;
-    if (call->data.nr == SYS_splice)
+    if (!ends_early || (call->data.nr != SYS_read && call->data.nr != SYS_write))
         return true;
     fd = fetch((pid_t)call->pid, (int)call->data.args[0]);
-    may = fd >= 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
+    possible = fd >= 0 && fstat(fd, &found) == 0 &&
+               (S_ISFIFO(found.st_mode) || S_ISSOCK(found.st_mode) || S_ISCHR(found.st_mode));
+    if (possible && entry->what == 'e' && entry->value == EAGAIN)
+        possible = (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
     if (fd >= 0)
         (void)close(fd);
-    return may;
+    return possible;
 }
 
 static void answer(const struct seccomp_notif *call, struct seccomp_notif_resp *reply)
@@ -200,13 +205,13 @@ static void answer(const struct seccomp_notif *call, struct seccomp_notif_resp *
     int error = 0;
 
     *reply = (struct seccomp_notif_resp){.id = call->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
-    if (entry == NULL)
+    if (entry == NULL || !is_possible(call, entry))
         return;
     if (entry->what == 'd') {
         struct timespec time = {.tv_sec = entry->value / 1000000, .tv_nsec = (long)(entry->value % 1000000) * 1000};
 
         (void)nanosleep(&time, NULL);
-    } else if (entry->what == 'e' && may_be_told(call, entry->value)) {
+    } else if (entry->what == 'e') {
         *reply = (struct seccomp_notif_resp){.id = call->id, .error = -(int)entry->value, .val = -1};
     } else if (entry->what == 's' && do_less(call, entry->value, &result, &error)) {
         *reply = (struct seccomp_notif_resp){.id = call->id, .error = -error, .val = error ? -1 : result};

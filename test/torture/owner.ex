@@ -51,7 +51,7 @@ defmodule MuonTrap.Torture.Owner do
   defp keep_time(scene, context, me) do
     at_launch = for {:launch, us, what} <- scene.inside, do: {us, what}
     at_start = for {:start, us, what} <- scene.inside, do: {us, what}
-    last = if scene.last_resort, do: [{scene.last_resort * 1_000, :last_resort}], else: []
+    last = if scene.last_resort, do: [{scene.last_resort * context.slowness * 1_000, :last_resort}], else: []
     begun = System.monotonic_time(:microsecond)
     {early, monitor} = spawn_monitor(fn -> strike(at_launch ++ last, begun, me) end)
     Process.link(early)

@@ -9,7 +9,8 @@ defmodule MuonTrap.Torture.Runner do
   alias MuonTrap.Test.{Cgroups, OS}
   alias MuonTrap.Torture.{Ledger, Scene, Verdict, Worker}
 
-  # Milliseconds after which a case hangs, on a machine that is busy; and for what is left to go away.
+  # Milliseconds after which a case hangs, on a machine that is busy; and for what is left to go away. Times as many where the
+  # processor is emulated.
   @hung 60_000
   @later 60_000
 
@@ -60,6 +61,7 @@ defmodule MuonTrap.Torture.Runner do
       tree: Path.join(runner.programs, "tree"),
       faulty: Path.join(runner.programs, "faulty"),
       cgroup2: runner.cgroup2,
+      slowness: slowness(),
       cgroup_base: "torture-#{mark}"
     }
 
@@ -86,12 +88,14 @@ defmodule MuonTrap.Torture.Runner do
     {broken, known, runner}
   end
 
+  defp slowness(), do: if(File.dir?("/run/muontrap-vm"), do: 10, else: 1)
+
   # ---- While it runs ----
 
   defp burn(runner), do: Port.open({:spawn_executable, Path.join(runner.programs, "saboteur")}, args: ["burn"])
 
   defp attend(runner, scene, context) do
-    case Worker.run(runner.worker, scene, context, @hung + (scene.last_resort || 0)) do
+    case Worker.run(runner.worker, scene, context, slowness() * (@hung + (scene.last_resort || 0))) do
       {:ok, seen} -> {seen, runner}
       :hung -> {:hung, runner}
       :dead -> {:vm_killed, %{runner | worker: nil}}
@@ -154,7 +158,7 @@ defmodule MuonTrap.Torture.Runner do
       {^port, {:exit_status, _status}} ->
         results
     after
-      @hung ->
+      slowness() * @hung ->
         OS.kill(pid, "KILL")
         results
     end
@@ -164,7 +168,7 @@ defmodule MuonTrap.Torture.Runner do
 
   defp alive_later(mark, known) do
     helpers = for ledger <- known.ledgers, helper <- [ledger.relay, ledger.keeper], known.seen == :vm_killed, do: helper
-    wait(fn -> OS.alive(mark) ++ for({pid, started} <- helpers, same?(pid, started), do: pid) end, @later)
+    wait(fn -> OS.alive(mark) ++ for({pid, started} <- helpers, same?(pid, started), do: pid) end, slowness() * @later)
   end
 
   # Until there is nothing, or what there is after so long.
@@ -198,7 +202,7 @@ defmodule MuonTrap.Torture.Runner do
   end
 
   defp left(%{worker: nil} = runner, _known, helpers) do
-    case wait(fn -> for {pid, started} <- helpers, same?(pid, started), do: pid end, @later) do
+    case wait(fn -> for {pid, started} <- helpers, same?(pid, started), do: pid end, slowness() * @later) do
       [] -> {[], runner}
       pids -> {["helpers of the VM that was killed live on: #{inspect(pids)}"], runner}
     end
@@ -207,7 +211,7 @@ defmodule MuonTrap.Torture.Runner do
   defp left(runner, %{seen: :hung}, _helpers), do: {[], runner}
 
   defp left(runner, _known, _helpers) do
-    case Worker.leaks(runner.worker, @later) do
+    case Worker.leaks(runner.worker, slowness() * @later) do
       {:ok, leaks} -> {leaks, runner}
       _dead -> {["the VM doesn't answer after the case"], %{runner | worker: nil}}
     end
@@ -223,7 +227,7 @@ defmodule MuonTrap.Torture.Runner do
         []
       else
         MuonTrap.cmd("true", [], cgroup_base: context.cgroup_base)
-        wait(fn -> Enum.filter(OS.alive(mark), &(&1 in in_cgroup)) end, @later)
+        wait(fn -> Enum.filter(OS.alive(mark), &(&1 in in_cgroup)) end, slowness() * @later)
       end
 
     kill_all(mark)

@@ -96,11 +96,25 @@ defmodule MuonTrap.Torture.Scene do
       ),
       some(60, delay_to_sigkill: one_of([0, 1, 20, 100, 600])),
       some(10, stop_signal: one_of([:sigint, :sigusr1])),
-      if(machine.cgroup, do: some(35, cgroup_base: true), else: []),
+      cgroup(machine),
       if(machine.root, do: some(10, uid: 65_534, gid: 65_534), else: []),
       if(kind == :cmd, do: some(30, timeout: one_of([1, 5, 20, 100, 500])), else: [])
     ])
   end
+
+  defp cgroup(%{controllers: true}) do
+    settings = [
+      %{pids_max: 3_000},
+      %{memory_max: 500_000_000},
+      %{cpu_max: {20_000, 100_000}},
+      %{cpu_weight: 10, pids_max: 3_000}
+    ]
+
+    some(60, [cgroup_base: true] ++ some(60, cgroup: one_of(settings)))
+  end
+
+  defp cgroup(%{cgroup: true}), do: some(35, cgroup_base: true)
+  defp cgroup(_machine), do: []
 
   defp stderr(kind) when kind in [:program, :daemon],
     do: one_of([[stderr: :tag], [stderr: :null], [stderr_to_stdout: true]])

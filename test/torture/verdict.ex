@@ -47,7 +47,10 @@ defmodule MuonTrap.Torture.Verdict do
           # docs/architecture.md, "Code that is loaded anew": "It is not so for the consumer of `MuonTrap.stream!/3`, nor for the
           # process that enumerates an `:input`, which two reloads end while they wait ... A caller that takes output in, or waits
           # for what comes within that time, does so in our code, and would be killed by two reloads"
-          reloaded: :reload in did and scene.kind in [:cmd, :stream]
+          reloaded: :reload in did and scene.kind in [:cmd, :stream],
+          # The same: "So does who starts a program, a daemon or a `MuonTrap.Program` among them, until it runs: two reloads in that
+          # time end the start"
+          reloaded_at_start: :reload in did and scene.kind in [:program, :daemon]
         ],
         do: excuse
   end
@@ -94,6 +97,7 @@ defmodule MuonTrap.Torture.Verdict do
         :collector_raised -> scene.manners[:raises_after] != nil
         :killed -> any?(did, [:kill_owner, :last_resort]) or :reloaded in excuses
         {:error, _stage, _reason, _message} -> any?(excuses, @gone) or stopped_early?(how, known) or hard_call?(scene)
+        {:exit, ":killed"} when scene.kind in [:program, :daemon] -> any?(excuses, [:reloaded_at_start, :server_killed])
         {:exit, _reason} -> any?(excuses, [:server_killed, :application_stopped]) or :stop in did
         {:raised, _message} -> :reloaded in excuses
       end

@@ -16,7 +16,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -177,25 +177,49 @@ static const struct entry *due(int number)
     return found;
 }
 
-/* Whether this is something that the kernel might do. No read of a regular file, or of one of the kernel's own, is
- * interrupted or cut short, and only one that doesn't wait is told that there is nothing for now. */
+static bool blocks_signals(pid_t pid)
+{
+    char path[64], line[256];
+    unsigned long long blocked = 0;
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "SigBlk: %llx", &blocked) == 1)
+            break;
+    if (file != NULL)
+        (void)fclose(file);
+    return (blocked & 1ull << (SIGCHLD - 1)) != 0;
+}
+
+/* Whether this is something that the kernel might do. Only what waits is interrupted, and only by a signal that isn't
+ * blocked; only what doesn't wait is told that there is nothing for now, which is never so of the helper's own pipes;
+ * nothing that is read or written at once (regular files, files of the kernel's, what fits into a pipe whole) is cut. */
 static bool is_possible(const struct seccomp_notif *call, const struct entry *entry)
 {
-    bool ends_early = entry->what == 's' || (entry->what == 'e' && (entry->value == EINTR || entry->value == EAGAIN));
+    bool again = entry->what == 'e' && entry->value == EAGAIN,
+         interrupted = entry->what == 'e' && entry->value == EINTR;
+    bool writes = call->data.nr == SYS_write, waits;
     struct stat found = {0};
-    bool possible;
     int fd;
 
-    if (!ends_early || (call->data.nr != SYS_read && call->data.nr != SYS_write))
+    if (interrupted && blocks_signals((pid_t)call->pid))
+        return false;
+    if ((!again && !interrupted && entry->what != 's') || (call->data.nr != SYS_read && !writes))
         return true;
     fd = fetch((pid_t)call->pid, (int)call->data.args[0]);
-    possible = fd >= 0 && fstat(fd, &found) == 0 &&
-               (S_ISFIFO(found.st_mode) || S_ISSOCK(found.st_mode) || S_ISCHR(found.st_mode));
-    if (possible && entry->what == 'e' && entry->value == EAGAIN)
-        possible = (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
-    if (fd >= 0)
-        (void)close(fd);
-    return possible;
+    if (fd < 0 || fstat(fd, &found) < 0)
+        return false;
+    waits = (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+    (void)close(fd);
+    if (!S_ISFIFO(found.st_mode) && !S_ISSOCK(found.st_mode) && !S_ISCHR(found.st_mode))
+        return false;
+    if (interrupted)
+        return waits;
+    if (again)
+        return !waits && writes && call->data.args[0] == STDOUT_FILENO;
+    return !writes || call->data.args[2] > PIPE_BUF;
 }
 
 static void answer(const struct seccomp_notif *call, struct seccomp_notif_resp *reply)
@@ -302,6 +326,8 @@ static void start_server(int ends[2])
         _exit(0);
     (void)setsid();
     (void)signal(SIGPIPE, SIG_IGN);
+    for (char **variable = environ; *variable != NULL; variable++) /* the mark of a program, which this is none of */
+        memset(*variable, 0, strlen(*variable));
     for (int fd = 0; fd < 1024; fd++)
         if (fd != ends[1])
             (void)close(fd);

@@ -250,7 +250,7 @@ defmodule MuonTrap.Torture.Owner do
     case Supervisor.start_link([child], strategy: :one_for_one, max_restarts: 3, max_seconds: 60) do
       {:ok, supervisor} ->
         send(me, {:handle, {:daemon, supervisor}})
-        lines = watch(supervisor, [])
+        lines = watch(supervisor)
         seen(:ended, last_status(nil), {:lines, lines}, OS.alive(context.mark))
 
       {:error, {:shutdown, {:failed_to_start_child, _id, reason}}} ->
@@ -403,21 +403,30 @@ defmodule MuonTrap.Torture.Owner do
     end
   end
 
-  # Until the supervisor has ended, or its child will not be started again.
-  defp watch(supervisor, lines) do
-    receive do
-      {:line, line} -> watch(supervisor, [line | lines])
-      {:EXIT, ^supervisor, _reason} -> last_lines(lines)
-    after
-      10 ->
-        case children(supervisor) do
-          [{_id, daemon, _type, _modules}] when daemon != :undefined ->
-            watch(supervisor, lines)
+  # Until the supervisor has ended, or its child will not be started again. Who takes the lines must not wait for the supervisor,
+  # which may be waiting for the daemon, and that for the lines.
+  defp watch(supervisor) do
+    owner = self()
+    spawn_link(fn -> await_no_child(supervisor, owner) end)
+    take_lines(supervisor, [])
+  end
 
-          _none ->
-            stop(supervisor)
-            last_lines(lines)
-        end
+  defp await_no_child(supervisor, owner) do
+    case children(supervisor) do
+      [{_id, daemon, _type, _modules}] when daemon != :undefined ->
+        Process.sleep(10)
+        await_no_child(supervisor, owner)
+
+      _none ->
+        stop(supervisor)
+        send(owner, {:over, supervisor})
+    end
+  end
+
+  defp take_lines(supervisor, lines) do
+    receive do
+      {:line, line} -> take_lines(supervisor, [line | lines])
+      {:over, ^supervisor} -> last_lines(lines)
     end
   end
 

@@ -82,7 +82,7 @@ defmodule MuonTrap.Torture.Runner do
 
     for burner <- burners, do: Port.close(burner)
     broken = Verdict.broken(scene, known)
-    runner = if broken == [], do: runner, else: clean_up(runner, mark)
+    runner = if broken == [] and seen != :hung, do: runner, else: clean_up(runner, mark)
     remove_cgroup(scene, context)
     File.rm_rf!(directory)
     {broken, known, runner}

@@ -79,7 +79,10 @@ defmodule MuonTrap.Torture.Scene do
     manners[:reads] != :nothing and (manners[:input] != :endless or :read not in Tree.acts(scene.tree))
   end
 
-  defp ends_by?(_scene, {_from, _us, what}), do: what in [:kill_owner, :stop, :stop_application, :kill_server]
+  defp ends_by?(scene, {_from, _us, what}) when what in [:stop_application, :kill_server],
+    do: scene.manners[:restart] in [nil, :temporary]
+
+  defp ends_by?(_scene, {_from, _us, what}), do: what in [:kill_owner, :stop]
 
   @doc "Whether it has the VM killed"
   @spec kills_vm?(t()) :: boolean()
@@ -97,10 +100,12 @@ defmodule MuonTrap.Torture.Scene do
       some(60, delay_to_sigkill: one_of([0, 1, 20, 100, 600])),
       some(10, stop_signal: one_of([:sigint, :sigusr1])),
       cgroup(machine),
-      if(machine.root, do: some(10, uid: 65_534, gid: 65_534), else: []),
+      if(machine.root and not changes_user?(tree), do: some(10, uid: 65_534, gid: 65_534), else: []),
       if(kind == :cmd, do: some(30, timeout: one_of([1, 5, 20, 100, 500])), else: [])
     ])
   end
+
+  defp changes_user?(tree), do: Enum.any?(Tree.acts(tree), &match?({:user, _uid}, &1))
 
   defp cgroup(%{controllers: true}) do
     settings = [

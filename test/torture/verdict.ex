@@ -57,10 +57,13 @@ defmodule MuonTrap.Torture.Verdict do
 
   @doc "What promises were broken, in words"
   @spec broken(map(), known()) :: [String.t()]
-  def broken(_scene, %{seen: :hung} = known), do: ["it hung" | left(known)]
+  # What both helper processes have left holds the output, whose end a port waits for.
+  def broken(scene, %{seen: :hung} = known) do
+    if scene.kind == :shell and :both_killed in excuses(scene, known), do: left(known), else: ["it hung" | left(known)]
+  end
 
   def broken(scene, %{seen: :vm_killed} = known),
-    do: alive_later(known, excuses(scene, known)) ++ launches(scene, known) ++ left(known)
+    do: alive_later(known, excuses(scene, known)) ++ launches(scene, known, excuses(scene, known)) ++ left(known)
 
   def broken(scene, known) do
     excuses = excuses(scene, known)
@@ -71,7 +74,7 @@ defmodule MuonTrap.Torture.Verdict do
       alive_later(known, excuses),
       output(scene, known, excuses),
       status(scene, known, excuses),
-      launches(scene, known),
+      launches(scene, known, excuses),
       input(scene, known, excuses),
       processes(scene, known, excuses),
       if(known.seen.messages != 0, do: ["#{known.seen.messages} messages were left in the owner's mailbox"], else: []),
@@ -113,8 +116,9 @@ defmodule MuonTrap.Torture.Verdict do
 
   # ---- Nothing survives ----
 
-  defp alive_at_once(%{alive: alive}, excuses) do
-    if alive in [nil, []] or any?(excuses, [:both_killed, :server_killed]),
+  # Nobody is told of the end by a daemon that was killed, unless another one is started, which waits for that.
+  defp alive_at_once(%{alive: alive, did: did}, excuses) do
+    if alive in [nil, []] or :kill_daemon in did or any?(excuses, [:both_killed, :server_killed]),
       do: [],
       else: ["when the owner was told the end, these lived: #{inspect(alive)}"]
   end
@@ -227,8 +231,13 @@ defmodule MuonTrap.Torture.Verdict do
 
   # ---- The program runs once, and never beside its predecessor ----
 
-  defp launches(scene, known) do
-    overlaps = for %{overlap: pid} when pid != 0 <- known.ledgers, do: "process #{pid} met its successor"
+  # Where both helper processes were killed, nobody is left who could tell when what they ran is dead.
+  defp launches(scene, known, excuses) do
+    overlaps =
+      for %{overlap: pid} when pid != 0 <- known.ledgers,
+          :both_killed not in excuses,
+          do: "process #{pid} met its successor"
+
     again? = length(known.ledgers) > 1 and scene.kind != :daemon
     if again?, do: ["the program was started #{length(known.ledgers)} times" | overlaps], else: overlaps
   end

@@ -472,7 +472,7 @@ defmodule MuonTrap.Torture.Owner do
         {:ended, status}
 
       :close ->
-        Port.close(port)
+        MuonTrap.Helper.close(port)
         {:closed, nil}
     end
   end

@@ -137,7 +137,7 @@ defmodule MuonTrap.Torture.Tree do
 
   # Without what would keep it from its end.
   defp ended(acts),
-    do: Enum.take_while(acts, &(act_ends?(&1) and not match?({:write, _stream, @endless, _piece, _pause}, &1)))
+    do: Enum.take_while(acts, &(act_ends?(&1, true) and not match?({:write, _stream, @endless, _piece, _pause}, &1)))
 
   defp writes?(state, stream, id \\ nil),
     do: stream in state.fds and (not state.may.one_writer or id == 0) and state.may.writes
@@ -155,14 +155,15 @@ defmodule MuonTrap.Torture.Tree do
 
   defp one_of_open(state), do: one_of(Enum.filter([1, 1, 2], &(&1 in state.fds)))
 
-  @doc "Whether the root comes to its end by itself, when its output is read and its input ends"
-  @spec ends?(t()) :: boolean()
-  def ends?({_id, acts}), do: Enum.all?(acts, &act_ends?/1)
+  @doc "Whether the root comes to its end by itself, when its output is read and its input ends; and nobody continues it, or somebody does"
+  @spec ends?(t(), boolean()) :: boolean()
+  def ends?({_id, acts}, stops? \\ true), do: Enum.all?(acts, &act_ends?(&1, stops?))
 
-  defp act_ends?(act) when act in [:hold, :stop], do: false
-  defp act_ends?({:write, _stream, @endless, _piece, _pause}), do: false
-  defp act_ends?({:fork_and_wait, child}), do: ends?(child)
-  defp act_ends?(_act), do: true
+  defp act_ends?(:hold, _stops?), do: false
+  defp act_ends?(:stop, stops?), do: not stops?
+  defp act_ends?({:write, _stream, @endless, _piece, _pause}, _stops?), do: false
+  defp act_ends?({:fork_and_wait, child}, stops?), do: ends?(child, stops?)
+  defp act_ends?(_act, _stops?), do: true
 
   @doc "The status that the root ends with by itself"
   @spec status(t()) :: non_neg_integer()

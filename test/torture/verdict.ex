@@ -48,9 +48,9 @@ defmodule MuonTrap.Torture.Verdict do
           # process that enumerates an `:input`, which two reloads end while they wait ... A caller that takes output in, or waits
           # for what comes within that time, does so in our code, and would be killed by two reloads"
           reloaded: :reload in did and scene.kind in [:cmd, :stream],
-          # The same: "So does who starts a program, a daemon or a `MuonTrap.Program` among them, until it runs: two reloads in that
-          # time end the start"
-          reloaded_at_start: :reload in did and scene.kind in [:program, :daemon]
+          # The same: "So would who starts a program, a daemon or a `MuonTrap.Program` among them, until it runs; and a daemon while
+          # it passes on lines that have come"
+          daemon_reloaded: :reload in did and scene.kind in [:program, :daemon]
         ],
         do: excuse
   end
@@ -100,7 +100,7 @@ defmodule MuonTrap.Torture.Verdict do
         :collector_raised -> scene.manners[:raises_after] != nil
         :killed -> any?(did, [:kill_owner, :last_resort]) or :reloaded in excuses
         {:error, _stage, _reason, _message} -> any?(excuses, @gone) or stopped_early?(how, known) or hard_call?(scene)
-        {:exit, ":killed"} when scene.kind in [:program, :daemon] -> any?(excuses, [:reloaded_at_start, :server_killed])
+        {:exit, ":killed"} when scene.kind in [:program, :daemon] -> any?(excuses, [:daemon_reloaded, :server_killed])
         {:exit, _reason} -> any?(excuses, [:server_killed, :application_stopped]) or :stop in did
         {:raised, _message} -> :reloaded in excuses
       end
@@ -186,7 +186,7 @@ defmodule MuonTrap.Torture.Verdict do
   defp complete?(%{kind: :shell}, _known, excuses), do: not any?(excuses, [:keeper_killed])
 
   defp complete?(%{kind: :daemon}, known, excuses),
-    do: not any?(excuses, @gone) and :kill_daemon not in known.seen.did
+    do: not any?(excuses, [:daemon_reloaded | @gone]) and :kill_daemon not in known.seen.did
 
   defp complete?(_scene, _known, excuses), do: not any?(excuses, @gone)
 
@@ -196,18 +196,33 @@ defmodule MuonTrap.Torture.Verdict do
   defp status(%{kind: :daemon, manners: %{restart: :permanent}}, _known, _excuses), do: []
 
   defp status(scene, %{seen: %{status: status}} = known, excuses) do
-    allowed = own_status(scene) ++ signalled(known) ++ stopped(scene, known, excuses)
+    allowed = own_status(scene) ++ signalled(known) ++ stopping_itself(scene) ++ stopped(scene, known, excuses)
     if status in allowed, do: [], else: ["the status was #{status}, not one of #{inspect(Enum.uniq(allowed))}"]
   end
 
-  defp own_status(scene), do: if(Tree.ends?(scene.tree), do: [Tree.status(scene.tree)], else: [])
+  # One that has stopped itself may be continued: by the end of a fault that has stopped another one, as job control has it, or by a
+  # signal of its owner's.
+  defp own_status(scene) do
+    continues? =
+      Enum.any?(scene.outside, &match?({_when, _whom, {:stop, _ms}}, &1)) or scene.manners[:signals] not in [nil, []]
+
+    if Tree.ends?(scene.tree, not continues?), do: [Tree.status(scene.tree)], else: []
+  end
+
+  defp stopping_itself(scene), do: if(Enum.any?(Tree.acts(scene.tree), &stops?/1), do: [129], else: [])
+  defp stops?(act), do: act == :stop or match?({:nap, _ms}, act)
 
   defp signalled(known) do
-    for {{_when, whom, {:signal, number}}, "done"} <- known.outside,
-        whom in [:program, {:descendant, 0}],
-        status <- [128 + number, 7],
+    for {{_when, whom, what}, result} when result in ["done", "died"] <- known.outside,
+        status <- signalled(whom, what),
         do: status
   end
+
+  # The last one: a process group that loses the last process by which it is tied to its session, while one in it is stopped, gets
+  # SIGHUP from the kernel (POSIX, _exit()).
+  defp signalled(whom, {:signal, number}) when whom in [:program, {:descendant, 0}], do: [128 + number, 7]
+  defp signalled(_whom, {:stop, _ms}), do: [129]
+  defp signalled(_whom, _what), do: []
 
   defp stopped(scene, known, excuses) do
     told? = for {{_when, whom, {:signal, 15}}, "done"} <- known.outside, whom in [:relay, :keeper], do: whom

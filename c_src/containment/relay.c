@@ -542,7 +542,8 @@ static bool is_stopped_console(const struct launch *launch)
  * time to be read, and a time that is always up would keep the end of draining from its turn. */
 static uint64_t next_look_at_draining(const struct launch *launch)
 {
-    uint64_t soonest = io_now_us() + CHECK_AGAIN_US, then = in_ms(launch->options.delay_to_sigkill);
+    uint64_t soonest = io_now_us() + CHECK_AGAIN_US;
+    uint64_t then = in_ms(launch->options.delay_to_sigkill);
 
     return then > soonest ? then : soonest;
 }

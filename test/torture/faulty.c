@@ -6,8 +6,8 @@
  *
  *     NAME:FIRST:EVERY:WHAT
  *
- * From the FIRST such call on, counting from 1 and over all processes of the helper, each EVERYth one, or with 0 that one
- * alone. WHAT is e<errno>, d<us> (it is delayed), or s<bytes> (it reads, writes or moves no more than that).
+ * From the FIRST such call on, counting from 1 and over all processes of the helper, each EVERYth one, or with 0 that
+ * one alone. WHAT is e<errno>, d<us> (it is delayed), or s<bytes> (it reads, writes or moves no more than that).
  *
  * The kernel asks for each such call by seccomp_unotify(2). It is a process of its own that answers, which is nobody's
  * child of those here and leaves when the last of the helper and of what it has started is gone. Only the helper's own
@@ -195,7 +195,8 @@ static bool blocks_signals(pid_t pid)
 
 /* Whether this is something that the kernel might do. Only what waits is interrupted, and only by a signal that isn't
  * blocked; only what doesn't wait is told that there is nothing for now, which is never so of the helper's own pipes;
- * nothing that is read or written at once (regular files, files of the kernel's, what fits into a pipe whole) is cut. */
+ * nothing that is read or written at once (regular files, files of the kernel's, what fits into a pipe whole) is
+ * cut. */
 static bool is_possible(const struct seccomp_notif *call, const struct entry *entry)
 {
     bool again = entry->what == 'e' && entry->value == EAGAIN,

@@ -3,15 +3,16 @@
  *
  * saboteur burn keeps a processor busy.
  * saboteur LEDGER VM FAULT...: does what nobody should do to the processes of a case, at the moment that each FAULT
- * names, and says what it did. It ends what it has begun, and leaves, when something comes on its standard input or that
- * ends, and not before.
+ * names, and says what it did. It ends what it has begun, and leaves, when something comes on its standard input or
+ * that ends, and not before.
  *
  *     WHEN:WHOM:WHAT
  *
  * WHEN is s<us>, so long after the root's start, or a<number>.<acts>.<us>, so long after process `number` has begun its
  * act `acts`. WHOM is P, R, K, B, V, D<number> or G: the program, relay, keeper, both of these at once, the VM, a
  * descendant, or the cgroup. WHAT is k<signal>, s<ms> (stopped for so long); and for a cgroup f<ms> (frozen for so
- * long), m<ms> (removed again and again for so long, with what is below), j (a stranger joins) or d (made others in it).
+ * long), m<ms> (removed again and again for so long, with what is below), j (a stranger joins) or d (others are made in
+ * it).
  *
  * A process is known by its pid and start, and signalled by its pidfd, so that no other one is ever hit.
  */

@@ -1,8 +1,8 @@
 /* SPDX-FileCopyrightText: The MuonTrap contributors
  * SPDX-License-Identifier: Apache-2.0
  *
- * tree LEDGER SPEC: a tree of processes that does what SPEC says, and writes down in the ledger what it has done. SPEC is
- * the root's number and its acts, as MuonTrap.Torture.Tree writes them:
+ * tree LEDGER SPEC: a tree of processes that does what SPEC says, and writes down in the ledger what it has done. SPEC
+ * is the root's number and its acts, as MuonTrap.Torture.Tree writes them:
  *
  *     0[w1,5000,100,0;f1[i;h];x3]
  *

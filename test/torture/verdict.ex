@@ -183,6 +183,8 @@ defmodule MuonTrap.Torture.Verdict do
   # Whether all that was written has to have arrived. The last bytes of one that was cut down are not asked for.
   defp complete?(_scene, %{seen: %{how: how}}, _excuses) when how not in [:ended, :timeout], do: false
   defp complete?(%{manners: %{reads: :nothing}}, _known, _excuses), do: false
+  # MuonTrap.Program.stop/2 throws away what has not been read.
+  defp complete?(%{kind: :program}, known, excuses), do: not any?(excuses, @gone) and :stop not in known.seen.did
   defp complete?(%{kind: :shell}, _known, excuses), do: not any?(excuses, [:keeper_killed])
 
   defp complete?(%{kind: :daemon}, known, excuses),

@@ -5,6 +5,7 @@
 #include "containment/relay.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -125,17 +126,12 @@ RARE static enum state give_up_launch(struct relay *relay)
     return begin_sweep(relay);
 }
 
-RARE static enum state cancel_launch(struct relay *relay)
+/* There shall be no program, and there is none. */
+RARE static enum state cancel(struct relay *relay)
 {
     failed(&relay->launch->why, STAGE_SPAWN, ECANCELED, "%s before '%s' had been started",
            relay->tether < 0 ? "the helper's outer process was killed" : "told to stop", relay->launch->options.file);
     relay->launch->cancelled = true;
-    return give_up_launch(relay);
-}
-
-RARE static enum state cancel_launch_for_fault(struct relay *relay)
-{
-    relay->launch->why = relay->fault;
     return give_up_launch(relay);
 }
 
@@ -184,7 +180,7 @@ static void tell_program(struct relay *relay)
 
 static bool start(struct relay *relay, struct failure *why)
 {
-    if (!child_start(relay->launch, why))
+    if (!child_start(relay->launch, &relay->bequest->decision, why))
         return false;
     tell_program(relay);
     return true;
@@ -206,6 +202,24 @@ static enum state read_verdict(struct relay *relay)
     default:
         return LAUNCHING;
     }
+}
+
+/* The new process executes the program at this moment, or has done so already. What has come of that is known at once,
+ * and if it isn't, there may be a program, and so there is one. */
+#define VERDICT_MOST_US 100000u
+
+RARE static enum state await_verdict(struct relay *relay)
+{
+    uint64_t until = io_now_us() + VERDICT_MOST_US;
+    enum state state = LAUNCHING;
+
+    while (state == LAUNCHING && io_now_us() < until) {
+        struct pollfd verdict = {.fd = relay->launch->child.verdict_fd, .events = POLLIN};
+
+        if (poll(&verdict, 1, io_left_ms(until)) > 0)
+            state = read_verdict(relay);
+    }
+    return state == LAUNCHING ? launched(relay) : state;
 }
 
 /* ---- The program's time to end ---- */
@@ -432,12 +446,6 @@ static void note_key(struct relay *relay)
     relay->stopped_by_key = (relay->launch->keys & TERMINAL_INTERRUPT) != 0 ? SIGINT : SIGQUIT;
 }
 
-RARE static enum state cancel_launch_for_key(struct relay *relay)
-{
-    note_key(relay);
-    return cancel_launch(relay);
-}
-
 /* The terminal's keys reach a program that is in our process group, and what they mean is its to decide; but for a key
  * that was pressed before the program's process was there. */
 RARE static enum state heed_key(struct relay *relay)
@@ -460,6 +468,38 @@ RARE static enum state terminate_for_fault(struct relay *relay)
 {
     report(relay, &relay->fault);
     return terminate(relay);
+}
+
+/* Unless it is too late for that: then the program runs, and what comes of that is as if it had been told before. */
+RARE static enum state cancel_launch(struct relay *relay)
+{
+    enum state state = child_cancel(&relay->launch->child) ? cancel(relay) : await_verdict(relay);
+
+    return state == RUNNING ? terminate(relay) : state;
+}
+
+RARE static enum state cancel_launch_for_fault(struct relay *relay)
+{
+    enum state state = child_cancel(&relay->launch->child) ? LAUNCHING : await_verdict(relay);
+
+    if (state == RUNNING)
+        return terminate_for_fault(relay);
+    if (state != LAUNCHING)
+        return state;
+    relay->launch->why = relay->fault;
+    return give_up_launch(relay);
+}
+
+RARE static enum state cancel_launch_for_key(struct relay *relay)
+{
+    enum state state;
+
+    if (!child_cancel(&relay->launch->child)) {
+        state = await_verdict(relay);
+        return state == RUNNING ? heed_key(relay) : state;
+    }
+    note_key(relay);
+    return cancel(relay);
 }
 
 static enum state reap(struct relay *relay)
@@ -886,6 +926,7 @@ static void post_what_follows(struct relay *relay)
         relay->bequest->launched = false;
     if (state == IDLE && relay->tether < 0)
         relay_post(relay, DISUSED);
+    relay->posted &= ~(1u << LET_GO); /* a launch may have begun since, and ended, of whose end nothing is sent yet */
     if ((state == REPORTED || state == IDLE) && is_let_go(relay))
         relay_post(relay, LET_GO);
 }

@@ -9,6 +9,7 @@
 #ifndef MUONTRAP_TETHER_H
 #define MUONTRAP_TETHER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -25,6 +26,7 @@ struct bequest {
     volatile bool raw;                 /* the terminal that we were started from is to be put back in order */
     char cgroup[CGROUP_PATH_MOST + 1]; /* the program's, when it came with a launch frame; empty without one */
     struct child_message not_run;      /* to the relay itself: why the stop command could not be executed */
+    atomic_int decision;               /* the relay's and its child's, see enum decision */
 };
 
 /* The relay's end. */

@@ -121,7 +121,7 @@ bool output_has_room(const struct output *output)
     return output->control_end <= FRAME_CONTROL_MOST;
 }
 
-void output_abandon(struct output *output)
+RARE void output_abandon(struct output *output)
 {
     output->gone = true;
     output->at = output->end = output->control_at = output->control_end = output->moving = 0;
@@ -166,15 +166,19 @@ bool output_ended(const struct output *output)
     return output->streams[0].fd < 0 && output->streams[1].fd < 0;
 }
 
+RARE static void abandon_for(struct output *output, int error)
+{
+    output->error = output->raw && error != EPIPE ? error : 0;
+    output_abandon(output);
+}
+
 /* A write has failed: wait for room, or there is nobody to write to. */
 static void write_failed(struct output *output)
 {
-    if (errno == EAGAIN) {
+    if (errno == EAGAIN)
         output->blocked = true;
-    } else if (errno != EINTR) {
-        output->error = output->raw && errno != EPIPE ? errno : 0;
-        output_abandon(output);
-    }
+    else if (errno != EINTR)
+        abandon_for(output, errno);
 }
 
 static void send_some(struct output *output, const uint8_t *bytes, size_t *at, size_t end)

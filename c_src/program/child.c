@@ -149,6 +149,13 @@ static bool dies_with_us_while_it_opens_files(const struct options *options, pid
     return platform_die_with_parent(parent);
 }
 
+static bool decide(atomic_int *decision, enum decision what)
+{
+    int undecided = UNDECIDED;
+
+    return !decision || atomic_compare_exchange_strong(decision, &undecided, (int)what);
+}
+
 static _Noreturn void become_program(struct launch *launch, pid_t parent, int verdict_fd)
 {
     const struct options *options = &launch->options;
@@ -182,6 +189,8 @@ static _Noreturn void become_program(struct launch *launch, pid_t parent, int ve
         goto failed;
     signals_leave_to_program();
     message.stage = STAGE_EXEC;
+    if (!decide(launch->child.decision, EXECUTES))
+        _exit(EXIT_MUONTRAP_FAILED); /* as if it had been killed already, which comes next */
     execute(options, launch->child.environment ? launch->child.environment : environ);
 failed:
     message.error = errno;
@@ -363,11 +372,12 @@ static bool make_process(struct launch *launch, struct failure *why)
     return child->pid > 0 || cannot_fork(launch, error, why);
 }
 
-bool child_start(struct launch *launch, struct failure *why)
+bool child_start(struct launch *launch, atomic_int *decision, struct failure *why)
 {
     struct child *child = &launch->child;
 
-    *child = (struct child){.verdict_fd = -1, .born_inside = true};
+    *child = (struct child){.verdict_fd = -1, .born_inside = true, .decision = decision};
+    atomic_store(decision, UNDECIDED);
     if (stdio_open(&child->stdio, launch, why) &&
         ((launch->options.setenv_count == 0 && !launch->options.clears_env) ||
          make_environment(child, &launch->options, why)) &&
@@ -375,6 +385,11 @@ bool child_start(struct launch *launch, struct failure *why)
         return true;
     child_started(child);
     return false;
+}
+
+bool child_cancel(const struct child *child)
+{
+    return decide(child->decision, CANCELLED);
 }
 
 /* Becomes the stop command, or returns with the message saying why not. */

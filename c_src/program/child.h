@@ -9,6 +9,7 @@
 #ifndef MUONTRAP_CHILD_H
 #define MUONTRAP_CHILD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -26,11 +27,20 @@ struct child_message {
     unsigned which; /* of several things of that stage */
 };
 
+/* Whether the new process may execute the program. Whoever decides first has decided, so that it is never said of a
+ * program which has run that it hasn't. */
+enum decision {
+    UNDECIDED,
+    EXECUTES, /* by the new process: it executes the program, now or in a moment */
+    CANCELLED /* by its parent: it never will */
+};
+
 struct child {
     pid_t pid;
-    int verdict_fd;   /* where the new process tells what has become of it; -1 once that is known */
-    bool born_inside; /* it was made in its cgroup, and need not enter it */
-    bool is_alive;    /* it has told so, which only one in a cgroup does */
+    int verdict_fd;       /* where the new process tells what has become of it; -1 once that is known */
+    bool born_inside;     /* it was made in its cgroup, and need not enter it */
+    bool is_alive;        /* it has told so, which only one in a cgroup does */
+    atomic_int *decision; /* of enum decision, in memory that is shared with the new process; NULL without one */
     struct stdio stdio;
     char **environment; /* the program's; NULL while there is none of its own */
     size_t environment_size;
@@ -41,8 +51,11 @@ struct child {
 bool child_shares_group(const struct launch *launch);
 
 /* Makes the process that is to become the program, as the launch says. The verdict comes later. False with the failure
- * filled when there is no process. */
-bool child_start(struct launch *launch, struct failure *why);
+ * filled when there is no process. `decision` is in memory that is shared across fork(2). */
+bool child_start(struct launch *launch, atomic_int *decision, struct failure *why);
+
+/* Keeps the new process from executing the program. False when it is too late for that. */
+bool child_cancel(const struct child *child);
 
 enum verdict {
     VERDICT_PENDING,

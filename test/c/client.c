@@ -217,7 +217,7 @@ bool client_step(struct client *client)
     /* docs/protocol.md, "The order of things": started or error first, nothing after exited. */
     if (client->exited || (client->errored && client->program == 0))
         fail_msg("a frame '%c' came after the last one (%s)", frame.tag, client->error_words);
-    if (!strchr("P!WK", frame.tag) && client->program == 0)
+    if (!strchr("P!WKU", frame.tag) && client->program == 0)
         fail_msg("a frame '%c' came before started", frame.tag);
     switch (frame.tag) {
     case 'P':
@@ -253,6 +253,9 @@ bool client_step(struct client *client)
         client->answers++;
         client->answer_id = get_u32(frame.payload);
         client->answer = get_u32(frame.payload + 4);
+        break;
+    case 'U':
+        client->unused = true;
         break;
     case 'X':
         take_exited(client, &frame);

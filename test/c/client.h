@@ -50,6 +50,7 @@ struct client {
     uint64_t user_us;
     uint64_t peak_bytes;
     uint32_t stragglers;
+    bool unused; /* the launch has come too late for this helper */
     bool reusable;
     char names[256];
 

@@ -40,7 +40,7 @@ static void check(const struct options *options)
     if (options->help || options->version)
         return;
     expect(options->waits ? options->port && !options->program[0]
-                          : options->check || options->clean ||
+                          : options->check || options->clean || (options->attach != 0 && !options->program[0]) ||
                                 (options->program[0] && options->file && options->file[0] != '\0'));
     expect(options->group ||
            (!options->clean && (options->check || options->set_count + options->controller_count == 0)));

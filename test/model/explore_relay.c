@@ -60,7 +60,8 @@ struct world {
     uint64_t now;
     /* The program, which is at first the process that is to become it. */
     enum life program;
-    bool executes; /* it runs, and isn't about to */
+    bool executes;  /* it runs, and isn't about to */
+    bool cancelled; /* it never will */
     bool has_failed;
     bool failure_is_told;
     bool program_killed;
@@ -268,7 +269,7 @@ static bool can_launch(void)
 
 static bool can_execute(void)
 {
-    return world.program == ALIVE && !world.executes && !world.has_failed && !world.program_killed;
+    return world.program == ALIVE && !world.executes && !world.has_failed && !world.program_killed && !world.cancelled;
 }
 
 static void do_execute(void)
@@ -280,6 +281,16 @@ static void do_fail_to_execute(void)
 {
     world.has_failed = true;
     end_program(127 << 8);
+}
+
+static bool can_obey(void)
+{
+    return world.program == ALIVE && world.cancelled && !world.program_killed;
+}
+
+static void do_obey(void)
+{
+    end_program(EXIT_MUONTRAP_FAILED << 8);
 }
 
 static bool can_write_output(void)
@@ -370,7 +381,9 @@ static bool can_signal(void)
 
 static void do_signal(void)
 {
-    put_frame("k\1TERM", 6);
+    put_frame("k\1\0\0\0\0"
+              "TERM",
+              10);
     world.signalled = true;
 }
 
@@ -482,6 +495,7 @@ static const struct happening {
 } happenings[] = {
     {"the program is executed", can_execute, do_execute, false},
     {"the killed program dies", can_die, do_die, true},
+    {"the process that was cancelled ends", can_obey, do_obey, true},
     {"the killed descendant dies", can_descendant_die, do_descendant_die, true},
     {"the owner's pipe becomes empty", can_empty_out, do_empty_out, true},
     {"the owner acknowledges", can_acknowledge, do_acknowledge, true},
@@ -569,6 +583,8 @@ static void take_frame(uint8_t tag, const uint8_t *payload, size_t size)
         break;
     case '!':
         world.errored = true;
+        if (!world.started && world.launch_open && world.executes)
+            fail("the owner is told that nothing was started, and the program has been executed");
         if (!world.started && world.launch_open)
             take_end(false);
         break;
@@ -673,6 +689,17 @@ int __wrap_kill(pid_t pid, int signal)
     if (one == DESCENDANT && world.descendant == ALIVE)
         world.descendant_killed = true;
     return 0;
+}
+
+int platform_kill(pid_t pid, int signal)
+{
+    return __wrap_kill(pid, signal);
+}
+
+/* There are no capabilities. */
+void platform_kill_by_reserve(bool kills)
+{
+    (void)kills;
 }
 
 static bool is_dead_child(pid_t pid)
@@ -830,6 +857,25 @@ static bool is_over(int timeout_ms)
     return timeout_ms > 0 && relay->deadline != 0 && world.now >= relay->deadline;
 }
 
+/* The new process was quicker than who would cancel it: it executes the program, or can't, or takes its time to. */
+static int look_for_verdict(struct pollfd *fd, int timeout_ms)
+{
+    if (look(fd, 1) > 0)
+        return 1;
+    switch (can_execute() ? choose(3) : 2) {
+    case 0:
+        do_execute();
+        break;
+    case 1:
+        do_fail_to_execute();
+        break;
+    default:
+        world.now += (uint64_t)timeout_ms * 1000u;
+        break;
+    }
+    return look(fd, 1);
+}
+
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
@@ -837,6 +883,8 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 
     looks_at_clock = 0;
     let_happen();
+    if (count == 1 && fds->fd == VERDICT_PIPE)
+        return look_for_verdict(fds, timeout_ms);
     while ((ready = look(fds, count)) == 0 && timeout_ms != 0 && !is_over(timeout_ms)) {
         if (is_eternal())
             fail("it doesn't come to an end, in state %d", (int)relay->state);
@@ -1119,8 +1167,10 @@ void stdio_abandon(struct stdio *stdio)
     io_close(&stdio->relay_stdout);
 }
 
-bool child_start(struct launch *of, struct failure *why)
+bool child_start(struct launch *of, atomic_int *decision, struct failure *why)
 {
+    (void)decision;
+    world.executes = world.cancelled = false;
     if (is_child(world.program) || is_child(world.descendant))
         fail("a program is started before all of the last one is dead");
     stdio_none(&of->child.stdio);
@@ -1138,6 +1188,16 @@ bool child_start(struct launch *of, struct failure *why)
     of->child.pid = PROGRAM;
     of->child.verdict_fd = VERDICT_PIPE;
     of->child.stdio.relay_stdout = OUTPUT_PIPE;
+    return true;
+}
+
+bool child_cancel(const struct child *child)
+{
+    (void)child;
+    let_happen();
+    if (world.executes || world.has_failed || (can_execute() && choose(2) == 1))
+        return false;
+    world.cancelled = true;
     return true;
 }
 

@@ -948,6 +948,30 @@ static void what_cannot_start_is_one_error_frame(void **state)
     does_not_start(6, "eperm", 125);
 }
 
+/* The owner may have it started again then. */
+static void a_program_of_which_it_is_told_that_it_never_ran_has_done_nothing(void **state)
+{
+    const char *touched = own_path("touched");
+    unsigned cancelled = 0;
+
+    (void)state;
+    client_check_leaks(false);
+    for (unsigned i = 0; i < 400; i++) {
+        START(&client, "-k0", "--", "touch", touched);
+        (void)usleep(i % 40 * 50);
+        assert_int_equal(kill(client.pid, SIGTERM), 0);
+        client_follow(&client);
+        cancelled += client.errored || client.unused;
+        if ((client.errored || client.unused) && access(touched, F_OK) == 0)
+            fail_msg("in round %u the program ran, of which was told: %s", i,
+                     client.unused ? "unused" : client.error_words);
+        (void)unlink(touched);
+        (void)client_leave(&client);
+    }
+    client_check_leaks(true);
+    print_message("%u of 400 were cancelled\n", cancelled);
+}
+
 /* Nobody may be there who would close standard input: a signal ends the wait. */
 static void a_signal_ends_the_wait_after_an_error(void **state)
 {
@@ -1052,7 +1076,7 @@ static void what_a_straggler_wrote_before_it_was_killed_arrives(void **state)
 
 static void a_signal_after_the_end_has_no_answer(void **state)
 {
-    static const uint8_t signal[] = {0, 0, 0, 6, 'k', 0, 'T', 'E', 'R', 'M'};
+    static const uint8_t signal[] = {0, 0, 0, 10, 'k', 0, 0, 0, 0, 1, 'T', 'E', 'R', 'M'};
     struct frame frame;
 
     (void)state;
@@ -1135,6 +1159,7 @@ static int tests(void)
         TEST(a_truncated_frame_is_answered_with_an_error_and_a_stop),
         TEST(frames_can_come_byte_by_byte),
         TEST(what_cannot_start_is_one_error_frame),
+        TEST(a_program_of_which_it_is_told_that_it_never_ran_has_done_nothing),
         TEST(a_signal_ends_the_wait_after_an_error),
         TEST(whatever_the_limit_on_open_files_it_runs_or_says_why),
         TEST(daemons_are_dead_when_exited_comes),

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -162,6 +163,18 @@ static struct options relayed_options(char *program[])
 #define PROGRAM(...) ((char *[]){__VA_ARGS__, NULL})
 #define OPTIONS(...) relayed_options(PROGRAM(__VA_ARGS__))
 
+/* In memory that the new process has, too. */
+static atomic_int *shared_decision(void)
+{
+    static atomic_int *decision;
+
+    if (!decision) {
+        decision = mmap(NULL, sizeof *decision, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(decision, MAP_FAILED);
+    }
+    return decision;
+}
+
 /* Starts it and waits for the verdict. */
 static bool spawns_as(const struct options *options, const struct identity *identity)
 {
@@ -169,7 +182,7 @@ static bool spawns_as(const struct options *options, const struct identity *iden
 
     memset(&why, 0, sizeof why);
     launch = (struct launch){.options = *options, .identity = *identity, .null_stdin = true};
-    if (!child_start(&launch, &why))
+    if (!child_start(&launch, shared_decision(), &why))
         return false;
     while (verdict == VERDICT_PENDING) {
         await_readable(child->verdict_fd);
@@ -763,6 +776,42 @@ static void a_file_that_cannot_be_opened_is_told_with_its_stage(void **state)
     assert_failed(STAGE_STDERR, EISDIR, options.stderr_file.path);
 }
 
+/* The new process waits until its FIFO has a reader, and finds then that it may not go on. */
+static void a_process_that_is_cancelled_in_time_executes_nothing(void **state)
+{
+    const char *fifo = own_path("fifo");
+    const char *touched = own_path("touched");
+    int reader, status;
+
+    (void)state;
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    launch = (struct launch){.options = OPTIONS("touch", (char *)(uintptr_t)touched), .null_stdin = true};
+    launch.options.stdout_mode = OUTPUT_FILE;
+    launch.options.stdout_file = (struct output_file){.path = fifo, .mode = 0600};
+    assert_true(child_start(&launch, shared_decision(), &why));
+    assert_true(child_cancel(child));
+    reader = open(fifo, O_RDONLY | O_CLOEXEC);
+    assert_true(reader >= 0);
+    assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EXIT_MUONTRAP_FAILED);
+    assert_int_equal(access(touched, F_OK), -1);
+    (void)close(reader);
+    child_started(child);
+    close_child();
+}
+
+static void it_is_too_late_to_cancel_one_that_has_executed(void **state)
+{
+    struct options options = OPTIONS("true");
+
+    (void)state;
+    assert_true(spawns(&options));
+    assert_false(child_cancel(child));
+    assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
+    close_child();
+}
+
 static void credentials_that_cannot_be_had_are_told_with_their_stage(void **state)
 {
     static gid_t groups[] = {3999998};
@@ -892,6 +941,8 @@ static int tests(void)
         TEST(what_fails_in_the_new_process_is_told_with_its_stage),
         TEST(a_terminal_that_cannot_be_had_is_told_with_its_stage),
         TEST(a_file_that_cannot_be_opened_is_told_with_its_stage),
+        TEST(a_process_that_is_cancelled_in_time_executes_nothing),
+        TEST(it_is_too_late_to_cancel_one_that_has_executed),
         TEST(credentials_that_cannot_be_had_are_told_with_their_stage),
         TEST(the_program_runs_as_who_was_asked_for),
         TEST(the_program_dies_with_its_parent),

@@ -206,12 +206,22 @@ static void too_many_clauses_are_refused(void **state)
     REFUSES("1025", "more than 1024 clauses", many);
 }
 
+static void each_clause_is_for_the_callers_of_its_block(void **state)
+{
+    (void)state;
+    assert_true(reads("allow user 1\nby user 2\nallow user 3\nby user 4\n"));
+    for (unsigned i = 0; i < rules.count; i++)
+        for (uint32_t caller = 1; caller <= 4; caller++)
+            assert_int_equal(rules_is_for(&rules, &rules.list[i], caller), caller == (i < 2 ? 2 : 4));
+}
+
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
         TEST(an_empty_file_allows_nothing),
         TEST(a_block_is_what_is_allowed_and_by_whom_in_either_order),
         TEST(what_a_block_allows_is_for_its_own_callers),
+        TEST(each_clause_is_for_the_callers_of_its_block),
         TEST(one_who_has_several_blocks_has_what_all_of_them_allow),
         TEST(a_block_goes_on_as_long_as_its_first_kind_does_not_come_again),
         TEST(names_are_ended_and_lines_are_counted),

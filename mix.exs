@@ -53,7 +53,8 @@ defmodule MuonTrap.MixProject do
 
   defp guides do
     names =
-      ~w(options daemon talking restarts servers users cgroups telemetry top shell erlang building limits benchmarks)
+      ~w(options daemon talking restarts servers cluster users cgroups telemetry top shell erlang building limits
+         benchmarks)
 
     for name <- names, do: "docs/#{name}.md"
   end

@@ -17,8 +17,9 @@ defmodule MuonTrap.GuidesTest do
               do: "docs/#{name}.md"
             )
 
-  # Its programs are servers, which the servers' suite installs; and telemetry_test.exs brings the module :telemetry.
-  @elsewhere ["docs/servers.md", "docs/telemetry.md"]
+  # The programs of the first are servers, which the servers' suite installs; telemetry_test.exs brings the module :telemetry;
+  # and the last takes other nodes (nodes_test.exs).
+  @elsewhere ["docs/servers.md", "docs/telemetry.md", "docs/cluster.md"]
 
   for guide <- @guides do
     @external_resource guide

@@ -668,7 +668,7 @@ defmodule MuonTrap.TalkingTest do
             {[input: "x"], [:program, :daemon], "unknown option :input for"},
             {[input: 5], [:cmd, :stream], "invalid option :input for"},
             {[active: 0], [:program], "expected true, false, :once or a positive number, got: 0"},
-            {[owner: :me], [:program], "expected a process of this node, got: :me"},
+            {[owner: :me], [:program], "expected a process, got: :me"},
             {[when_done: :go], [:program], "expected :stay or :stop, got: :go"},
             {[stderr: :tag, into: ""], [:cmd], "which takes an :into such as []"},
             {[log_output: [stderr: :info], stderr: :null], [:daemon],

@@ -322,7 +322,7 @@ defmodule MuonTrap.Options do
   defp check(:active, value),
     do: expect(value in [true, false, :once] or integer?(value, 1), "true, false, :once or a positive number")
 
-  defp check(:owner, value), do: expect(is_pid(value) and node(value) == node(), "a process of this node")
+  defp check(:owner, value), do: expect(is_pid(value), "a process")
   defp check(:when_done, value), do: expect(value in [:stay, :stop], ":stay or :stop")
   defp check(:exit, value), do: expect(value in [:raise, :return], ":raise or :return")
   defp check(:lines, value), do: expect(integer?(value, 1), "a number of bytes from 1 to #{@most}")

@@ -31,7 +31,8 @@ defmodule MuonTrap.Program do
     * `:stdin` - as there. Without it, it is what `write/3` writes
     * `:pty` - as there. Then `close_stdin/1` types the end of the input (Ctrl-D), where the terminal is in canonical mode
     * `:active` - as of `set_active/2`. Defaults to `false`
-    * `:owner` - the process that the program runs for. Defaults to the calling process
+    * `:owner` - the process that the program runs for. Defaults to the calling process. It may be on another node, and then it
+      counts as ended, too, when the two nodes lose each other (see docs/cluster.md)
     * `:when_done` - `:stay` or `:stop`, see above. Then it exits with `:normal` after status 0, else with
       `{:exit_status, status}`, or with `{:signal, name}` such as `{:signal, :sigkill}`, or `{:signal, number}` for a signal that
       has no name
@@ -78,7 +79,7 @@ defmodule MuonTrap.Program do
   Start the program
 
   Returns `{:error, reason}` when it can't be started: a `MuonTrap.Error`, or `{exception, stacktrace}` as of `MuonTrap.cmd/3`
-  for options and a program that make no sense; `:ignore` when another process is the owner and has died before. As with every GenServer, a caller that doesn't trap exits gets the exit signal
+  for options and a program that make no sense; `:ignore` when another process is the owner and has died before, or is on a node that can't be reached. As with every GenServer, a caller that doesn't trap exits gets the exit signal
   with that reason.
 
       iex> {:ok, program} = MuonTrap.Program.start_link("sort", ["-n"])
@@ -291,7 +292,15 @@ defmodule MuonTrap.Program do
   def init({command, args, opts}),
     do: :program |> Options.validate(command, args, opts) |> with_stderr() |> with_input() |> launch()
 
-  defp launch(options), do: if(Process.alive?(options.owner), do: open(options), else: :ignore)
+  defp launch(options), do: if(alive?(options.owner), do: open(options), else: :ignore)
+
+  defp alive?(owner) when node(owner) == node(), do: Process.alive?(owner)
+
+  defp alive?(owner) do
+    :erpc.call(node(owner), :erlang, :is_process_alive, [owner])
+  catch
+    :error, {:erpc, _unreachable} -> false
+  end
 
   defp open(options) do
     case options |> Map.put(:served, true) |> HelperPort.start() do
@@ -345,8 +354,9 @@ defmodule MuonTrap.Program do
     {:reply, :ok, state}
   end
 
-  def handle_call({:read, timeout}, from, state) do
-    reference = make_ref()
+  def handle_call({:read, timeout}, {pid, _tag} = from, state) do
+    # A reader on another node can't be asked whether it lives, and may not be told any more what was read for it.
+    reference = if node(pid) == node(), do: make_ref(), else: Process.monitor(pid)
     timer = timer({:read_timeout, reference}, timeout)
     {:noreply, deliver(%{state | readers: :queue.in({from, reference, timer}, state.readers)})}
   end
@@ -400,9 +410,15 @@ defmodule MuonTrap.Program do
   def handle_info({:DOWN, monitor, :process, _owner, _reason}, %{monitor: monitor} = state), do: {:stop, :normal, state}
 
   def handle_info({:read_timeout, reference}, state) do
-    {late, readers} = state.readers |> :queue.to_list() |> Enum.split_with(&(elem(&1, 1) == reference))
-    for {from, _reference, _timer} <- late, do: GenServer.reply(from, {:error, :timeout})
-    {:noreply, %{state | readers: :queue.from_list(readers)}}
+    {late, state} = take_reader(state, reference)
+    for reader <- late, do: answer(reader, {:error, :timeout})
+    {:noreply, state}
+  end
+
+  def handle_info({:DOWN, reference, :process, pid, _reason}, state) when node(pid) != node() do
+    {lost, state} = take_reader(state, reference)
+    for {_from, _reference, timer} <- lost, do: cancel(timer)
+    {:noreply, state}
   end
 
   def handle_info({:await_timeout, from}, state) do
@@ -423,6 +439,11 @@ defmodule MuonTrap.Program do
   defp handle_other({:EXIT, _pid, :normal}, state), do: {:noreply, state}
   defp handle_other({:EXIT, _pid, reason}, state), do: {:stop, reason, state}
   defp handle_other(_message, state), do: {:noreply, state}
+
+  defp take_reader(state, reference) do
+    {reader, readers} = state.readers |> :queue.to_list() |> Enum.split_with(&(elem(&1, 1) == reference))
+    {reader, %{state | readers: :queue.from_list(readers)}}
+  end
 
   defp end_if_done(%{ended: ended, stopping: true} = state) when ended != nil, do: {:stop, :normal, state}
 
@@ -477,7 +498,7 @@ defmodule MuonTrap.Program do
 
   # What there is to whom it is wanted by: who reads comes before messages.
   defp deliver(%{items: :discarded} = state) do
-    for {from, _reference, timer} <- :queue.to_list(state.readers), do: answer(from, timer, :eof)
+    for reader <- :queue.to_list(state.readers), do: answer(reader, :eof)
     %{state | readers: :queue.new()}
   end
 
@@ -485,12 +506,12 @@ defmodule MuonTrap.Program do
     state = drop_dead_readers(state)
 
     case {:queue.out(state.readers), :queue.out(state.items)} do
-      {{{:value, {from, _reference, timer}}, readers}, {{:value, item}, items}} ->
-        answer(from, timer, item)
+      {{{:value, reader}, readers}, {{:value, item}, items}} ->
+        answer(reader, item)
         deliver(handled(%{state | readers: readers, items: items}, item))
 
-      {{{:value, {from, _reference, timer}}, readers}, {:empty, _items}} when state.eof != :none ->
-        answer(from, timer, :eof)
+      {{{:value, reader}, readers}, {:empty, _items}} when state.eof != :none ->
+        answer(reader, :eof)
         deliver(%{state | readers: readers})
 
       {{:empty, _readers}, {{:value, item}, items}} when state.active != false ->
@@ -518,10 +539,14 @@ defmodule MuonTrap.Program do
     end
   end
 
-  defp answer(from, timer, item) do
-    if timer, do: Process.cancel_timer(timer)
+  defp answer({{pid, _tag} = from, reference, timer}, item) do
+    cancel(timer)
+    if node(pid) != node(), do: Process.demonitor(reference, [:flush])
     GenServer.reply(from, item)
   end
+
+  defp cancel(nil), do: :ok
+  defp cancel(timer), do: Process.cancel_timer(timer)
 
   defp handled(state, {_stream, data}) do
     if state.ended == nil, do: HelperPort.handled(state.port, byte_size(data))

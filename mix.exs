@@ -41,7 +41,9 @@ defmodule MuonTrap.MixProject do
     [
       main: "readme",
       source_ref: "v#{@version}",
-      extras: ["README.md", "CHANGELOG.md"] ++ guides() ++ moves() ++ ["docs/architecture.md", "docs/protocol.md"],
+      extras:
+        ["README.md", "CHANGELOG.md", "SECURITY.md"] ++
+          guides() ++ moves() ++ ["docs/architecture.md", "docs/protocol.md"],
       groups_for_extras: [Guides: guides(), "From other libraries": moves()],
       groups_for_modules: [
         "Running programs": [MuonTrap, MuonTrap.Program, MuonTrap.Daemon],
@@ -74,6 +76,7 @@ defmodule MuonTrap.MixProject do
         "Makefile",
         "README.md",
         "REUSE.toml",
+        "SECURITY.md",
         "mix.exs",
         "rebar.config"
       ],

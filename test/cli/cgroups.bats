@@ -456,6 +456,43 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     no_cgroup_is_left
 }
 
+@test "a directory of another user is no dead helper's, however it is marked" {
+    root_only
+    for mark_bits in 1755 4755; do
+        mkdir "$top/theirs"
+        chown nobody "$top/theirs"
+        chmod "$mark_bits" "$top/theirs"
+        put_stranger_into "$own/theirs"
+        run -0 muontrap -g "$own/next" -- true
+        start_refused "$top/theirs" "holds processes already" --- -g "$own/theirs"
+        is_alive "$stranger"
+        [ "$(cgroups_left)" = theirs ]
+        kill -KILL "$stranger"
+        eventually is_dead "$stranger"
+        eventually rmdir "$top/theirs"
+    done
+}
+
+# flock(2) takes no more than an open descriptor, which anybody may have who can read the directory.
+@test "who holds the lock of a cgroup that was there keeps it from being used, and no more" {
+    mkdir "$top/given"
+    mkfifo "$dir/let_go"
+    flock "$top/given" sh -c 'echo held; read -r _' <>"$dir/let_go" >"$dir/held" 3>&- &
+    locker=$!
+    eventually grep -q held "$dir/held"
+    start_refused "$top/given" "in use by another muontrap" --- -g "$own/given"
+    run -0 muontrap -g "$own/next" -- true
+    echo >"$dir/let_go"
+    wait "$locker"
+    run -0 muontrap -g "$own/given" -- true
+    [ "$(cgroups_left)" = given ]
+}
+
+@test "there are no symbolic links among cgroups" {
+    run ! ln -s "$dir" "$top/link"
+    no_cgroup_is_left
+}
+
 # ---- Cgroups that are refused ----
 
 @test "a cgroup that holds processes is refused, and they live on" {

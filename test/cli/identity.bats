@@ -78,6 +78,18 @@ Groups: 54322"
     run -1 muontrap --uid "$other" perl -e '$< = 0; $> = 0; exit($< && $> ? 1 : 0)'
 }
 
+@test "a program of another user can neither signal muontrap nor look into it" {
+    root_only
+    linux_only "/proc"
+    # shellcheck disable=SC2016 # these are perl's variables
+    run -0 muontrap --uid "$other" perl -e 'use Fcntl; my $relay = getppid;
+        exit 1 if kill(KILL => $relay) || kill(0 => $relay);
+        for ("mem", "environ", "fd/1") { exit 2 if sysopen(my $file, "/proc/$relay/$_", O_RDWR) or !$!{EACCES} }
+        exit 3 if opendir(my $directory, "/proc/$relay/fd");
+        print "shut out"'
+    output_is "shut out"
+}
+
 @test "a program of another user is stopped, too" {
     root_only
     stdin_that_contains

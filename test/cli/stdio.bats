@@ -389,6 +389,15 @@ muontrap_without_output() { muontrap "$@" >&-; }
     [ "$(stat -c %u "$dir/out")" = 0 ]
 }
 
+@test "a symbolic link is followed, as by a shell" {
+    mkdir "$dir/open"
+    ln -s "$dir/target" "$dir/open/link"
+    run -0 muontrap --stdout "file:$dir/open/link" echo hello
+    [ "$(<"$dir/target")" = hello ]
+    run -0 muontrap --stdin "file:$dir/open/link" cat
+    output_is hello
+}
+
 @test "a FIFO waits for its other end" {
     mkfifo "$dir/fifo"
     start --stdout "file:$dir/fifo" sh -c 'echo through the FIFO'

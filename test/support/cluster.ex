@@ -39,7 +39,7 @@ defmodule MuonTrap.Test.Cluster do
 
     for node <- nodes do
       ExUnit.Callbacks.on_exit(fn -> stop(node) end)
-      {:module, ^module} = on(node, :code, :load_binary, [module, 'test', code])
+      {:module, ^module} = on(node, :code, :load_binary, [module, ~c"test", code])
       on(node, __MODULE__, :prepare, [])
     end
 
@@ -47,7 +47,7 @@ defmodule MuonTrap.Test.Cluster do
   end
 
   defp boot(directory, name) do
-    paths = Enum.flat_map(:code.get_path(), &['-pa', &1])
+    paths = Enum.flat_map(:code.get_path(), &[~c"-pa", &1])
 
     distribution = ~w(-epmd_module #{Epmd} -setcookie #{Path.basename(directory)})
 
@@ -55,7 +55,7 @@ defmodule MuonTrap.Test.Cluster do
       :peer.start(%{
         connection: :standard_io,
         args: paths ++ Enum.map(distribution, &String.to_charlist/1),
-        env: [{'MUONTRAP_TEST_NODES', String.to_charlist(directory)}],
+        env: [{~c"MUONTRAP_TEST_NODES", String.to_charlist(directory)}],
         wait_boot: @call
       })
 

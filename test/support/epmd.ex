@@ -6,7 +6,7 @@ defmodule MuonTrap.Test.Epmd do
   # How the VMs of a cluster find each other (-epmd_module): each writes the port that it listens on to a file of its name. So the
   # clusters of two suites that run at once don't see each other, and no epmd is left behind, which the VM would start as a daemon.
 
-  @directory 'MUONTRAP_TEST_NODES'
+  @directory ~c"MUONTRAP_TEST_NODES"
   # The version of the protocol between nodes, which since OTP 23 is 6.
   @version 6
 
@@ -16,7 +16,7 @@ defmodule MuonTrap.Test.Epmd do
 
   def register_node(name, port, _family) do
     # Renamed, so that who reads it finds the whole number.
-    new = :filename.join(directory(), [name, '.new'])
+    new = :filename.join(directory(), [name, ~c".new"])
     :ok = :file.write_file(new, :erlang.integer_to_list(port))
     :ok = :file.rename(new, :filename.join(directory(), name))
     {:ok, 1 + :rand.uniform(1_000_000)}
@@ -29,7 +29,7 @@ defmodule MuonTrap.Test.Epmd do
 
   # A link that the test makes slow leads to it by another port.
   def port_please(name, _address, _timeout) do
-    with {:error, _reason} <- :file.read_file(:filename.join(directory(), [name, '.by'])),
+    with {:error, _reason} <- :file.read_file(:filename.join(directory(), [name, ~c".by"])),
          {:error, _reason} <- :file.read_file(:filename.join(directory(), name)) do
       :noport
     else

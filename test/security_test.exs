@@ -123,13 +123,13 @@ defmodule MuonTrap.SecurityTest do
       end)
 
     stopped? = fn -> length(OS.helpers(mark)) == 2 and Enum.all?(OS.helpers(mark), &(OS.state(&1) == "T")) end
-    OS.eventually(stopped?)
+    OS.eventually(stopped?, 120_000)
     helpers = OS.helpers(mark)
     on_exit(fn -> for pid <- OS.alive(mark) ++ OS.helpers(mark), do: OS.kill(pid, "KILL") end)
     Process.exit(owner, :kill)
     assert OS.alive(mark) != []
     for pid <- helpers, do: OS.kill(pid, "CONT")
-    OS.eventually(fn -> OS.alive(mark) == [] end)
+    OS.eventually(fn -> OS.alive(mark) == [] end, 120_000)
   end
 
   for {way, opts} <- ["a helper that is used again": [], "a helper of its own": [lock: "lock"]] do

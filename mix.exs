@@ -54,8 +54,7 @@ defmodule MuonTrap.MixProject do
   end
 
   defp guides do
-    names =
-      ~w(options daemon talking restarts servers cluster users cgroups telemetry top shell erlang building limits
+    names = ~w(options daemon talking restarts servers cluster users cgroups telemetry top shell erlang building limits
          benchmarks)
 
     for name <- names, do: "docs/#{name}.md"

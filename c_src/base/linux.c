@@ -82,7 +82,7 @@ void platform_close_inherited(void)
     (void)close(directory);
 }
 
-/* Kernels before 5.9 have no close_range(2). A program that has just been executed has nothing but what it inherited. */
+/* Kernels before 5.9 have no close_range(2). A program that has just been executed has what it inherited only. */
 void platform_close_all(void)
 {
     if (syscall(SYS_close_range, 3u, UINT_MAX, 0u) < 0)

@@ -112,8 +112,9 @@ void platform_list(struct platform_listing *listing, int directory);
 /* The next name, which is good until the next call. NULL when there is no more, or the directory can't be read. */
 const char *platform_list_next(struct platform_listing *listing);
 
-/* Leaves the session's keyring (keyrings(7)) to who has it, and takes an empty one, as far as there are any. */
-void platform_leave_keyring(void);
+/* Leaves the session's keyring (keyrings(7)) to who has it, and takes an empty one, as far as there are any. -1 with
+ * errno when that fails, as with EDQUOT where the user's quota of keys is used up. */
+int platform_leave_keyring(void);
 
 /* These change the credentials of the calling process, which has one thread. The C library's functions change them in
  * all threads, with machinery that a process which is about to execute a program must not use. On Linux

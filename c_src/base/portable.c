@@ -167,8 +167,9 @@ void platform_lock_holders(int fd, void (*visit)(pid_t pid, void *context), void
     (void)context;
 }
 
-void platform_leave_keyring(void)
+int platform_leave_keyring(void)
 {
+    return 0;
 }
 
 int platform_setgroups(size_t count, const gid_t *groups)

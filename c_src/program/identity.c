@@ -264,8 +264,8 @@ bool identity_assume(const struct identity *identity, enum stage *stage)
     errno = EPERM;
     if (identity->change_uid && (getuid() != identity->uid || geteuid() != identity->uid))
         return false;
-    if (identity->change_uid)
-        platform_leave_keyring();
+    if (identity->change_uid && platform_leave_keyring() < 0)
+        return false;
     if (!identity->drop_capabilities)
         return true;
     *stage = STAGE_SPAWN;

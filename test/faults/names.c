@@ -73,6 +73,7 @@ static const struct name names[] = {
     {SYS_fgetxattr, "fgetxattr", DETAIL_FILE, 0},
     {SYS_ioctl, "ioctl", DETAIL_VALUE, 1},
     {SYS_ioprio_get, "ioprio_get", DETAIL_NONE, 0},
+    {SYS_keyctl, "keyctl", DETAIL_NONE, 0},
     {SYS_kill, "kill", DETAIL_KILL, 0},
     {SYS_lseek, "lseek", DETAIL_FILE, 0},
     {SYS_madvise, "madvise", DETAIL_NONE, 0},
@@ -294,6 +295,7 @@ static const struct row rows[] = {
     {.pattern = "*:getgroups", .errors = {EINVAL, EPERM}},
     {.pattern = "*:setresgid", .errors = {EPERM, EAGAIN, EINVAL}},
     {.pattern = "*:setresuid", .errors = {EPERM, EAGAIN, EINVAL}},
+    {.pattern = "*:keyctl", .errors = {EDQUOT, ENOMEM, ENOSYS, EPERM}},
     {.pattern = "*:capget", .errors = {EPERM, EINVAL}},
     {.pattern = "*:capset", .errors = {EPERM, EINVAL}},
 };

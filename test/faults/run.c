@@ -394,6 +394,12 @@ unsigned run_descriptors(const struct run *run)
     return number;
 }
 
+/* A process closes its descriptors some time before it can be waited for. */
+static bool has_ended(const struct run *run)
+{
+    return run->has_left && run->owner.out < 0 && run->err < 0 && !tracer_follows_any(&run->tracer);
+}
+
 void run_scenario(struct run *run, const struct scenario *scenario, const struct fault *fault, bool gone)
 {
     long until = now_ms() + HANGS_AFTER_MS;
@@ -404,7 +410,7 @@ void run_scenario(struct run *run, const struct scenario *scenario, const struct
     if (fault)
         run->tracer.fault = *fault;
     start(run);
-    while (now_ms() < until && !(run->has_left && run->owner.out < 0 && run->err < 0)) {
+    while (now_ms() < until && !has_ended(run)) {
         bool had_left = run->has_left;
 
         take_turn(run);

@@ -336,16 +336,15 @@ bool cgroup_open_mount(struct cgroup *cgroup, const struct options *options, str
 
 /* ---- Its end ---- */
 
-static bool is_locked(const struct cgroup *cgroup)
-{
-    return claim_lock(cgroup->directory, false, cgroup->root, cgroup->path);
-}
-
 /* Whether the directory that this helper has made is still there. The lock fails when somebody has removed it, and
  * perhaps made another one of that name; and perhaps, once, only for lack of memory. */
 static bool is_there(const struct cgroup *cgroup)
 {
-    return is_locked(cgroup) || is_locked(cgroup);
+    bool there = false;
+
+    for (int tries = 0; tries < 2 && !there; tries++)
+        there = claim_lock(cgroup->directory, false, cgroup->root, cgroup->path);
+    return there;
 }
 
 /* Somebody may have put a process into it since it was empty, or may be making others below it. */

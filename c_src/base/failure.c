@@ -30,7 +30,7 @@ const char *errno_name(int error)
         char name[13];
     } names[] = {
         {E2BIG, "e2big"},       {EACCES, "eacces"},   {EAGAIN, "eagain"},   {EBADF, "ebadf"},
-        {EBUSY, "ebusy"},       {ECANCELED, "ecanceled"},
+        {EBUSY, "ebusy"},       {ECANCELED, "ecanceled"},                   {EDQUOT, "edquot"},
         {ECHILD, "echild"},     {EDEADLK, "edeadlk"}, {EDOM, "edom"},       {EEXIST, "eexist"},
         {EFAULT, "efault"},     {EFBIG, "efbig"},     {EINTR, "eintr"},     {EINVAL, "einval"},
         {EIO, "eio"},           {EISDIR, "eisdir"},   {ELOOP, "eloop"},     {EMFILE, "emfile"},

@@ -492,10 +492,9 @@ RARE static enum state cancel_launch_for_fault(struct relay *relay)
 
 RARE static enum state cancel_launch_for_key(struct relay *relay)
 {
-    enum state state;
-
     if (!child_cancel(&relay->launch->child)) {
-        state = await_verdict(relay);
+        enum state state = await_verdict(relay);
+
         return state == RUNNING ? heed_key(relay) : state;
     }
     note_key(relay);

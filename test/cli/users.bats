@@ -468,6 +468,74 @@ for file in ("mem", "maps", "environ", "fd/0", "exe"):
     everything_is_gone
 }
 
+# A stand-in for sudo(8), and a process of root's by it, whose pid is in $stranger once it has begun.
+make_sudo() {
+    install -m 4755 "$(command -v setpriv)" "$helper_directory/sudo"
+    mkfifo "$helper_directory/pid"
+    chmod 666 "$helper_directory/pid"
+}
+# shellcheck disable=SC2016 # expands in the other shells
+as_root='"$0/sudo" --reuid 0 --regid 0 --clear-groups sh -c "echo \$\$ >$0/pid; exec sleep 100"'
+await_stranger() { IFS= read -r -t "$PATIENCE" stranger <"$helper_directory/pid"; }
+
+is_left_alone() {
+    gone "$keeper"
+    grep -qx sleep "/proc/$stranger/comm"
+    kill -KILL "$stranger"
+}
+
+# The caller could not end it either. A helper that waits learns later whom a program is to run as.
+@test "a process of root's that a program of the caller's own has started is left alone" {
+    make_sudo
+    rules 'allow user worker by user app'
+    mkfifo "$dir/input"
+    for way in plain groups waits; do
+        for how in stop relay; do
+            writer=
+            case $way in
+                plain) start_app -k 100 sh -c "$as_root" "$helper_directory" ;;
+                groups) start_app -k 100 --groups helpers sh -c "$as_root" "$helper_directory" ;;
+                waits)
+                    # shellcheck disable=SC2016 # is perl's
+                    perl -e '$| = 1; print pack("N/a*", join("", "l", map { "$_\0" } @ARGV)); sleep 100' \
+                        -- -k 100 -- sh -c "$as_root" "$helper_directory" >"$dir/input" 3>&- &
+                    writer=$!
+                    start_app --port <"$dir/input"
+                    ;;
+            esac
+            await_stranger
+            if [ "$how" = relay ]; then kill -KILL "$(relay_of "$keeper")"; else kill -TERM "$keeper"; fi
+            [ -z "$writer" ] || kill "$writer"
+            is_left_alone
+            everything_is_gone
+            make_room
+        done
+    done
+}
+
+# The keeper adopts it as it adopts what the program leaves, and can't tell them apart. So the program is left, too.
+@test "a process of root's that a child from before the start has left is left alone" {
+    make_sudo
+    rules 'allow user worker by user app'
+    mkfifo "$helper_directory/go"
+    chmod 666 "$helper_directory/go"
+    # shellcheck disable=SC2016 # expands in the other shells
+    start_as nsenter --mount --target "$holder" "${to_be_app[@]}" sh -c '
+        daemon=$1; shift
+        (read -r _ <"$0/go"; setsid sh -c "$daemon" "$0" &) &
+        exec "$0/muontrap" "$@"' "$helper_directory" "exec $as_root" -k 100 --uid worker sh -c 'echo ready; sleep 100'
+    await ready
+    echo go >"$helper_directory/go"
+    await_stranger
+    eventually adopts "$keeper" "$stranger"
+    kill -KILL "$(pgrep -P "$keeper" -x muontrap)"
+    is_left_alone
+    output=$(cat "$dir/stderr")
+    output_has "could not be killed and is left running"
+}
+
+adopts() { grep -q "^PPid:[[:space:]]*$1\$" "/proc/$2/status"; }
+
 @test "in effect or not, the capabilities of the file are enough" {
     rules 'allow user worker by user app'
     setcap cap_setuid,cap_setgid,cap_kill+p "$helper"

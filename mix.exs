@@ -33,7 +33,7 @@ defmodule MuonTrap.MixProject do
   defp applications_for(:test), do: [:crypto]
   defp applications_for(_env), do: []
 
-  defp elixirc_paths(:test), do: ["lib", "test/support", "test/torture"]
+  defp elixirc_paths(:test), do: ["lib", "test/support", "test/torture", "test/soak"]
   defp elixirc_paths(_env), do: ["lib"]
 
   # For ExDoc, where whoever publishes the package has it.

@@ -44,7 +44,7 @@ lint-format:
 lint-width:
 	@awk 'length > 120 { print FILENAME ":" FNR ": longer than 120 columns"; long = 1 } END { exit long }' \
 	    $(C_FILES) Makefile rebar.config \
-	    $(wildcard src/* test/erl/*.erl test/erl/app/src/* test/*/tests.mk tools/* bench/plots/*.gp)
+	    $(wildcard src/* test/erl/*.erl test/erl/app/src/* test/*/tests.mk tools/* bench/plots/*.gp test/soak/*.gp)
 
 lint-shell:
 	tools/shell-files | xargs -0 shellcheck

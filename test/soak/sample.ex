@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: The MuonTrap contributors
+# SPDX-License-Identifier: Apache-2.0
+
+defmodule MuonTrap.Soak.Sample do
+  @moduledoc false
+  # What this VM, and the system for it, hold at a moment.
+
+  alias MuonTrap.Soak
+  alias MuonTrap.Soak.{Processes, Tally}
+  alias MuonTrap.Test.Cgroups
+
+  @names [
+    :seconds,
+    :commands,
+    :restarts,
+    :vm_memory_kb,
+    :vm_rss_kb,
+    :descriptors,
+    :os_processes,
+    :helpers_pss_kb,
+    :processes,
+    :ports,
+    :ets_tables,
+    :atoms,
+    :cgroups
+  ]
+
+  @doc "The columns"
+  @spec names() :: [atom()]
+  def names(), do: @names
+
+  # Garbage of others is theirs to collect: what they never do is what is looked for. But this process makes much at once.
+  @spec take(integer(), map()) :: %{atom() => number()}
+  def take(started, plan) do
+    descendants = String.to_integer(System.pid()) |> Processes.descendants()
+    pss = for(pid <- descendants, Processes.helper?(pid), do: Processes.kilobytes(pid, "Pss")) |> Enum.sum()
+    seconds = Float.round((Soak.now() - started) / 1_000, 1)
+    :erlang.garbage_collect()
+
+    %{
+      seconds: seconds,
+      commands: Tally.counted(:commands),
+      restarts: Tally.counted(:restarts),
+      vm_memory_kb: div(:erlang.memory(:total), 1_024),
+      vm_rss_kb: Processes.kilobytes("self", "Rss"),
+      descriptors: descriptors(),
+      os_processes: length(descendants),
+      helpers_pss_kb: pss,
+      processes: :erlang.system_info(:process_count),
+      ports: :erlang.system_info(:port_count),
+      ets_tables: length(:ets.all()),
+      atoms: :erlang.system_info(:atom_count),
+      cgroups: if(plan.cgroup_base, do: length(Cgroups.children(plan.cgroup_base)), else: 0)
+    }
+  end
+
+  @doc "The VM's open descriptors"
+  @spec descriptors() :: non_neg_integer()
+  def descriptors(), do: length(File.ls!("/proc/self/fd"))
+end

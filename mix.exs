@@ -49,13 +49,13 @@ defmodule MuonTrap.MixProject do
         "Running programs": [MuonTrap, MuonTrap.Program, MuonTrap.Daemon],
         Errors: [MuonTrap.Error, MuonTrap.ExitError]
       ],
-      assets: %{"docs/benchmarks" => "benchmarks"}
+      assets: %{"docs/benchmarks" => "benchmarks", "docs/reliability" => "reliability"}
     ]
   end
 
   defp guides do
     names = ~w(options daemon talking restarts servers cluster users cgroups telemetry top shell erlang building limits
-         benchmarks)
+         benchmarks reliability)
 
     for name <- names, do: "docs/#{name}.md"
   end

@@ -56,6 +56,12 @@ defmodule MuonTrap.SoakTest do
     assert [_complaint] = Flatness.complaints(Enum.take_every(samples(&[ports: 160 + &1]), 8))
   end
 
+  test "too few samples are no proof" do
+    assert [complaint] = Flatness.complaints(Enum.take(samples(), 11))
+    assert complaint =~ "only 11 samples"
+    assert Flatness.table([]) == []
+  end
+
   test "all quantities are in the table" do
     assert length(Flatness.table(samples())) == 1 + length(@quantities)
   end

@@ -23,8 +23,15 @@ defmodule MuonTrap.Soak.Flatness do
     cgroups: {5, 5}
   ]
 
+  # Two of each sixth.
+  @samples_least 12
+
   @doc "What has grown by more than it may, in words"
   @spec complaints([map()]) :: [String.t()]
+  def complaints(samples) when length(samples) < @samples_least do
+    ["only #{length(samples)} samples were taken, which are too few to be compared: the machine is too busy"]
+  end
+
   def complaints(samples) do
     for {name, earlier, later, allowed} <- compare(samples), later - earlier > allowed do
       "#{name} has grown from #{earlier} to #{later} (medians of the second and the last sixth), by #{later - earlier}, and " <>
@@ -34,6 +41,8 @@ defmodule MuonTrap.Soak.Flatness do
 
   @doc "The same of all quantities, as lines of a table"
   @spec table([map()]) :: [String.t()]
+  def table(samples) when length(samples) < @samples_least, do: []
+
   def table(samples) do
     rows =
       for {name, earlier, later, allowed} <- compare(samples), do: ["#{name}", earlier, later, later - earlier, allowed]
@@ -54,7 +63,7 @@ defmodule MuonTrap.Soak.Flatness do
 
   defp sixth(samples, n) do
     size = length(samples)
-    Enum.slice(samples, div((n - 1) * size, 6)..(div(n * size, 6) - 1))
+    Enum.slice(samples, div((n - 1) * size, 6)..(div(n * size, 6) - 1)//1)
   end
 
   defp median(samples, name) do

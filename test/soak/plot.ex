@@ -43,8 +43,8 @@ defmodule MuonTrap.Soak.Plot do
 
   # The first line is a comment that begins with it.
   defp span(samples) do
-    [_line, span] = Regex.run(~r/^# (\d+ minutes)/, File.read!(samples))
-    span
+    [_line, minutes] = Regex.run(~r/^# (\d+) minutes/, File.read!(samples))
+    "#{minutes} min"
   end
 
   defp licensed(svg) do

@@ -32,7 +32,7 @@ defmodule MuonTrap.Soak.Sessions do
     options = [env: plan.env, parallelism: rem(number, 2) == 1] ++ if(pty?, do: [pty: [echo: false]], else: [])
     {:ok, program} = Program.start_link("cat", [], options)
     talk(program, if(pty?, do: "\r\n", else: "\n"), min(until, Soak.now() + Enum.random(plan.session_ms)))
-    finish(program, pty?, :rand.uniform(3))
+    finish(program, :rand.uniform(3))
     Tally.count(:sessions)
     receive do: ({:EXIT, ^program, _reason} -> :ok)
     if Soak.now() < until, do: replace(number, plan, until)
@@ -63,18 +63,18 @@ defmodule MuonTrap.Soak.Sessions do
     end
   end
 
-  # By its end of input, by a stop, or as one whose owner is lost.
-  defp finish(program, _pty?, 1) do
+  # By the end of its input, by a stop, or by the death of the process that has its port.
+  defp finish(program, 1) do
     :ok = Program.close_stdin(program)
     ended = {Program.read(program, 60_000), Program.await(program, 60_000)}
     if ended != {:eof, {:ok, 0}}, do: Tally.find("a session at its end of input has ended with #{inspect(ended)}")
     Program.stop(program)
   end
 
-  defp finish(program, _pty?, 2) do
+  defp finish(program, 2) do
     stopped = Program.stop(program)
     if stopped != {:ok, 143}, do: Tally.find("a session that was stopped has ended with #{inspect(stopped)}")
   end
 
-  defp finish(program, _pty?, 3), do: Process.exit(program, :kill)
+  defp finish(program, 3), do: Process.exit(program, :kill)
 end

@@ -3,8 +3,8 @@
 
 defmodule MuonTrap.Soak.Commands do
   @moduledoc false
-  # Callers of `MuonTrap.cmd/3` and `MuonTrap.stream!/3` at a steady rate. All that a program writes is compared with what it was to
-  # write.
+  # Callers of `MuonTrap.cmd/3` and `MuonTrap.stream!/3` at a steady rate. All that a program writes is compared with
+  # what it was to write.
 
   alias MuonTrap.Soak
   alias MuonTrap.Soak.Tally
@@ -59,7 +59,8 @@ defmodule MuonTrap.Soak.Commands do
     call(number + plan.callers, plan, started)
   end
 
-  # The pool has no part in a program with `parallelism: true`, which is an option of the port: a helper is started for it alone.
+  # The pool has no part in a program with `parallelism: true`, which is an option of the port: a helper is started
+  # for it alone.
   defp options(number, plan) do
     cgroup? = plan.cgroup_base != nil and rem(number, 2 * @cgroup_every) < 2
     cgroup = if cgroup?, do: [cgroup_base: plan.cgroup_base], else: []

@@ -3,8 +3,8 @@
 
 defmodule MuonTrap.Soak.Daemons do
   @moduledoc false
-  # Daemons under a supervisor, of which now and then one is killed: its program, one of its helper's processes, or itself. The
-  # next one has to run then, and nothing of the first.
+  # Daemons under a supervisor, of which now and then one is killed: its program, one of its helper's processes, or
+  # itself. The next one has to run then, and nothing of the first.
 
   alias MuonTrap.Daemon
   alias MuonTrap.Soak

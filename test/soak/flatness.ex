@@ -5,12 +5,14 @@ defmodule MuonTrap.Soak.Flatness do
   @moduledoc false
   # Whether what was sampled has stayed the same. Pure.
   #
-  # The median of the second sixth of the run is compared with that of the last one. The first sixth is left out, in which the VM
-  # gets the memory that it then keeps. What may have been added is a part of the earlier median, or an absolute number where that is
-  # more, which is how far a quantity differs from one moment to the next because of what happens to run.
+  # The median of the second sixth of the run is compared with that of the last one. The first sixth is left out, in
+  # which the VM gets the memory that it then keeps. What may have been added is a part of the earlier median, or an
+  # absolute number where that is more, which is how far a quantity differs from one moment to the next because of
+  # what happens to run.
 
-  # Percent, and the absolute number. The VM's allocators keep and return memory in large pieces, so that what is resident goes
-  # up and down by 8 MB from one minute to the next; what the VM counts as used is the finer measure of the two.
+  # Percent, and the absolute number. The VM's allocators keep and return memory in large pieces, so that what is
+  # resident goes up and down by 8 MB from one minute to the next; what the VM counts as used is the finer measure of
+  # the two.
   @bounds [
     vm_memory_kb: {5, 4_096},
     vm_rss_kb: {5, 16_384},
@@ -35,8 +37,8 @@ defmodule MuonTrap.Soak.Flatness do
 
   def complaints(samples) do
     for {name, earlier, later, allowed} <- compare(samples), later - earlier > allowed do
-      "#{name} has grown from #{earlier} to #{later} (medians of the second and the last sixth), by #{later - earlier}, and " <>
-        "#{allowed} are allowed"
+      "#{name} has grown from #{earlier} to #{later} (medians of the second and the last sixth), " <>
+        "by #{later - earlier}, and #{allowed} are allowed"
     end
   end
 

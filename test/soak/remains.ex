@@ -3,8 +3,8 @@
 
 defmodule MuonTrap.Soak.Remains do
   @moduledoc false
-  # Whether anything is left when all has been stopped. The helpers that the pool holds may be, with a port and two descriptors
-  # each.
+  # Whether anything is left when all has been stopped. The helpers that the pool holds may be, with a port and two
+  # descriptors each.
 
   alias MuonTrap.HelperPort.Pool
   alias MuonTrap.Soak
@@ -56,7 +56,7 @@ defmodule MuonTrap.Soak.Remains do
     ) ++
       for(pid <- OS.alive(plan.mark), do: "process #{pid} of a program has survived") ++
       if(servers() > 0, do: ["#{servers()} servers of programs are left"], else: []) ++
-      if(helpers != 2 * idle, do: ["#{helpers} processes of helpers are there with #{idle} helpers that idle"], else: []) ++
+      if(helpers != 2 * idle, do: ["#{helpers} processes of helpers are there, and #{idle} helpers idle"], else: []) ++
       if(plan.cgroup_base, do: for(name <- Cgroups.children(plan.cgroup_base), do: "cgroup #{name} is left"), else: [])
   end
 

@@ -29,7 +29,8 @@ defmodule MuonTrap.Soak.Sample do
   @spec names() :: [atom()]
   def names(), do: @names
 
-  # Garbage of others is theirs to collect: what they never do is what is looked for. But this process makes much at once.
+  # Garbage of others is theirs to collect: what they never do is what is looked for. But this process makes much at
+  # once.
   @spec take(integer(), map()) :: %{atom() => number()}
   def take(started, plan) do
     descendants = String.to_integer(System.pid()) |> Processes.descendants()

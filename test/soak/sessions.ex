@@ -3,8 +3,8 @@
 
 defmodule MuonTrap.Soak.Sessions do
   @moduledoc false
-  # Dialogues by `MuonTrap.Program`, some of them on a terminal: a line is written, and the same one has to be read. Each is
-  # replaced when its time is over.
+  # Dialogues by `MuonTrap.Program`, some of them on a terminal: a line is written, and the same one has to be read.
+  # Each is replaced when its time is over.
 
   alias MuonTrap.Program
   alias MuonTrap.Soak

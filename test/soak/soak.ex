@@ -3,8 +3,9 @@
 
 defmodule MuonTrap.Soak do
   @moduledoc false
-  # What `make soak` runs: commands, daemons and sessions in this VM for a given time, with samples of what the VM and the system
-  # hold meanwhile. It fails when a byte was lost, when something has survived, or when a quantity has grown.
+  # What `make soak` runs: commands, daemons and sessions in this VM for a given time, with samples of what the VM and
+  # the system hold meanwhile. It fails when a byte was lost, when something has survived, or when a quantity has
+  # grown.
 
   alias MuonTrap.Soak.{Commands, Daemons, Flatness, Plot, Remains, Sample, Sessions, Tally}
   alias MuonTrap.Test.{Cgroups, OS}
@@ -17,7 +18,8 @@ defmodule MuonTrap.Soak do
   @daemons 100
   @sessions 50
   @count_of_samples 240
-  # A sample looks at all processes of the system. It isn't to be what the machine does most of the time, in a short run.
+  # A sample looks at all processes of the system. It isn't to be what the machine does most of the time, in a short
+  # run.
   @sample_least_ms 2_000
 
   # Beyond the time of the run, what was begun in it may take so long to end.
@@ -179,7 +181,8 @@ defmodule MuonTrap.Soak do
   end
 
   defp describe_machine() do
-    "#{System.schedulers_online()} processors, Linux #{kernel()}, Elixir #{System.version()} on OTP #{System.otp_release()}"
+    elixir = "Elixir #{System.version()} on OTP #{System.otp_release()}"
+    "#{System.schedulers_online()} processors, Linux #{kernel()}, #{elixir}"
   end
 
   defp kernel() do

@@ -73,7 +73,7 @@ static bool wait_for_events(struct keeper *keeper)
 }
 
 /* Somebody has stopped the relay, which only the program's user and root can. It goes on as soon as the owner has said
- * something, or has gone: that is not to wait for whoever it was. When the keeper is stopped as well, the same continues
+ * something, or has gone: that is not to wait for whoever it was. When the keeper is stopped, too, the same continues
  * that first (settle_in_port()). */
 RARE static void wait_with_stopped_relay(struct keeper *keeper)
 {

@@ -81,9 +81,11 @@ RARE static void wait_with_stopped_relay(struct keeper *keeper)
                            {.fd = keeper->tether_hung_up ? -1 : keeper->tether, .events = POLLIN},
                            {.fd = STDIN_FILENO, .events = POLLIN}};
 
-    if (poll(fds, 3, -1) <= 0 || fds[2].revents == 0)
+    int ready = poll(fds, 3, -1);
+
+    if (ready > 0 ? fds[2].revents == 0 : errno == EINTR)
         return;
-    keeper->held_up = false;
+    keeper->held_up = false; /* or it can't be waited for */
     platform_continue(keeper->relay);
 }
 

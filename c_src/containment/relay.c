@@ -490,15 +490,11 @@ RARE static enum state cancel_launch_for_fault(struct relay *relay)
     return give_up_launch(relay);
 }
 
+/* Whether the key came before the process that became the program isn't known, and so it is a stop in any case. */
 RARE static enum state cancel_launch_for_key(struct relay *relay)
 {
-    if (!child_cancel(&relay->launch->child)) {
-        enum state state = await_verdict(relay);
-
-        return state == RUNNING ? heed_key(relay) : state;
-    }
     note_key(relay);
-    return cancel(relay);
+    return cancel_launch(relay);
 }
 
 static enum state reap(struct relay *relay)

@@ -306,6 +306,12 @@ RARE static bool explain(const struct launch *launch, const struct child_message
         return failed(why, STAGE_GID, message->error, "cannot become group %lu: %s (this takes root or CAP_SETGID)",
                       (unsigned long)identity->gid, words);
     case STAGE_UID:
+        if (message->error == EDQUOT)
+            return failed(
+                why, STAGE_UID, EDQUOT,
+                "cannot give a program of user %lu a session keyring of its own: %s (it is one of so many keys "
+                "as that user may have: raise kernel.keys.maxkeys, or have fewer such programs at a time)",
+                (unsigned long)identity->uid, words);
         return failed(why, STAGE_UID, message->error, "cannot become user %lu: %s (this takes root or CAP_SETUID)",
                       (unsigned long)identity->uid, words);
     case STAGE_RLIMIT:

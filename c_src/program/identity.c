@@ -241,6 +241,17 @@ static bool can_become_group(gid_t gid)
     return gid != getgid() && platform_setgid(gid) == 0;
 }
 
+/* A key counts for who makes it, and root may have more of them than others (keyrings(7)). */
+static bool change_user(uid_t uid)
+{
+    bool is_root = getuid() == 0;
+
+    if ((is_root && platform_leave_keyring() < 0) || platform_setuid(uid) < 0)
+        return false;
+    errno = EPERM;
+    return getuid() == uid && geteuid() == uid && (is_root || platform_leave_keyring() == 0);
+}
+
 /* capabilities(7): only a change from root to an ordinary user takes the capabilities away. An ordinary user that has
  * CAP_SETUID would keep it, and with it the way to every other user. */
 bool identity_assume(const struct identity *identity, enum stage *stage)
@@ -259,12 +270,7 @@ bool identity_assume(const struct identity *identity, enum stage *stage)
     if (identity->change_gid && (getgid() != identity->gid || getegid() != identity->gid))
         return false;
     *stage = STAGE_UID;
-    if (identity->change_uid && platform_setuid(identity->uid) < 0)
-        return false;
-    errno = EPERM;
-    if (identity->change_uid && (getuid() != identity->uid || geteuid() != identity->uid))
-        return false;
-    if (identity->change_uid && platform_leave_keyring() < 0)
+    if (identity->change_uid && !change_user(identity->uid))
         return false;
     if (!identity->drop_capabilities)
         return true;

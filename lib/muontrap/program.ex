@@ -45,6 +45,8 @@ defmodule MuonTrap.Program do
 
   # What a process can wait for at most.
   @timeout_most 0xFFFFFFFF
+  # How long another node has to say whether an owner there lives, in milliseconds.
+  @patience 5_000
 
   # port: nil once the program has ended. request: the one for more events. items: what has come and has not been read.
   # readers: who waits for it, with the reference of its timer. signallers: who waits for an answer, the first one first.
@@ -297,8 +299,10 @@ defmodule MuonTrap.Program do
   defp alive?(owner) when node(owner) == node(), do: Process.alive?(owner)
 
   defp alive?(owner) do
-    :erpc.call(node(owner), :erlang, :is_process_alive, [owner])
+    :erpc.call(node(owner), :erlang, :is_process_alive, [owner], @patience)
   catch
+    # The monitor will tell.
+    :error, {:erpc, :timeout} -> true
     :error, {:erpc, _unreachable} -> false
   end
 

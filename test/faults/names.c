@@ -94,6 +94,7 @@ static const struct name names[] = {
     {SYS_readlinkat, "readlinkat", DETAIL_PATH_AT, 0},
     {SYS_readv, "readv", DETAIL_FILE, 0},
     {SYS_recvfrom, "recvfrom", DETAIL_NONE, 0},
+    {SYS_restart_syscall, "restart_syscall", DETAIL_NONE, 0},
     {SYS_rt_sigaction, "rt_sigaction", DETAIL_NONE, 0},
     {SYS_rt_sigprocmask, "rt_sigprocmask", DETAIL_NONE, 0},
     {SYS_rt_sigreturn, "rt_sigreturn", DETAIL_NONE, 0},
@@ -272,6 +273,7 @@ static const struct row rows[] = {
     {.pattern = "*:recvfrom", .errors = {EAGAIN, EINTR, ENOMEM, ECONNREFUSED}},
     {.pattern = "*:poll(*)", .errors = {EINTR, ENOMEM, EAGAIN}},
     {.pattern = "*:poll", .errors = {EINTR, ENOMEM, EAGAIN}},
+    {.pattern = "*:restart_syscall", .errors = {EINTR}}, /* a poll(2) that a signal without a handler has interrupted */
     {.pattern = "*:wait*(WNOHANG)",
      .excuse = "it doesn't wait, and so nothing interrupts it (waitpid(2)); ECHILD would "
                "be untrue"},

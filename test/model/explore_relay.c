@@ -94,6 +94,8 @@ struct world {
     bool signalled;
     bool malformed;
     bool terminated; /* somebody has sent the relay SIGTERM */
+    bool key_pressed;
+    bool key_noted;
     /* What the owner knows. */
     unsigned launches; /* that it has asked for */
     unsigned begun;    /* processes that the relay has made for one */
@@ -113,11 +115,13 @@ struct scenario {
     bool waits;        /* launches come by frames */
     unsigned launches; /* so many at most */
     unsigned bytes;    /* that a program writes at most */
+    bool is_job;       /* the program is in the relay's process group, and a key of the terminal may be pressed */
 };
 
 static const struct scenario scenarios[] = {
-    {"program", false, 1, 2},
-    {"launches", true, 2, 1},
+    {"program", false, 1, 2, false},
+    {"launches", true, 2, 1, false},
+    {"job", false, 1, 0, true},
 };
 
 static struct world world;
@@ -467,6 +471,16 @@ static void do_terminate(void)
     world.terminated = world.stop_noted = world.note_byte = true;
 }
 
+static bool can_press_key(void)
+{
+    return scenario->is_job && !world.key_pressed;
+}
+
+static void do_press_key(void)
+{
+    world.key_pressed = world.key_noted = world.note_byte = true;
+}
+
 static bool can_keeper_die(void)
 {
     return !world.keeper_dead;
@@ -517,6 +531,7 @@ static const struct happening {
     {"the owner's pipe becomes full", can_fill_out, do_fill_out, false},
     {"SIGTERM", can_terminate, do_terminate, false},
     {"the keeper dies", can_keeper_die, do_keeper_die, false},
+    {"Ctrl-C is pressed", can_press_key, do_press_key, false},
 };
 
 #define HAPPENINGS (sizeof happenings / sizeof happenings[0])
@@ -729,7 +744,7 @@ int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 pid_t __wrap_getpgid(pid_t pid);
 pid_t __wrap_getpgid(pid_t pid)
 {
-    return pid; /* the descendant has called setsid(2) */
+    return scenario->is_job && pid == PROGRAM ? RELAY : pid; /* the descendant has called setsid(2) */
 }
 
 pid_t __wrap_getpgrp(void);
@@ -1093,14 +1108,15 @@ int signals_reopen(struct failure *why)
 /* As signals.c: the pipe comes first. */
 struct signals signals_take(void)
 {
-    struct signals taken = {.keys = 0};
+    struct signals taken = {.child = false};
 
     let_happen();
     world.note_byte = false;
     let_happen();
     taken.child = world.child_noted;
     taken.stop = world.stop_noted;
-    world.child_noted = world.stop_noted = false;
+    taken.keys = world.key_noted ? TERMINAL_INTERRUPT : 0;
+    world.child_noted = world.stop_noted = world.key_noted = false;
     return taken;
 }
 

@@ -107,11 +107,6 @@ bool platform_die_with_parent(pid_t parent)
     return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
 }
 
-void platform_continue_with_parent(void)
-{
-    (void)prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0);
-}
-
 const bool platform_has_children = true;
 
 /* proc(5), /proc/pid/task/tid/children (Linux 3.5, CONFIG_PROC_CHILDREN). We have one thread: its id is the
@@ -563,7 +558,7 @@ void platform_continue(pid_t pid)
 
 /* fcntl(2), F_SETSIG: with O_ASYNC the signal that is sent for I/O can be any. SIGCONT continues a stopped process even
  * if a handler takes it or it is ignored (signal(7)). */
-bool platform_continue_at_news(int fd)
+bool platform_continue_at_end(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
 

@@ -28,10 +28,6 @@ bool platform_adopt_orphans(struct failure *why);
 /* In a new child: be killed when the parent dies. False when the parent has died already. */
 bool platform_die_with_parent(pid_t parent);
 
-/* Has the kernel continue this process, should it be stopped, when its parent dies. Where the system can't, it does
- * nothing. */
-void platform_continue_with_parent(void);
-
 /* Whether the children of this process can be listed, and all of its descendants sooner or later become children. */
 extern const bool platform_has_children;
 
@@ -211,9 +207,9 @@ bool platform_signal_from_process(const siginfo_t *info);
  * sent to the process, which can't be told from it then. Where the system can't, it may be. */
 void platform_continue(pid_t pid);
 
-/* Has the kernel continue this process, should it be stopped, when something is written into that pipe or socket, and
- * when its last writer has closed it or died. Where the system can't, it does nothing. */
-bool platform_continue_at_news(int fd);
+/* Has the kernel continue this process, should it be stopped, when the last writer of that pipe has closed it or died.
+ * Where the system can't, it does nothing. */
+bool platform_continue_at_end(int fd);
 
 /* The event by which poll(2) tells that the writing half of a socket's other end was shut; 0 where it tells that only
  * as something to read. */

@@ -56,10 +56,6 @@ bool platform_die_with_parent(pid_t parent)
     return getppid() == parent;
 }
 
-void platform_continue_with_parent(void)
-{
-}
-
 const bool platform_has_children = false;
 
 int platform_children_open(struct failure *why)
@@ -335,7 +331,7 @@ void platform_continue(pid_t pid)
     (void)kill(pid, SIGCONT);
 }
 
-bool platform_continue_at_news(int fd)
+bool platform_continue_at_end(int fd)
 {
     (void)fd;
     return true;

@@ -64,9 +64,9 @@ void signals_ignore_continuation_by(pid_t peer);
 /* Stops this process by the signal of job control that has stopped another one, so that whoever waits for this process
  * sees the same signal. But it doesn't when a signal has come that was not taken yet, or when one of the two
  * descriptors can be read or has hung up. What arrives later at the first one has to be followed by a SIGCONT, and at
- * the second one by a SIGCONT of the kernel's (platform_continue_at_news()): that calls the stop off however close it
- * comes. SIGSTOP can't be held back so, and is not for this. Returns when the process has been continued, or at once:
- * whether it was to stop. */
+ * the second one be followed by a SIGCONT of the kernel's (platform_continue_at_end()): that calls the stop off however
+ * close it comes. SIGSTOP can't be held back so, and is not for this. Returns when the process has been continued, or
+ * at once: whether it was to stop. */
 bool signals_stop(int signal, int news, int end);
 
 /* Lets the signals of the terminal's keys come, and tells which of them have come from there, of enum terminal_key. */

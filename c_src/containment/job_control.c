@@ -16,7 +16,7 @@
 
 bool job_control_open(int ends[2], struct failure *why)
 {
-    if (io_pipe(ends) && platform_continue_at_news(ends[0]))
+    if (io_pipe(ends) && platform_continue_at_end(ends[0]))
         return true;
     return failed(why, STAGE_SETUP, errno, "cannot make a pipe for job control: %s (raise ulimit -n)", strerror(errno));
 }

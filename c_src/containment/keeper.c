@@ -36,7 +36,6 @@ struct keeper {
     int stops;       /* how often it has been told to stop */
     int stopped_for; /* the stop, by that number, that it was in until somebody continued it; 0: none */
     int end_by;      /* the signal to end by when the relay has ended; 0: none */
-    bool held_up;    /* somebody has stopped the relay, in a port */
 };
 
 RARE static void wait_for_deaths(const struct keeper *keeper, const struct sweeping *sweeping)
@@ -70,23 +69,6 @@ static bool wait_for_events(struct keeper *keeper)
     if (ready > 0 && (fds[1].revents & (POLLHUP | POLLERR)) != 0)
         keeper->tether_hung_up = true;
     return ready != 0;
-}
-
-/* Somebody has stopped the relay, which only the program's user and root can. It goes on as soon as the owner has said
- * something, or has gone: that is not to wait for whoever it was. When the keeper is stopped, too, the same continues
- * that first (settle_in_port()). */
-RARE static void wait_with_stopped_relay(struct keeper *keeper)
-{
-    struct pollfd fds[] = {{.fd = keeper->signals, .events = POLLIN},
-                           {.fd = keeper->tether_hung_up ? -1 : keeper->tether, .events = POLLIN},
-                           {.fd = STDIN_FILENO, .events = POLLIN}};
-
-    int ready = poll(fds, 3, -1);
-
-    if (ready > 0 ? fds[2].revents == 0 : errno == EINTR)
-        return;
-    keeper->held_up = false; /* or it can't be waited for */
-    platform_continue(keeper->relay);
 }
 
 /* Until nothing is left that descends from us or is in the cgroup, or nothing that we may kill. */
@@ -201,11 +183,7 @@ static int reap_children(struct keeper *keeper)
     int status = 0;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
-        if (WIFSTOPPED(status)) {
-            keeper->held_up = keeper->held_up || (pid == keeper->relay && keeper->options->port);
-            continue;
-        }
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         tree_forget_spared(keeper->tree, pid);
         if (pid != keeper->relay)
             continue;
@@ -252,17 +230,21 @@ static void stop_with_program(struct keeper *keeper)
     }
 }
 
+/* From a shell we share our session with the program, and so what its processes have of the processor (sched(7), "The
+ * autogroup feature"). The scheduler runs a sleeping process with the best nice value at once when a signal wakes it. A
+ * real-time priority would do that too, but while there is such a process some kernels let no cgroup have the
+ * controller cpu (cgroup-v2.rst, "CPU"). */
 static _Noreturn __attribute__((noinline)) void keep(struct keeper *keeper)
 {
     int exit_status = -1;
 
+    if (!keeper->options->port)
+        (void)setpriority(PRIO_PROCESS, 0, -20);
+    else
+        platform_name_self("muontrap-keeper");
     platform_forget_start();
     while (exit_status < 0) {
-        bool is_quiet;
-
-        if (keeper->held_up)
-            wait_with_stopped_relay(keeper);
-        is_quiet = !wait_for_events(keeper);
+        bool is_quiet = !wait_for_events(keeper);
         struct signals signals = signals_take();
 
         read_tether(keeper);
@@ -275,24 +257,6 @@ static _Noreturn __attribute__((noinline)) void keep(struct keeper *keeper)
     if (keeper->end_by != 0)
         signals_end_by(keeper->end_by);
     _exit(exit_status);
-}
-
-/* The kernel continues us, should somebody have stopped us, when the owner has said something, or has gone. Who isn't
- * stopped is not to be woken for that. */
-static void settle_in_port(void)
-{
-    platform_name_self("muontrap-keeper");
-    if (platform_continue_at_news(STDIN_FILENO))
-        platform_default_signal(SIGCONT);
-}
-
-/* From a shell we share our session with the program, and so what its processes have of the processor (sched(7), "The
- * autogroup feature"). The scheduler runs a sleeping process with the best nice value at once when a signal wakes it. A
- * real-time priority would do that too, but while there is such a process some kernels let no cgroup have the
- * controller cpu (cgroup-v2.rst, "CPU"). */
-static void hurry_in_session(void)
-{
-    (void)setpriority(PRIO_PROCESS, 0, -20);
 }
 
 bool keeper_start(struct launch *launch, struct tether *tether, struct failure *why)
@@ -320,8 +284,6 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
         (void)close(ends[0]);
         io_close(&relay_ends[0]);
         tree_close(keeper.tree);
-        if (launch->options.port)
-            platform_continue_with_parent();
         tether->fd = ends[1];
         tether->keeper = getppid();
         tether->bequest = keeper.bequest;
@@ -336,10 +298,6 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
     if (keys != 0)
         tether_tell(keeper.tether, TETHER_KEYS, (int)keys);
     signals_ignore_continuation_by(keeper.relay);
-    if (launch->options.port)
-        settle_in_port();
-    else
-        hurry_in_session();
     signals_unblock();
     keep(&keeper);
 }

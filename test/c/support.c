@@ -253,7 +253,7 @@ size_t read_text(int fd, char *text, size_t size)
 }
 
 /* proc(5): the state is what follows the last parenthesis, for the name may hold any. */
-char process_state(pid_t pid)
+bool is_alive(pid_t pid)
 {
     char path[64];
     char text[512];
@@ -264,21 +264,14 @@ char process_state(pid_t pid)
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 'X';
+        return false;
     size = read(fd, text, sizeof text - 1);
     (void)close(fd);
     if (size <= 0)
-        return 'X';
+        return false;
     text[size] = '\0';
     state = strrchr(text, ')');
-    return state ? state[2] : 'X';
-}
-
-bool is_alive(pid_t pid)
-{
-    char state = process_state(pid);
-
-    return state != 'Z' && state != 'X';
+    return state && state[2] != 'Z' && state[2] != 'X';
 }
 
 void await_death(pid_t pid)

@@ -71,8 +71,6 @@ void read_exactly(int fd, void *bytes, size_t size);
 size_t read_text(int fd, char *text, size_t size);
 
 bool is_alive(pid_t pid);
-/* As proc(5) has it in /proc/pid/stat; X when there is no such process. */
-char process_state(pid_t pid);
 void await_death(pid_t pid);
 /* For what may never happen, and then should not take all the time there is. */
 bool dies_within(pid_t pid, int milliseconds);

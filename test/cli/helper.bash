@@ -172,7 +172,8 @@ survivors_end() {
 
 gone() {
     timeout "$PATIENCE" tail --pid="$1" -s 0.02 -f /dev/null || {
-        echo "process $1 is still there after $PATIENCE s" >&2
+        echo "process $1 is still there after $PATIENCE s; there are:" >&2
+        show_survivors
         return 1
     }
 }

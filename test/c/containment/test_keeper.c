@@ -8,12 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -100,14 +98,6 @@ static void act(const char *name, const char *number, size_t processes)
     act_within("100", name, number, processes);
 }
 
-/* For when the keeper is going to be killed: the kernel sends the relay a SIGCONT then, see client_check_leaks(). */
-static void act_unchecked(const char *delay, const char *name, const char *number, size_t processes)
-{
-    client_check_leaks(false);
-    act_within(delay, name, number, processes);
-    client_check_leaks(true);
-}
-
 static void assert_all_dead_now(void)
 {
     assert_true(readable_now(witness));
@@ -185,7 +175,7 @@ static void kill_keeper_and_follow(void)
 static void a_killed_keeper_takes_a_deaf_program_with_it(void **state)
 {
     (void)state;
-    act_unchecked("100", "deaf", "0", 1);
+    act("deaf", "0", 1);
     kill_keeper_and_follow();
     assert_true(client.signalled);
     assert_int_equal(client.code, SIGKILL);
@@ -194,7 +184,7 @@ static void a_killed_keeper_takes_a_deaf_program_with_it(void **state)
 static void a_killed_keeper_leaves_a_polite_program_its_time(void **state)
 {
     (void)state;
-    act_unchecked("60000", "polite", "0", 1);
+    act_within("60000", "polite", "0", 1);
     kill_keeper_and_follow();
     assert_int_equal(client.code, 7);
 }
@@ -203,7 +193,7 @@ static void a_killed_keeper_takes_daemons_with_it(void **state)
 {
     (void)state;
     LINUX_ONLY();
-    act_unchecked("100", "daemon-and-stay", "0", 2);
+    act("daemon-and-stay", "0", 2);
     kill_keeper_and_follow();
 }
 
@@ -211,7 +201,7 @@ static void a_killed_keeper_takes_a_large_tree_with_it(void **state)
 {
     (void)state;
     LINUX_ONLY();
-    act_unchecked("100", "tree", "300", 300);
+    act("tree", "300", 300);
     kill_keeper_and_follow();
 }
 
@@ -219,14 +209,14 @@ static void a_killed_keeper_takes_a_chain_of_forks_with_it(void **state)
 {
     (void)state;
     LINUX_ONLY();
-    act_unchecked("100", "chain", "20000", 2);
+    act("chain", "20000", 2);
     kill_keeper_and_follow();
 }
 
 static void the_owner_s_end_after_the_keeper_s_kills_all(void **state)
 {
     (void)state;
-    act_unchecked("100", "deaf", "0", 1);
+    act("deaf", "0", 1);
     assert_int_equal(kill(client.pid, SIGKILL), 0);
     assert_int_equal(client_leave(&client), SIGKILL);
     assert_int_equal(await_end(witness), 0);
@@ -243,82 +233,6 @@ static void a_program_that_kills_its_relay_dies_of_it(void **state)
     assert_false(client.exited);
     assert_false(is_alive(client.program));
     assert_int_equal(client_leave(&client), 125 << 8);
-}
-
-/* ---- Processes that are stopped ---- */
-
-/* A program may do this, as it may kill them. */
-static void stop_process(pid_t pid)
-{
-    assert_int_equal(kill(pid, SIGSTOP), 0);
-    while (process_state(pid) != 'T')
-        (void)poll(NULL, 0, 1);
-}
-
-enum { RELAY_STOPS = 1, KEEPER_STOPS = 2 };
-
-/* What the owner has said is what a stopped relay is continued for. */
-static void await_all_is_read(void)
-{
-    int unread;
-
-    for (;;) {
-        assert_int_equal(ioctl(client.in, FIONREAD, &unread), 0);
-        if (unread == 0)
-            return;
-        (void)poll(NULL, 0, 1);
-    }
-}
-
-static void act_and_stop(unsigned which)
-{
-    (void)unlink(own_path("fifo"));
-    act("deaf", "0", 1);
-    await_all_is_read();
-    if (which & KEEPER_STOPS)
-        stop_process(client.pid);
-    if (which & RELAY_STOPS)
-        stop_process(client_relay(&client));
-}
-
-static void whoever_stops_the_helper_holds_up_no_stop_of_the_owner_s(void **state)
-{
-    (void)state;
-    LINUX_ONLY();
-    client_check_leaks(false);
-    for (unsigned which = RELAY_STOPS; which <= (RELAY_STOPS | KEEPER_STOPS); which++) {
-        act_and_stop(which);
-        client_stop(&client);
-        client_follow(&client);
-        assert_true(client.exited);
-        assert_all_dead_now();
-        assert_true(WIFEXITED(client_leave(&client)));
-    }
-    client_check_leaks(true);
-}
-
-static void nor_the_end_of_the_owner(void **state)
-{
-    (void)state;
-    LINUX_ONLY();
-    client_check_leaks(false);
-    for (unsigned which = RELAY_STOPS; which <= (RELAY_STOPS | KEEPER_STOPS); which++) {
-        act_and_stop(which);
-        assert_true(WIFEXITED(client_leave(&client)));
-        assert_int_equal(await_end(witness), 0);
-        (void)close(witness);
-    }
-    client_check_leaks(true);
-}
-
-static void a_stopped_relay_goes_on_when_its_keeper_is_killed(void **state)
-{
-    (void)state;
-    LINUX_ONLY();
-    client_check_leaks(false);
-    act_and_stop(RELAY_STOPS);
-    client_check_leaks(true);
-    kill_keeper_and_follow();
 }
 
 /* ---- Whose turn it is ---- */
@@ -428,9 +342,6 @@ static int tests(void)
         TEST(a_killed_keeper_takes_a_chain_of_forks_with_it),
         TEST(the_owner_s_end_after_the_keeper_s_kills_all),
         TEST(a_program_that_kills_its_relay_dies_of_it),
-        TEST(whoever_stops_the_helper_holds_up_no_stop_of_the_owner_s),
-        TEST(nor_the_end_of_the_owner),
-        TEST(a_stopped_relay_goes_on_when_its_keeper_is_killed),
         TEST(a_relay_that_is_told_to_stop_hurries_once_it_has_started_the_program),
         TEST(what_the_keeper_cannot_have_is_named),
     };

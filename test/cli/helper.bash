@@ -8,10 +8,12 @@
 
 bats_require_minimum_version 1.5.0
 
-PATIENCE=30 # seconds that an event may take before the test fails; none takes more than a few
-
 # Where the processor is emulated, everything takes this many times longer.
 slowness=${SLOWNESS:-1}
+
+# Seconds that an event may take before the test fails; none takes more than a few, nor more than some ten where the
+# processor is emulated, of a machine that has nothing else to do.
+PATIENCE=$((slowness > 1 ? 150 : 30))
 
 # `time_limit MILLISECONDS` sets $limit to the time that something may take which may take so long on an idle machine. It
 # is called before that begins, because it measures what else the machine does.

@@ -16,9 +16,10 @@ TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG)
 PURE_MODULES := options port/protocol port/window base/failure base/format base/signal_name cgroup/legacy \
     cgroup/cgroup_text cgroup/cgroup_path base/terminal_modes program/attributes_text program/rules
 PURE_TESTS := $(addprefix test_,$(notdir $(PURE_MODULES)))
-# All that there are, so that none is forgotten; but test_controllers takes libcgroup, and make test-cgroups runs it, where
-# there are controllers.
-TESTS ?= $(filter-out test_controllers,$(basename $(notdir $(wildcard test/c/test_*.c test/c/*/test_*.c))))
+# All that there are, so that none is forgotten. But test_controllers takes libcgroup, and make test-cgroups runs it,
+# where there are controllers; and a portable helper can't attach.
+ELSEWHERE := test_controllers $(if $(PORTABLE),test_attach)
+TESTS ?= $(filter-out $(ELSEWHERE),$(basename $(notdir $(wildcard test/c/test_*.c test/c/*/test_*.c))))
 
 # The system calls that a test program can make fail.
 WRAP_test_platform := syscall

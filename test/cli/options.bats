@@ -282,3 +282,10 @@ completed() {
         esac
     done
 }
+
+# The other tests of --attach take Linux.
+@test "a helper of POSIX alone attaches to nothing, and says why" {
+    [ -n "${PORTABLE:-}" ] || skip "is for a helper of POSIX alone"
+    run -125 muontrap --attach $$
+    output_has "cannot attach to process $$: this system has no pidfd_open(2)"
+}

@@ -264,7 +264,10 @@ defmodule MuonTrap.Torture.Owner do
   defp live(:shell, scene, context, me) do
     helper = MuonTrap.muontrap_path()
     stderr = if scene.options[:pty], do: [], else: ["--stderr", "stdout"]
-    words = shell_words(scene.options, context) ++ stderr ++ ["--", context.tree | arguments(scene, context)]
+    # A standard input that has ended before the helper looks at it is a lifeline only when that is asked for.
+    words =
+      shell_words(scene.options, context) ++
+        ["--stdin", "lifeline"] ++ stderr ++ ["--", context.tree | arguments(scene, context)]
 
     # What the helper and the shell say of themselves is not the program's output.
     script = if scene.manners.wrapped, do: ~S(exec 2>/dev/null; "$@"; exit $?), else: ~S(exec "$@" 2>/dev/null)

@@ -108,8 +108,8 @@ defmodule MuonTrap.Torture.Runner do
     faults = for fault <- scene.outside, do: fault_text(fault)
 
     env = [
-      {'TORTURE_CGROUP2', String.to_charlist(context.cgroup2)},
-      {'TORTURE_STRANGER', String.to_charlist(context.mark)}
+      {~c"TORTURE_CGROUP2", String.to_charlist(context.cgroup2)},
+      {~c"TORTURE_STRANGER", String.to_charlist(context.mark)}
     ]
 
     port =

@@ -211,15 +211,14 @@ defmodule MuonTrap.AttachTest do
     results =
       for n <- 1..200 do
         port = Port.open({:spawn_executable, System.find_executable("sleep")}, args: ["0.00#{rem(n, 10)}"], env: [])
-        {:os_pid, pid} = Port.info(port, :os_pid)
-
-        case MuonTrap.attach(pid) do
-          {:ok, program} ->
-            assert Program.await(program) == {:ok, :unknown}
-            assert Program.stop(program) == {:ok, :unknown}
-
-          {:error, %Error{stage: :attach, reason: :esrch}} ->
-            :gone
+        # The port may be gone as well by now.
+        with {:os_pid, pid} <- Port.info(port, :os_pid),
+             {:ok, program} <- MuonTrap.attach(pid) do
+          assert Program.await(program) == {:ok, :unknown}
+          assert Program.stop(program) == {:ok, :unknown}
+        else
+          nil -> :gone
+          {:error, %Error{stage: :attach, reason: :esrch}} -> :gone
         end
       end
 

@@ -23,6 +23,8 @@ defmodule MuonTrap.Top.Console do
   @type t :: %__MODULE__{}
 
   @enter "\e[?1049h\e[?25l\e[H\e[2J"
+  # Written with the table, because not each shell writes that of a request again after other output.
+  @prompt "top> "
   @leave "\e[0m\e[?25h\e[?1049l"
 
   # $1: the terminal. Its descriptor is 3, that of the screens 4, because a background command's standard input is /dev/null.
@@ -97,7 +99,7 @@ defmodule MuonTrap.Top.Console do
   end
 
   defp read_line() do
-    case IO.gets("top> ") do
+    case IO.gets("") do
       line when is_binary(line) -> {:line, String.trim_trailing(line, "\n")}
       _ended -> :ended
     end
@@ -165,7 +167,7 @@ defmodule MuonTrap.Top.Console do
   """
   @spec draw(t(), [View.line()]) :: t() | {:error, :closed}
   def draw(%{kind: :lines} = console, lines) do
-    IO.write(["\e[H\e[2J", Enum.map(lines, &[style(&1), "\n"])])
+    IO.write(["\e[H\e[2J", Enum.map(lines, &[style(&1), "\n"]), @prompt])
     console
   end
 

@@ -81,8 +81,8 @@ defmodule MuonTrap.Program do
   Start the program
 
   Returns `{:error, reason}` when it can't be started: a `MuonTrap.Error`, or `{exception, stacktrace}` as of `MuonTrap.cmd/3`
-  for options and a program that make no sense; `:ignore` when another process is the owner and has died before, or is on a node that can't be reached. As with every GenServer, a caller that doesn't trap exits gets the exit signal
-  with that reason.
+  for options and a program that make no sense; `:ignore` when another process is the owner and has died before, or is on a node
+  that can't be reached. As with every GenServer, a caller that doesn't trap exits gets the exit signal with that reason.
 
       iex> {:ok, program} = MuonTrap.Program.start_link("sort", ["-n"])
       iex> MuonTrap.Program.write(program, "10\\n9\\n")

@@ -7,41 +7,26 @@ defmodule MuonTrap.Soak.Remains do
   # descriptors each.
 
   alias MuonTrap.HelperPort.Pool
-  alias MuonTrap.Soak
   alias MuonTrap.Soak.Sample
   alias MuonTrap.Test.{Cgroups, OS}
 
   @servers MuonTrap.HelperPort.Supervisor
   # What is told to end, or closed, may take a while on a machine that is busy.
   @within_ms 60_000
+  # A look reads all of /proc.
+  @pause_ms 100
 
   @doc "What there is in the VM before the run"
   @spec baseline() :: map()
   def baseline() do
-    deadline = Soak.now() + @within_ms
-    await(fn -> if(servers() == 0, do: [], else: ["servers"]) end, deadline)
+    OS.remaining(fn -> if(servers() == 0, do: [], else: ["servers"]) end, @within_ms, @pause_ms)
     here()
   end
 
   @doc "What is left, in words, and more than was there before; nothing, or after a minute"
   @spec left(map(), map()) :: [String.t()]
   def left(before, plan) do
-    await(fn -> look(before, plan) end, Soak.now() + @within_ms)
-  end
-
-  defp await(look, deadline) do
-    case look.() do
-      [] ->
-        []
-
-      left ->
-        if Soak.now() > deadline do
-          left
-        else
-          Process.sleep(100)
-          await(look, deadline)
-        end
-    end
+    OS.remaining(fn -> look(before, plan) end, @within_ms, @pause_ms)
   end
 
   defp look(before, plan) do

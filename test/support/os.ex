@@ -148,6 +148,20 @@ defmodule MuonTrap.Test.OS do
     number |> String.trim() |> String.to_integer()
   end
 
+  @doc "Waits until the function returns no element; returns what it has returned last, after so many milliseconds at most"
+  def remaining(fun, within, pause \\ 10), do: remaining_until(fun, System.monotonic_time(:millisecond) + within, pause)
+
+  defp remaining_until(fun, deadline, pause) do
+    left = fun.()
+
+    if left == [] or System.monotonic_time(:millisecond) > deadline do
+      left
+    else
+      Process.sleep(pause)
+      remaining_until(fun, deadline, pause)
+    end
+  end
+
   @doc "Waits until the function returns something true, and returns that; fails after so many milliseconds"
   def eventually(fun, within \\ 30_000) do
     deadline = System.monotonic_time(:millisecond) + within

@@ -168,28 +168,11 @@ defmodule MuonTrap.Torture.Runner do
 
   defp alive_later(mark, known) do
     helpers = for ledger <- known.ledgers, helper <- [ledger.relay, ledger.keeper], known.seen == :vm_killed, do: helper
-    wait(fn -> OS.alive(mark) ++ for({pid, started} <- helpers, same?(pid, started), do: pid) end, slowness() * @later)
-  end
 
-  # Until there is nothing, or what there is after so long.
-  defp wait(fun, within) do
-    deadline = System.monotonic_time(:millisecond) + within
-    wait_until(fun, deadline)
-  end
-
-  defp wait_until(fun, deadline) do
-    case fun.() do
-      [] ->
-        []
-
-      some ->
-        if System.monotonic_time(:millisecond) > deadline do
-          some
-        else
-          Process.sleep(10)
-          wait_until(fun, deadline)
-        end
-    end
+    OS.remaining(
+      fn -> OS.alive(mark) ++ for({pid, started} <- helpers, same?(pid, started), do: pid) end,
+      slowness() * @later
+    )
   end
 
   defp same?(pid, started) do
@@ -202,7 +185,7 @@ defmodule MuonTrap.Torture.Runner do
   end
 
   defp left(%{worker: nil} = runner, _known, helpers) do
-    case wait(fn -> for {pid, started} <- helpers, same?(pid, started), do: pid end, slowness() * @later) do
+    case OS.remaining(fn -> for {pid, started} <- helpers, same?(pid, started), do: pid end, slowness() * @later) do
       [] -> {[], runner}
       pids -> {["helpers of the VM that was killed live on: #{inspect(pids)}"], runner}
     end
@@ -227,7 +210,7 @@ defmodule MuonTrap.Torture.Runner do
         []
       else
         MuonTrap.cmd("true", [], cgroup_base: context.cgroup_base)
-        wait(fn -> Enum.filter(OS.alive(mark), &(&1 in in_cgroup)) end, slowness() * @later)
+        OS.remaining(fn -> Enum.filter(OS.alive(mark), &(&1 in in_cgroup)) end, slowness() * @later)
       end
 
     kill_all(mark)
@@ -246,7 +229,7 @@ defmodule MuonTrap.Torture.Runner do
     if scene.options[:cgroup_base] do
       directory = Cgroups.directory(context.cgroup_base)
 
-      wait(
+      OS.remaining(
         fn ->
           if File.exists?(directory), do: ["the cgroup #{directory} is left: #{inspect(File.ls(directory))}"], else: []
         end,

@@ -66,23 +66,7 @@ defmodule MuonTrap.Torture.Worker do
   @doc false
   def leaks_here(base, within) do
     {:ok, _started} = Application.ensure_all_started(:muontrap)
-    deadline = System.monotonic_time(:millisecond) + within
-    look(base, deadline)
-  end
-
-  defp look(base, deadline) do
-    case leaks_now(base) do
-      [] ->
-        []
-
-      leaks ->
-        if System.monotonic_time(:millisecond) > deadline do
-          leaks
-        else
-          Process.sleep(20)
-          look(base, deadline)
-        end
-    end
+    OS.remaining(fn -> leaks_now(base) end, within)
   end
 
   defp leaks_now(base) do

@@ -958,7 +958,7 @@ static void a_program_of_which_it_is_told_that_it_never_ran_has_done_nothing(voi
     client_check_leaks(false);
     for (unsigned i = 0; i < 400; i++) {
         START(&client, "-k0", "--", "touch", touched);
-        (void)usleep(i % 40 * 50);
+        (void)usleep(i % 40 * 50); /* from before the start of the program to after its exec */
         assert_int_equal(kill(client.pid, SIGTERM), 0);
         client_follow(&client);
         cancelled += client.errored || client.unused;

@@ -379,8 +379,9 @@ bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
     release_above(cgroup);
     if (!removed)
         return failed(why, STAGE_CGROUP, EBUSY,
-                      "the cgroup %s/%s could not be removed: somebody puts processes into it, or makes others below "
-                      "it, as fast as they are removed",
+                      "the cgroup %s/%s could not be removed: it or one below it holds a process that SIGKILL doesn't "
+                      "end (state D in ps(1)), or somebody puts processes there, or makes cgroups, as fast as they are "
+                      "removed; its cgroup.procs files tell which, and rmdir(1) removes it once it is empty",
                       cgroup->mount, cgroup->path);
     return true;
 }

@@ -3,7 +3,7 @@
 #
 #   make deps           installs the Debian packages that `make check` needs and that are missing
 #   make deps-demo      the same for `make demo`
-#   make check          deps, then all of CHECKS
+#   make check          deps, then all of CHECKS_FIRST, CHECKS_HERE and CHECKS_BESIDE
 #   make check-bare     the same, as root, in a fresh clone on a bare Debian bookworm
 #   make test-elixir    ExUnit's tests
 #   make test-portable  the tests again, less those of Linux, with a helper that makes no call that POSIX lacks
@@ -16,13 +16,17 @@ ifeq ($(HOME),)
 export HOME := $(or $(shell getent passwd "$$(id -u)" | cut -d : -f 6),$(CURDIR)/build)
 endif
 
-CHECKS := lint test-c coverage-c fuzz model faults test-cli test-elixir test-erlang test-rebar3 test-servers \
-    torture-short test-portable test-newer test-vm test-cgroups test-systemd
+# What is in virtual machines takes one processor, and the rest seldom two. `builds` before them, so that the two
+# lists don't build the same at the same time.
+CHECKS_FIRST := lint builds
+CHECKS_HERE := test-c coverage-c fuzz model faults test-cli test-elixir test-erlang test-rebar3 test-servers \
+    torture-short test-portable test-newer
+CHECKS_BESIDE := test-vm test-cgroups test-systemd
 
 # Mix builds the helper by a make of its own, which is not part of this one.
 MIX := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL mix
 
-.PHONY: deps deps-demo check check-bare test-elixir test-portable test-newer
+.PHONY: deps deps-demo check check-bare builds test-elixir test-portable test-newer
 deps:
 	@tools/deps check
 
@@ -30,7 +34,12 @@ deps-demo:
 	@tools/deps demo
 
 check: deps
-	@MAKE='$(MAKE)' tools/check $(CHECKS)
+	@MAKE='$(MAKE)' tools/check $(CHECKS_FIRST) -- $(CHECKS_HERE) -- $(CHECKS_BESIDE)
+
+builds: export MIX_ENV := test
+builds: all $(patsubst %.c,$(TEST_BUILD)/%,$(notdir $(TEST_SOURCES))) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap
+	test/vm/make-boot
+	$(MIX) compile --warnings-as-errors
 
 check-bare:
 	tools/bare

@@ -43,9 +43,13 @@ CFLAGS ?= -Os
 PLATFORM := $(if $(PORTABLE),portable,$(if $(findstring linux,$(shell $(CC) -dumpmachine 2>/dev/null)),linux,portable))
 PLATFORM_FLAG := $(if $(filter portable,$(PLATFORM)),-DMUONTRAP_PORTABLE)
 
+# Where a long has 32 bits, files of more than 2 GB and times after January 2038 take types that glibc has on request. A
+# program that inherits a file which was opened without the former could not write more than 2 GB to it.
+LARGE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
+
 # Unwind tables would be a tenth of what each static helper process holds, and nothing unwinds.
 STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)
-ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections \
+ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(LARGE) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections \
     $(WARNINGS) $(HARDENING) $(CPPFLAGS) $(if $(MUONTRAP_RULES),-DMUONTRAP_RULES='"$(MUONTRAP_RULES)"')
 ifneq ($(filter-out /%,$(MUONTRAP_RULES)),)
   $(error MUONTRAP_RULES has to be an absolute path, and is $(MUONTRAP_RULES))

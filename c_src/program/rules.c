@@ -160,7 +160,7 @@ static bool check_last_block(const struct reader *reader)
 static void end_names(struct rules *rules, char *text)
 {
     for (unsigned i = 0; i < rules->count; i++)
-        text[rules->list[i].name - text + rules->list[i].size] = '\0';
+        text[(size_t)(rules->list[i].name - text) + rules->list[i].size] = '\0';
 }
 
 bool rules_read(struct rules *rules, const char *file, char *text, size_t size, struct failure *why)

@@ -15,6 +15,9 @@
 #include "launch.h"
 #include "program/pty.h"
 
+/* Else the kernel lets the program write 2 GB to a file and no more, and existing larger files can't be opened. */
+_Static_assert(sizeof(off_t) >= 8, "compile with -D_FILE_OFFSET_BITS=64, as the Makefile does");
+
 void stdio_none(struct stdio *stdio)
 {
     *stdio = (struct stdio){.program = {0, 1, 2},

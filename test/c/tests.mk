@@ -10,7 +10,7 @@ TEST_CC ?= gcc
 TEST_BUILD := build/test-c$(if $(PORTABLE),-portable)
 TEST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 TEST_WARNINGS := $(filter-out -Werror,$(WARNINGS)) -Werror
-TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(VERSION_FLAG) \
+TEST_CFLAGS := -std=c11 -g -O1 $(TEST_WARNINGS) -Ic_src -Itest/c $(LARGE) $(VERSION_FLAG) \
     $(if $(PORTABLE),-DPORTABLE=1 -DMUONTRAP_PORTABLE)
 
 PURE_MODULES := options port/protocol port/window base/failure base/format base/signal_name cgroup/legacy \

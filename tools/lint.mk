@@ -14,8 +14,8 @@ LINT_ONE_THREAD := getpwuid getpwnam getgrnam getgrgid
 LINT_COMPILERS := musl-gcc gcc clang
 LINT_BUILDS := $(LINT_COMPILERS:%=lint-build-%) $(LINT_COMPILERS:%=lint-portable-%)
 
-LINTERS := $(LINT_BUILDS) lint-tidy lint-cppcheck lint-format lint-width lint-shell lint-man lint-completions \
-    lint-mix-format lint-dialyzer lint-reuse
+LINTERS := $(LINT_BUILDS) lint-tidy lint-analyzer lint-cppcheck lint-format lint-width lint-shell lint-man \
+    lint-completions lint-mix-format lint-dialyzer lint-reuse
 
 .PHONY: lint format lint-mix $(LINTERS)
 # The longest first, for the sake of who has several processors.
@@ -29,6 +29,12 @@ $(LINT_COMPILERS:%=lint-portable-%): lint-portable-%:
 
 lint-tidy:
 	clang-tidy --quiet c_src/*.c c_src/*/*.c -- -std=c11 -Ic_src $(VERSION_FLAG)
+
+# Nothing is off, and nothing suppressed. Not of optimised code, from which what it looks for may have been removed.
+lint-analyzer:
+	set -e; for file in c_src/*.c c_src/*/*.c; do \
+	    gcc -std=c11 -Ic_src $(VERSION_FLAG) -O0 -fanalyzer -Werror -S -o /dev/null "$$file"; \
+	done
 
 # Off: "continue" is how an empty body is written here; raise(3) does return, which cppcheck's library doesn't know; the
 # helper has one thread, and needs no getpwnam_r(3).

@@ -12,6 +12,8 @@ left_out =
     {:musl, MuonTrap.Test.OS.static_helper?(), "needs the static helper (musl-gcc)"},
     {:cgroup_core, MuonTrap.Test.Cgroups.core?(),
      "needs cgroup2 mounted, and #{MuonTrap.Test.Cgroups.base()} writable"},
+    {:cgroup_kill, not MuonTrap.Test.Cgroups.core?() or MuonTrap.Test.Cgroups.kill?(),
+     "needs cgroup.kill, which Linux has from 5.14 on"},
     {:cgroup_controllers, MuonTrap.Test.Cgroups.controllers?(["cpu", "cpuset", "memory", "pids"]),
      "needs cgroup2 with the controllers cpu, cpuset, memory and pids in #{MuonTrap.Test.Cgroups.base()}"}
   ]

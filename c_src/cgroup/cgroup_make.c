@@ -62,7 +62,7 @@ static bool populated_by_others(const struct cgroup *cgroup, struct failure *why
 {
     return failed(why, STAGE_CGROUP, EBUSY,
                   "the cgroup %s/%s holds processes already, which are left alone: give a path of its own, or end them "
-                  "first (echo 1 >%s/%s/cgroup.kill)",
+                  "first (echo 1 >%s/%s/cgroup.kill; before Linux 5.14, kill those in cgroup.procs)",
                   cgroup->mount, cgroup->path, cgroup->mount, cgroup->path);
 }
 

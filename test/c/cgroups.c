@@ -8,6 +8,7 @@
 #include <ftw.h>
 #include <mntent.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,39 @@ static int remove_directory(const char *path, const struct stat *found, int kind
     return 0;
 }
 
+static int kill_members(const char *path, const struct stat *found, int kind, struct FTW *where)
+{
+    char file[PATH_SIZE + 32];
+    FILE *members;
+    long pid;
+
+    (void)found;
+    (void)where;
+    if (kind != FTW_D)
+        return 0;
+    (void)snprintf(file, sizeof file, "%s/cgroup.procs", path);
+    members = fopen(file, "re");
+    while (members && fscanf(members, "%ld", &pid) == 1)
+        (void)kill((pid_t)pid, SIGKILL);
+    if (members)
+        (void)fclose(members);
+    return 0;
+}
+
+/* Linux has cgroup.kill from 5.14 on. Before, what is frozen doesn't fork while it is killed one by one. */
+static void kill_all(const char *cgroup)
+{
+    if (access(path_of(cgroup, "cgroup.kill"), F_OK) == 0) {
+        write_file(cgroup, "cgroup.kill", "1");
+        return;
+    }
+    write_file(cgroup, "cgroup.freeze", "1");
+    if (number_in(cgroup, "cgroup.events", "populated") > 0)
+        (void)await_number(cgroup, "cgroup.events", "frozen", true);
+    (void)nftw(path_of(cgroup, ""), kill_members, 32, FTW_PHYS);
+    write_file(cgroup, "cgroup.freeze", "0");
+}
+
 int end_cgroups(void **state)
 {
     struct stat found;
@@ -91,7 +125,7 @@ int end_cgroups(void **state)
         clean = found.st_nlink == 2 && number_in(own, "cgroup.events", "populated") == 0;
         if (number_in(own, "cgroup.events", "populated") > 0)
             print_message("left behind: processes in %s\n", own);
-        write_file(own, "cgroup.kill", "1");
+        kill_all(own);
         (void)await_number(own, "cgroup.events", "populated", false); /* who is killed leaves in his own time */
         (void)nftw(path_of(own, ""), remove_directory, 32, FTW_DEPTH | FTW_PHYS);
         own[0] = '\0';

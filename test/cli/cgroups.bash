@@ -49,12 +49,25 @@ teardown_processes() {
     done
 }
 
+# Kills all processes in that directory's cgroup and below: one by one where Linux has no cgroup.kill (before 5.14).
+kill_cgroup() {
+    local pid
+
+    if [ -e "$1/cgroup.kill" ]; then
+        echo 1 >"$1/cgroup.kill"
+    else
+        while IFS= read -r pid; do
+            kill -KILL "$pid" 2>/dev/null || :
+        done < <(find "$1" -name cgroup.procs -exec cat {} + 2>/dev/null)
+    fi
+}
+
 # Removes the cgroup after killing all processes in it and below.
 remove_cgroup() {
     local tries directory
 
     for ((tries = 0; tries < 500; tries++)); do
-        echo 1 >"$1/cgroup.kill" || return 0
+        kill_cgroup "$1" || return 0
         while IFS= read -r directory; do
             rmdir "$directory" 2>/dev/null || :
         done < <(find "$1" -depth -type d 2>/dev/null)

@@ -498,7 +498,7 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
 @test "a cgroup that holds processes is refused, and they live on" {
     mkdir "$top/given"
     put_stranger_into "$own/given"
-    start_refused "$top/given" "holds processes already" "$top/given/cgroup.kill" --- -g "$own/given"
+    start_refused "$top/given" "holds processes already" "echo 1 >$top/given/cgroup.kill" "5.14" --- -g "$own/given"
     is_alive "$stranger"
     [ "$(members "$own/given")" = "$stranger" ]
 }

@@ -33,6 +33,15 @@ defmodule MuonTrap.Test.Cgroups do
     above != nil and names -- controllers(above) == []
   end
 
+  @doc "Whether the kernel kills a cgroup by one write; its root has no file for that"
+  def kill?() do
+    probe = Path.join(if(File.dir?(directory(base())), do: directory(base()), else: mount()), OS.mark())
+    File.mkdir!(probe)
+    there = File.exists?(Path.join(probe, "cgroup.kill"))
+    File.rmdir!(probe)
+    there
+  end
+
   def controllers(directory), do: directory |> Path.join("cgroup.controllers") |> File.read!() |> String.split()
 
   defp writable?(directory) do

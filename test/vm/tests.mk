@@ -3,8 +3,14 @@
 #
 #   make test-vm        what test/vm/run promises, in virtual machines of some seconds each
 #   make test-cgroups   the suites that take cgroup2 with controllers, as root and as an ordinary user
+#   make test-kernel    C and command line, and the part of ExUnit that meets the kernel, as root on another kernel
+#
+# KERNEL=bullseye (5.10), bookworm (6.1), trixie (6.12) has any of them on the kernel of that suite of Debian's. Without
+# it, that is bookworm's, and test-cgroups takes this machine's own where that has all that it needs.
 
-.PHONY: test-vm test-cgroups
+.PHONY: test-vm test-cgroups test-kernel
+test-vm test-cgroups test-kernel test-systemd torture-vm: export MUONTRAP_VM_KERNEL := $(KERNEL)
+
 # The kernel first, whose download is no part of any test's time. All limits are bounds on hanging, also where emulation
 # shares the processors with others.
 test-vm: all
@@ -17,3 +23,10 @@ test-cgroups: all $(TEST_BUILD)/test_controllers $(TEST_BUILD)/test_cgroup $(TES
 	test/vm/make-boot
 	MIX_ENV=test $(MIX) compile --warnings-as-errors
 	MUONTRAP='$(abspath $(BUILD)/muontrap)' test/vm/cgroups
+
+# All of make test-c but what needs controllers.
+test-kernel: all $(filter-out $(TEST_BUILD)/test_controllers,$(TESTS:%=$(TEST_BUILD)/%)) $(TEST_BUILD)/trouble \
+    $(TEST_BUILD)/muontrap
+	test/vm/make-boot
+	MIX_ENV=test $(MIX) compile --warnings-as-errors
+	test/vm/kernel

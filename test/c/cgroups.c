@@ -82,6 +82,11 @@ static int remove_directory(const char *path, const struct stat *found, int kind
     return 0;
 }
 
+bool has_file(const char *cgroup, const char *file)
+{
+    return access(path_of(cgroup, file), F_OK) == 0;
+}
+
 static int kill_members(const char *path, const struct stat *found, int kind, struct FTW *where)
 {
     char file[PATH_SIZE + 32];
@@ -104,7 +109,7 @@ static int kill_members(const char *path, const struct stat *found, int kind, st
 /* Linux has cgroup.kill from 5.14 on. Before, what is frozen doesn't fork while it is killed one by one. */
 static void kill_all(const char *cgroup)
 {
-    if (access(path_of(cgroup, "cgroup.kill"), F_OK) == 0) {
+    if (has_file(cgroup, "cgroup.kill")) {
         write_file(cgroup, "cgroup.kill", "1");
         return;
     }

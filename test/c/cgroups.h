@@ -21,6 +21,9 @@
     } while (0)
 bool begin_cgroups(void);
 
+/* Whether that cgroup has that file, which depends on the kernel. */
+bool has_file(const char *cgroup, const char *file);
+
 /* Each test of cgroups ends with this: fails it when anything is left in its own cgroup, which goes with all below. */
 int end_cgroups(void **state);
 #define CGROUP_TEST(function) cmocka_unit_test_setup_teardown(function, begin_test, end_cgroups)

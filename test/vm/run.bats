@@ -45,6 +45,15 @@ leaves_nothing() {
     [ -z "$output" ]
 }
 
+@test "a kernel or an image of what is no suite of Debian's is refused" {
+    MUONTRAP_VM_KERNEL=../bookworm run "$vm" true
+    [ "$status" -eq 125 ]
+    [[ $output == *"MUONTRAP_VM_KERNEL is a suite of Debian's, as bookworm, not '../bookworm'"* ]]
+    MUONTRAP_VM_SUITE=6.12 run "$vm" --systemd true
+    [ "$status" -eq 125 ]
+    [[ $output == *"MUONTRAP_VM_SUITE is a suite of Debian's, as bookworm, not '6.12'"* ]]
+}
+
 @test "a command that fails to be made ready for is not run" {
     run "$vm" --timeout 600 --setup false echo run
     [ "$status" -eq 125 ]

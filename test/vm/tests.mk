@@ -9,7 +9,7 @@
 # it, that is bookworm's, and test-cgroups takes this machine's own where that has all that it needs.
 
 .PHONY: test-vm test-cgroups test-kernel
-test-vm test-cgroups test-kernel test-systemd torture-vm: export MUONTRAP_VM_KERNEL := $(KERNEL)
+test-vm test-cgroups test-kernel torture-vm: export MUONTRAP_VM_KERNEL := $(KERNEL)
 
 # The kernel first, whose download is no part of any test's time. All limits are bounds on hanging, also where emulation
 # shares the processors with others.

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,6 +70,20 @@ static void what_was_inherited_is_closed_without_close_range(void **state)
     missing = -1;
 }
 
+/* Of an empty one. A kernel before 6.4 can't, and the plain call would wait, which is why poll(2) comes first. (Asked for
+ * no bytes at all, it says that it can.) */
+static bool kernel_reads_pipes_now(int fd)
+{
+    char byte;
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    bool does = syscall(SYS_preadv2, fd, &part, 1UL, -1L, -1L, RWF_NOWAIT) < 0 && errno == EAGAIN;
+
+    if (!does)
+        print_message(
+            "[ LEFT OUT ] reading of an empty pipe now: needs RWF_NOWAIT for pipes, which Linux has from 6.4 on\n");
+    return does;
+}
+
 static void reading_now_does_not_wait(void **state)
 {
     int ends[2];
@@ -83,15 +98,9 @@ static void reading_now_does_not_wait(void **state)
         assert_int_equal(platform_read_now(ends[0], &byte, 1), 1);
         assert_int_equal(byte, 'x');
         missing = -1;
-        if (i == 0 || IS_PORTABLE) {
-            ssize_t size;
-
+        if (IS_PORTABLE || (i == 0 && kernel_reads_pipes_now(ends[0]))) {
             errno = 0;
-            /* A kernel before 6.4 can't, for a pipe: then the call would wait, which is why poll(2) comes first. */
-            size = IS_PORTABLE || syscall(SYS_preadv2, ends[0], NULL, 0UL, -1L, -1L, 8) == 0
-                       ? platform_read_now(ends[0], &byte, 1)
-                       : (errno = EAGAIN, -1);
-            assert_int_equal(size, -1);
+            assert_int_equal(platform_read_now(ends[0], &byte, 1), -1);
             assert_int_equal(errno, EAGAIN);
         }
         (void)close(ends[1]);

@@ -4,25 +4,16 @@
  * Whatever is given with --set, either it is refused in words, or each key is a file's name of v2 that leaves the
  * program contained, and translating the outcome once more changes nothing. The input's settings are separated by NULs.
  */
+#include "fuzz.h"
+
 #include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cgroup/legacy.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define GIVEN_MOST (SETTINGS_MOST + 1)
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_.";
-
-static void expect(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void expect_refusal(const struct failure *why)
 {
@@ -89,14 +80,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct settings settings;
     const char *given[GIVEN_MOST];
     struct failure why = {.stage = 0};
-    char *text = malloc(size + 1);
+    char *text = fuzz_text(data, size);
     unsigned count = 0;
 
-    if (!text)
-        abort();
-    if (size > 0)
-        memcpy(text, data, size);
-    text[size] = '\0';
     for (size_t at = 0; at < size && count < GIVEN_MOST; at += strlen(text + at) + 1)
         given[count++] = text + at;
     for (unsigned i = 0; i < count; i++)

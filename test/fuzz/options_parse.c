@@ -4,22 +4,14 @@
  * Whatever the command line, either it is taken and all in it is in range, or the failure says why. The input's
  * arguments are separated by NULs.
  */
+#include "fuzz.h"
+
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "options.h"
 #include "port/window.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define ARGUMENTS_MOST 2048
-
-static void expect(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_file(enum output_mode mode, const struct output_file *file)
 {
@@ -75,14 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct options options;
     static char *argv[ARGUMENTS_MOST + 1];
     struct failure why = {.stage = 0};
-    char *text = malloc(size + 1);
+    char *text = fuzz_text(data, size);
     int argc = 0;
 
-    if (!text)
-        abort();
-    if (size > 0)
-        memcpy(text, data, size);
-    text[size] = '\0';
     for (size_t at = 0; at < size && argc < ARGUMENTS_MOST; at += strlen(text + at) + 1)
         argv[argc++] = text + at;
     argv[argc] = NULL;

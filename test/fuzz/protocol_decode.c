@@ -4,12 +4,9 @@
  * Whatever arrives, and however it is cut into pieces, gives the same commands. The first byte of the input says how to
  * cut the rest, and whether a launch is expected.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 #include "port/protocol.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define COMMANDS_MOST 4096
 

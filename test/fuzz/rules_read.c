@@ -4,21 +4,12 @@
  * Whatever stands in /etc/muontrap.conf, either it is refused with its line, or it is blocks that each say what is
  * allowed and by whom, and which are the same when they are written down and read once more.
  */
+#include "fuzz.h"
+
 #include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "program/rules.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_name(const struct rule *rule)
 {
@@ -73,11 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size > RULES_BYTES_MOST)
         return 0;
-    text = malloc(size + 1);
-    if (!text)
-        abort();
-    if (size > 0)
-        memcpy(text, data, size);
+    text = fuzz_text(data, size);
     if (rules_read(&rules, "file", text, size, &why)) {
         check_blocks(&rules);
         check_again(&rules);

@@ -1,28 +1,62 @@
 # SPDX-FileCopyrightText: The MuonTrap contributors
 # SPDX-License-Identifier: CC0-1.0
 #
-#   make fuzz         the pure modules that read what others have written, with libFuzzer, for a bounded time
+#   make fuzz         all that the helper reads of what others have written, with libFuzzer, a minute in all
+#   make fuzz-long    the same for an hour, with other inputs each time; FUZZ_MINUTES=5 for so long
+#   make fuzz-merge   adds to the corpora in test/fuzz/corpus what these have found, as few inputs as reach as much
 #
-# Honoured: FUZZ_CC, FUZZ_RUNS, FUZZ_SECONDS (each target's).
+# As many targets run at a time as there are processors, and share the time alike. Honoured: FUZZ_CC, FUZZ_SECONDS (in
+# all), FUZZ_TARGETS="rules_read ..." (only these).
 
 FUZZ_CC ?= clang
-FUZZ_RUNS ?= 200000
-FUZZ_SECONDS ?= 20
+FUZZ_SECONDS ?= 60
+FUZZ_MINUTES ?= 60
+FUZZ_SEED ?= 1
 FUZZ_BUILD := build/fuzz
-FUZZ_TARGETS := protocol_decode options_parse legacy_translate rules_read
-FUZZ_SOURCES := c_src/options.c $(addprefix c_src/,port/protocol.c cgroup/legacy.c base/terminal_modes.c \
-    base/failure.c base/format.c base/signal_name.c program/attributes_text.c program/rules.c)
+FUZZ_JOBS = $(shell nproc)
+FUZZ_TARGETS ?= $(filter-out files,$(basename $(notdir $(wildcard test/fuzz/*.c))))
+FUZZ_FLAGS := -std=c11 -g -O1 $(filter-out -Werror,$(WARNINGS)) -Werror -fno-sanitize-recover=all -Ic_src \
+    $(VERSION_FLAG) -MMD -MP
+FUZZ_SANITIZE := address,undefined
+FUZZ_WRAPPED := -Wl,--wrap=open,--wrap=openat,--wrap=read
 
-.PHONY: fuzz
-# What it finds new stays in build/; a crash is written to build/fuzz/ and its name printed.
-fuzz: $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
+# Of the alternatives those that a static helper has on Linux.
+FUZZ_MODULES := $(filter-out main $(ALTERNATIVES),$(ALL_MODULES)) base/linux program/users_files $(LINUX)
+FUZZ_OBJECTS := $(FUZZ_MODULES:%=$(FUZZ_BUILD)/c_src/%.o) $(FUZZ_BUILD)/test/files.o
+
+.PHONY: fuzz fuzz-long fuzz-merge fuzz-build $(FUZZ_TARGETS:%=fuzz-run-%)
+fuzz: fuzz-build
+	@$(MAKE) --no-print-directory -j$(FUZZ_JOBS) --output-sync=target $(FUZZ_TARGETS:%=fuzz-run-%)
+
+fuzz-long:
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$$(($(FUZZ_MINUTES) * 60)) FUZZ_SEED=0
+
+fuzz-merge: fuzz-build
 	set -e; for target in $(FUZZ_TARGETS); do \
 	    mkdir -p $(FUZZ_BUILD)/found/$$target; \
-	    $(FUZZ_BUILD)/$$target -runs=$(FUZZ_RUNS) -max_total_time=$(FUZZ_SECONDS) -timeout=5 -seed=1 -verbosity=0 \
-	        -print_final_stats=1 -artifact_prefix=$(FUZZ_BUILD)/ $(FUZZ_BUILD)/found/$$target test/fuzz/corpus/$$target; \
+	    $(FUZZ_BUILD)/$$target -set_cover_merge=1 -verbosity=0 test/fuzz/corpus/$$target $(FUZZ_BUILD)/found/$$target; \
 	done
 
-$(FUZZ_BUILD)/%: test/fuzz/%.c $(wildcard c_src/*.h c_src/*/*.h) $(FUZZ_SOURCES)
+fuzz-build: $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%)
+
+# What it finds new stays in build/; a crash is written to build/fuzz/ and its name printed.
+FUZZ_TURNS = $(shell echo $$((($(words $(FUZZ_TARGETS)) + $(FUZZ_JOBS) - 1) / $(FUZZ_JOBS))))
+FUZZ_SHARE = $(shell echo $$(($(FUZZ_SECONDS) > $(FUZZ_TURNS) ? $(FUZZ_SECONDS) / $(FUZZ_TURNS) : 1)))
+$(FUZZ_TARGETS:%=fuzz-run-%): fuzz-run-%:
+	@mkdir -p $(FUZZ_BUILD)/found/$*
+	$(FUZZ_BUILD)/$* -max_total_time=$(FUZZ_SHARE) -timeout=10 -seed=$(FUZZ_SEED) -verbosity=0 -print_final_stats=1 \
+	    -artifact_prefix=$(FUZZ_BUILD)/$*- $(FUZZ_BUILD)/found/$* test/fuzz/corpus/$*
+
+$(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%): $(FUZZ_BUILD)/%: $(FUZZ_BUILD)/test/%.o $(FUZZ_OBJECTS)
+	@$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SANITIZE) $(FUZZ_WRAPPED) -o $@ $^
+
+$(FUZZ_BUILD)/c_src/%.o: c_src/%.c
 	@mkdir -p $(@D)
-	$(FUZZ_CC) -std=c11 -g -O1 $(filter-out -Werror,$(WARNINGS)) -Werror -fno-sanitize-recover=all \
-	    -fsanitize=fuzzer,address,undefined -Ic_src -o $@ $< $(FUZZ_SOURCES)
+	@$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_SANITIZE) -c -o $@ $<
+
+# The targets themselves without coverage: which way they go is no news about the helper.
+$(FUZZ_BUILD)/test/%.o: test/fuzz/%.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -D_GNU_SOURCE $(FUZZ_FLAGS) -fsanitize=$(FUZZ_SANITIZE) -c -o $@ $<
+
+-include $(wildcard $(addprefix $(FUZZ_BUILD)/,test/*.d c_src/*.d c_src/*/*.d))

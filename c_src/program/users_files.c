@@ -17,6 +17,7 @@ static struct {
     size_t have; /* bytes in the buffer */
     size_t at;   /* where the next line begins */
     bool ended;
+    bool skips; /* what comes up to the next newline is the rest of a line that didn't fit */
     char bytes[65536];
 } file;
 
@@ -24,7 +25,7 @@ static bool open_file(const char *path)
 {
     file.fd = open(path, O_RDONLY | O_CLOEXEC);
     file.have = file.at = 0;
-    file.ended = false;
+    file.ended = file.skips = false;
     return file.fd >= 0;
 }
 
@@ -52,18 +53,25 @@ static char *next_line(void)
         char *end = memchr(start, '\n', file.have - file.at);
 
         if (end || (file.ended && file.at < file.have)) {
+            bool skipped = file.skips;
+
             if (!end)
                 end = file.bytes + file.have;
             file.at = (size_t)(end - file.bytes) + (end < file.bytes + file.have);
             *end = '\0';
+            file.skips = false;
+            if (skipped)
+                continue;
             return start;
         }
         if (file.ended) {
             io_close(&file.fd);
             return NULL;
         }
-        if (file.have - file.at == sizeof file.bytes - 1)
+        if (file.have - file.at == sizeof file.bytes - 1) {
             file.at = file.have;
+            file.skips = true;
+        }
         read_more();
     }
 }

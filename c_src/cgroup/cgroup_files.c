@@ -33,6 +33,7 @@ bool cgroup_mounts(bool (*visit)(const char *line, void *context), void *context
     static char text[4096]; /* the kernel's limit for a path is the longest part of a line */
     size_t have = 0;
     bool wanted = true;
+    bool skips = false; /* what comes up to the next newline is the rest of a line that didn't fit */
     int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     ssize_t size;
 
@@ -45,13 +46,16 @@ bool cgroup_mounts(bool (*visit)(const char *line, void *context), void *context
         text[have + (size_t)size] = '\0';
         while (wanted && (end = strchr(line, '\n'))) {
             *end = '\0';
-            wanted = visit(line, context);
+            wanted = skips || visit(line, context);
+            skips = false;
             line = end + 1;
         }
         have = strlen(line);
         memmove(text, line, have);
-        if (have == sizeof text - 1)
-            have = 0; /* the beginning of such a line is dropped, and its rest is no line of a cgroup file system */
+        if (have == sizeof text - 1) {
+            have = 0;
+            skips = true;
+        }
     }
     (void)close(fd);
     return true;

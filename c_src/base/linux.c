@@ -177,7 +177,7 @@ const char *platform_list_next(struct platform_listing *listing)
 bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *context)
 {
     char text[4096];
-    pid_t pid = 0;
+    uint64_t pid = 0;
     ssize_t size;
 
     if (lseek(fd, 0, SEEK_SET) < 0)
@@ -185,9 +185,11 @@ bool platform_pids(int fd, void (*visit)(pid_t pid, void *context), void *contex
     while ((size = read(fd, text, sizeof text)) > 0) {
         for (ssize_t i = 0; i < size; i++) {
             if (text[i] >= '0' && text[i] <= '9') {
-                pid = pid * 10 + (text[i] - '0');
-            } else if (pid > 0) {
-                visit(pid, context);
+                if (pid <= INT_MAX)
+                    pid = pid * 10 + (uint64_t)(text[i] - '0');
+            } else {
+                if (pid > 0 && pid <= INT_MAX)
+                    visit((pid_t)pid, context);
                 pid = 0;
             }
         }
@@ -438,17 +440,19 @@ bool platform_resize_pipe(int fd, uint32_t size)
 RARE unsigned platform_pipe_bytes_most(void)
 {
     char text[24];
-    uint32_t pages = 0;
+    uint64_t pages = 0;
     int fd = open("/proc/sys/fs/pipe-user-pages-soft", O_RDONLY | O_CLOEXEC);
     ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof text);
 
     if (fd >= 0)
         (void)close(fd);
-    for (ssize_t i = 0; i < size && text[i] >= '0' && text[i] <= '9' && pages < PIPE_PAGES_MOST / 10; i++)
-        pages = pages * 10 + (uint32_t)(text[i] - '0');
+    for (ssize_t i = 0; i < size && text[i] >= '0' && text[i] <= '9' && pages <= PIPE_PAGES_MOST; i++)
+        pages = pages * 10 + (uint64_t)(text[i] - '0');
     if (pages == 0) /* not to be known, or no limit */
         pages = PIPE_PAGES_DEFAULT;
-    return sysconf(_SC_PAGESIZE) == PAGE ? pages * PAGE : 0;
+    if (pages > PIPE_PAGES_MOST)
+        pages = PIPE_PAGES_MOST;
+    return sysconf(_SC_PAGESIZE) == PAGE ? (unsigned)pages * PAGE : 0;
 }
 
 /* A socket's abstract name (unix(7)): no file is left of it, and the kernel takes it back when the socket is closed, as

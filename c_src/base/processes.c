@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/file.h>
@@ -58,21 +59,30 @@ static bool read_file(pid_t pid, const char *file, char *text, size_t size)
     return got > 0;
 }
 
+/* The number that the text begins with; 0 when it begins with none, or one that is too large to be a pid or flags. */
+static uint32_t number_at(const char *at)
+{
+    uint64_t number = 0;
+
+    for (; *at >= '0' && *at <= '9' && number <= UINT32_MAX; at++)
+        number = number * 10 + (uint64_t)(*at - '0');
+    return number <= UINT32_MAX ? (uint32_t)number : 0;
+}
+
 /* /proc/pid/stat: "pid (name) state parent ...", and the name may have parentheses and spaces in it. */
 pid_t platform_parent(pid_t pid)
 {
     char text[256];
     const char *at;
-    pid_t parent = 0;
+    uint32_t parent;
 
     if (!read_file(pid, "stat", text, sizeof text))
         return 0;
     at = strrchr(text, ')');
     if (!at || strlen(at) < 5)
         return 0;
-    for (at += 4; *at >= '0' && *at <= '9'; at++)
-        parent = parent * 10 + (*at - '0');
-    return parent;
+    parent = number_at(at + 4);
+    return parent <= INT_MAX ? (pid_t)parent : 0;
 }
 
 /* Kernel headers are not there for every C library. These are the numbers of asm-generic/unistd.h, which MIPS and Alpha
@@ -114,13 +124,10 @@ int platform_process_signal(int process, int signal)
 static bool is_kernel_thread(const char *stat)
 {
     const char *at = strrchr(stat, ')');
-    uint64_t flags = 0;
 
     for (int field = 2; field < 9 && at; field++)
         at = strchr(at + 1, ' ');
-    for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
-        flags = flags * 10 + (uint64_t)(*at - '0');
-    return (flags & PF_KTHREAD) != 0;
+    return at && (number_at(at + 1) & PF_KTHREAD) != 0;
 }
 
 static bool is_called_helper(pid_t pid)

@@ -109,8 +109,13 @@ bool cgroup_number_of(const char *text, const char *key, uint64_t *number)
     at += size > 0 ? size + 1 : 0;
     if (*at < '0' || *at > '9')
         return false;
-    for (*number = 0; *at >= '0' && *at <= '9'; at++)
-        *number = *number * 10 + (uint64_t)(*at - '0');
+    for (*number = 0; *at >= '0' && *at <= '9'; at++) {
+        unsigned digit = (unsigned)(*at - '0');
+
+        if (*number > (UINT64_MAX - digit) / 10)
+            return false;
+        *number = *number * 10 + digit;
+    }
     return true;
 }
 

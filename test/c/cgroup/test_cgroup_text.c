@@ -186,6 +186,16 @@ static void a_file_s_only_number_needs_no_key(void **state)
     assert_number("7", "", 7);
 }
 
+static void a_number_that_is_too_large_is_not_found(void **state)
+{
+    uint64_t number;
+
+    (void)state;
+    assert_number("a 18446744073709551615\n", "a", UINT64_MAX);
+    assert_false(cgroup_number_of("a 18446744073709551616\n", "a", &number));
+    assert_false(cgroup_number_of("99999999999999999999\n", "", &number));
+}
+
 static void text_that_is_no_number_is_not_found(void **state)
 {
     uint64_t number;
@@ -251,15 +261,25 @@ static void a_process_s_own_cgroup_is_that_of_the_number_0(void **state)
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
-        TEST(the_mount_point_is_the_fifth_field),          TEST(the_hybrid_mount_is_found_among_those_of_v1),
-        TEST(optional_fields_may_be_none_or_many),         TEST(octal_digits_behind_a_backslash_are_one_byte),
-        TEST(a_backslash_before_anything_else_is_itself),  TEST(only_the_type_counts),
-        TEST(a_line_that_is_cut_off_stands_for_no_mount),  TEST(the_fields_before_the_mount_point_do_not_count),
-        TEST(a_mount_point_that_does_not_fit_is_left_out), TEST(a_hierarchy_of_v1_is_found_by_its_controller),
-        TEST(other_mounts_are_no_hierarchy_of_v1),         TEST(a_number_is_found_by_its_key),
-        TEST(a_key_is_not_found_within_a_longer_one),      TEST(a_file_s_only_number_needs_no_key),
-        TEST(text_that_is_no_number_is_not_found),         TEST(a_word_is_found_only_where_it_stands_alone),
-        TEST(which_cgroup_is_mounted_is_the_fourth_field), TEST(a_process_s_own_cgroup_is_that_of_the_number_0),
+        TEST(the_mount_point_is_the_fifth_field),
+        TEST(the_hybrid_mount_is_found_among_those_of_v1),
+        TEST(optional_fields_may_be_none_or_many),
+        TEST(octal_digits_behind_a_backslash_are_one_byte),
+        TEST(a_backslash_before_anything_else_is_itself),
+        TEST(only_the_type_counts),
+        TEST(a_line_that_is_cut_off_stands_for_no_mount),
+        TEST(the_fields_before_the_mount_point_do_not_count),
+        TEST(a_mount_point_that_does_not_fit_is_left_out),
+        TEST(a_hierarchy_of_v1_is_found_by_its_controller),
+        TEST(other_mounts_are_no_hierarchy_of_v1),
+        TEST(a_number_is_found_by_its_key),
+        TEST(a_key_is_not_found_within_a_longer_one),
+        TEST(a_file_s_only_number_needs_no_key),
+        TEST(a_number_that_is_too_large_is_not_found),
+        TEST(text_that_is_no_number_is_not_found),
+        TEST(a_word_is_found_only_where_it_stands_alone),
+        TEST(which_cgroup_is_mounted_is_the_fourth_field),
+        TEST(a_process_s_own_cgroup_is_that_of_the_number_0),
     };
 
     return cmocka_run_group_tests(all, NULL, NULL);

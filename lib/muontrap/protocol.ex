@@ -101,18 +101,24 @@ defmodule MuonTrap.Protocol do
       Enum.reduce(arguments, 1, &(byte_size(&1) + 1 + &2)) <= @launch_most
   end
 
+  defguardp is_flag(byte) when byte in 0..1
+
+  # No clause takes what the page forbids, except that an unknown stage counts as :setup. Whoever meets such a frame fails, and
+  # the port closes with its server or owner, which stops the program: nothing else from that helper can be trusted.
   @doc false
   @spec decode(binary()) :: event()
-  def decode(<<?P, pid::32, cgroup_path::binary>>), do: {:started, pid, cgroup_path}
-  def decode(<<?O, data::binary>>), do: {:stdout, data}
-  def decode(<<?E, data::binary>>), do: {:stderr, data}
-  def decode(<<?o, data::binary>>), do: {:stdout, data}
-  def decode(<<?e, data::binary>>), do: {:stderr, data}
+  def decode(<<?P, pid::32, cgroup_path::binary>>) when pid > 0, do: {:started, pid, cgroup_path}
+  def decode(<<?O, data::binary>>) when data != "", do: {:stdout, data}
+  def decode(<<?E, data::binary>>) when data != "", do: {:stderr, data}
+  def decode(<<?o, data::binary>>) when data != "", do: {:stdout, data}
+  def decode(<<?e, data::binary>>) when data != "", do: {:stderr, data}
 
   def decode(
         <<?X, how::8, code::32, core::8, oom::8, stopped::8, forced::8, user_us::64, system_us::64, peak_bytes::64,
           stragglers::32, reusable::8, size::8, signal::binary-size(size), names::binary>>
-      ) do
+      )
+      when how in 0..2 and is_flag(core) and is_flag(oom) and is_flag(stopped) and is_flag(forced) and
+             is_flag(reusable) and (how == 1 or size == 0) do
     {:exited,
      %{
        status: status(how, code),
@@ -143,12 +149,14 @@ defmodule MuonTrap.Protocol do
 
   def decode(<<?U>>), do: :unused
   def decode(<<?W, words::binary>>), do: {:waiting, words}
-  def decode(<<?C, bytes::32>>), do: {:credit, bytes}
+  def decode(<<?C, bytes::32>>) when bytes > 0, do: {:credit, bytes}
   def decode(<<?I, taken::64>>), do: {:input_closed, taken}
   def decode(<<?Q>>), do: :stdout_ended
   def decode(<<?q>>), do: :stderr_ended
   def decode(<<?K, id::32, 0::32>>), do: {:signalled, id, :ok}
-  def decode(<<?K, id::32, errno::32, name::binary>>), do: {:signalled, id, {:error, reason(name, errno)}}
+
+  def decode(<<?K, id::32, errno::32, name::binary>>) when errno > 0,
+    do: {:signalled, id, {:error, reason(name, errno)}}
 
   # 128 + n for a signal, as a shell and Erlang's ports have it (POSIX, Shell Command Language, 2.8.2)
   defp status(0, code), do: code
@@ -158,7 +166,7 @@ defmodule MuonTrap.Protocol do
   # The names are those that errno_name() of the helper's failure.c knows, so there is a bounded number of atoms.
   defp reason("", 0), do: :failed
   defp reason("", errno), do: errno
-  defp reason(name, _errno), do: String.to_atom(name)
+  defp reason(name, errno) when errno > 0, do: String.to_atom(name)
 
   # Whether what has come with and before this frame is to be acknowledged as soon as it has been handled.
   @doc false

@@ -78,6 +78,28 @@ defmodule MuonTrap.ProtocolTest do
     assert Protocol.decode(tags["signalled"] <> <<8::32, 3::32>> <> "esrch") == {:signalled, 8, {:error, :esrch}}
   end
 
+  test "an event that the page forbids is none" do
+    ending = <<0, 0, 0, 0, 1_000::64, 2_000::64, 4_096::64, 7::32, 1>>
+
+    for frame <- [
+          <<?P, 0::32>>,
+          "O",
+          "e",
+          <<?C, 0::32>>,
+          <<?Q, 1>>,
+          <<?K, 7::32, 0::32, "eperm">>,
+          <<?!, 5, 0::32, 6, "enoent", "no">>,
+          <<?X, 3, 0::32, ending::binary, 0>>,
+          <<?X, 0, 9::32, ending::binary, 7, "sigkill">>,
+          <<?X, 0, 3::32, 2, binary_part(ending, 1, 32)::binary, 0>>,
+          <<?y, 1>>
+        ] do
+      assert_raise FunctionClauseError, fn -> Protocol.decode(frame) end
+    end
+
+    assert {:exited, %{status: 0}} = Protocol.decode(<<?X, 0, 0::32, ending::binary, 0>>)
+  end
+
   test "only data can come without asking for an acknowledgement" do
     for {name, tag} <- tags("## To the owner") do
       assert Protocol.asks?(tag <> "hi\n") == not String.ends_with?(name, "_unasked")

@@ -73,3 +73,30 @@ load machine
         nothing() { none "sleep 123[45]"; }
         await nothing'
 }
+
+@test "systemctl restart ends all of the old program before there is a new one, and systemctl kill all of that" {
+    in_machine 'unit again SuccessExitStatus=143 "ExecStart=$MUONTRAP -- sh -c \"setsid sleep 1237 & exec sleep 1236\""
+        both() { [ "$(processes "sleep 123[67]" | wc --lines)" = 2 ]; }
+        systemctl start again
+        await both
+        before=$(processes "sleep 123[67]")
+        systemctl restart again
+        await both
+        for pid in $before; do [ ! -e "/proc/$pid" ]; done
+        systemctl kill again
+        await has again ActiveState inactive
+        none "sleep 123[67]"
+        property again Result'
+    [ "$output" = success ]
+}
+
+@test "what a timer starts is gone when its program has ended, also where systemd kills nothing" {
+    in_machine 'unit job Type=oneshot KillMode=process \
+            "ExecStart=$MUONTRAP -- sh -c \"setsid sleep 1238 & echo worked\""
+        systemd-run --quiet --on-active=1 --timer-property=AccuracySec=100ms --unit job
+        await logged job worked
+        await has job ActiveState inactive
+        none "sleep 1238"
+        property job Result'
+    [ "$output" = success ]
+}

@@ -22,15 +22,19 @@ hog='head --bytes 300M /dev/zero | tail'
     [ "$output" = $'continue\nactive\nsuccess' ]
 }
 
-@test "with OOMPolicy=stop a program's own limit ends the whole service" {
-    in_machine 'unit strict Delegate=yes OOMPolicy=stop \
-            "ExecStart=sh -c \"$MUONTRAP -g auto -s memory.max=20M -- sh -c \\\"'"$hog"'\\\"; exec sleep 1001\""
-        systemctl start strict
-        await has strict ActiveState failed
-        property strict Result
-        none "sleep 1001"
-        [ ! -e /sys/fs/cgroup/system.slice/strict.service ]'
-    [ "$output" = oom-kill ]
+@test "with OOMPolicy=stop and kill a program's own limit ends the whole service" {
+    local policy
+
+    for policy in stop kill; do
+        in_machine 'unit strict-'"$policy"' Delegate=yes OOMPolicy='"$policy"' \
+                "ExecStart=sh -c \"$MUONTRAP -g auto -s memory.max=20M -- sh -c \\\"'"$hog"'\\\"; exec sleep 1001\""
+            systemctl start strict-'"$policy"'
+            await has strict-'"$policy"' ActiveState failed
+            property strict-'"$policy"' Result
+            none "sleep 1001"
+            [ ! -e /sys/fs/cgroup/system.slice/strict-'"$policy"'.service ]'
+        [ "$output" = oom-kill ]
+    done
 }
 
 # The kernel counts it for the program only where the controller is enabled, as it is for a limit, however high.

@@ -70,3 +70,58 @@ container='container() { podman run --rm --network none --rootfs "$@"; }
             sh -c \"cat /proc/self/cgroup /sys/fs/cgroup/muontrap/*/memory.max\""'
     output_has 0::/muontrap/ $'\n20971520'
 }
+
+# What docs/servers.md says of containers under a daemon, whose podman the helper starts as it does here.
+contained='contained="$MUONTRAP -k 60000 -- podman run --rm --network none --log-driver none"
+    '
+
+@test "SIGTERM for podman run is the container's first process's, and the container is removed" {
+    in_machine "$contained"'$contained --rootfs /srv/container sh -c "trap \"echo asked; exit 9\" TERM
+            echo up; sleep 1403 & while :; do wait; done" >said 2>complained &
+        await grep up said
+        kill $!
+        wait $! || echo "left $?"
+        cat said
+        none "sleep 1403"
+        podman ps --all --quiet'
+    [ "$output" = $'left 9\nup\nasked' ]
+}
+
+@test "without a handler it takes --init for the container's first process to end by SIGTERM" {
+    in_machine "$contained"'$contained --init --rootfs /srv/container sleep 1404 &
+        await processes "sleep 1404"
+        kill $!
+        wait $! || echo "left $?"
+        none "sleep 1404"'
+    output_has "left 143"
+}
+
+@test "podman run -d ends at once, and the container is killed" {
+    in_machine "$contained"'$contained --name detached --detach --rootfs /srv/container sleep 1405 >/dev/null
+        none "sleep 1405"
+        podman rm --force --ignore detached >/dev/null'
+}
+
+@test "after podman was killed a start takes --replace, and no process of the container is left" {
+    in_machine "$contained"'$contained --name bereft --rootfs /srv/container sleep 1406 &
+        await processes "sleep 1406"
+        kill -KILL "$(processes "podman run .* --name bereft .*")"
+        wait $! || echo "left $?"
+        none "sleep 1406"
+        $contained --name bereft --rootfs /srv/container sh -c "exit 0" || echo "refused $?"
+        $contained --name bereft --replace --rootfs /srv/container sh -c "echo replaced"'
+    output_has "left 137" "already in use" "refused 125" $'\nreplaced'
+}
+
+@test "a container is in a cgroup of podman's, and killed with its podman all the same" {
+    in_machine '$MUONTRAP -g limited/x -s memory.max=200M -- podman run --rm --network none --log-driver none --init \
+            --rootfs /srv/container sleep 1407 &
+        await processes "sleep 1407"
+        cat "/proc/$(processes "sleep 1407")/cgroup"
+        kill -KILL "$(processes "podman run .* sleep 1407")"
+        wait $! || true
+        none "sleep 1407"
+        [ ! -e /sys/fs/cgroup/limited/x ]'
+    output_lacks limited/x
+    output_has 0::/
+}

@@ -35,6 +35,20 @@ as_ordinary='ordinary() { su --login ordinary --command "export MUONTRAP=$MUONTR
     output_lacks missing:
 }
 
+# The drop-in of the documentation, for a user who has no other session.
+@test "a user has the controllers that the administrator's drop-in for user@.service names" {
+    in_machine 'useradd --create-home --shell /bin/bash entitled
+        mkdir -p /etc/systemd/system/user@.service.d
+        printf "[Service]\nDelegate=cpu cpuset io memory pids\n" >/etc/systemd/system/user@.service.d/delegate.conf
+        systemctl daemon-reload
+        loginctl enable-linger entitled
+        await test -S /run/user/$(id --user entitled)/bus
+        su --login entitled --command "systemd-run --user --scope --quiet -p Delegate=yes --unit entitled \
+            $MUONTRAP -g auto -s cpuset.cpus=0 -s memory.max=20M -s cpu.weight=50 -- \
+            sh -c \"cd /sys/fs/cgroup && cd .\\\$(cut -d : -f 3 /proc/self/cgroup) && cat cpuset.cpus cpu.weight\""'
+    [ "$output" = $'0\n50' ]
+}
+
 @test "a user's login is not delegated, and no process is moved in it" {
     in_machine "$as_ordinary"'ordinary "$MUONTRAP -g auto -s memory.max=20M -- echo started" || echo "left $?"
         ordinary "$MUONTRAP --check -g auto -c memory" || echo "left $?"

@@ -89,3 +89,12 @@ stop='
         none "sleep [12]003"'
     [ "$output" = success ]
 }
+
+@test "Delegate= may name controllers, which --group auto has, with User=" {
+    in_machine 'unit named Type=oneshot User=worker "Delegate=memory pids" \
+            "ExecStart=$MUONTRAP -g auto -s memory.max=20M -s pids.max=9 -- sh -c \
+                \"cd /sys/fs/cgroup && cd .\$\$(cut -d : -f 3 /proc/self/cgroup) && cat memory.max pids.max >/home/worker/limits\""
+        systemctl start named
+        cat /home/worker/limits'
+    [ "$output" = $'20971520\n9' ]
+}

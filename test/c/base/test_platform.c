@@ -70,8 +70,8 @@ static void what_was_inherited_is_closed_without_close_range(void **state)
     missing = -1;
 }
 
-/* Of an empty one. A kernel before 6.4 can't, and the plain call would wait, which is why poll(2) comes first. (Asked for
- * no bytes at all, it says that it can.) */
+/* Of an empty one. A kernel before 6.4 can't, and the plain call would wait, which is why poll(2) comes first. Asked
+ * for no bytes at all, it says that it can. */
 static bool kernel_reads_pipes_now(int fd)
 {
     char byte;

@@ -173,7 +173,7 @@ static void a_program_can_not_be_started_where_controllers_are_enabled_for_what_
 /* Asks for so many megabytes, and touches them. */
 #define HOG "my $m = 'x' x ($ARGV[0] << 20); print length $m"
 
-/* From Linux 5.19 on. Before, the owner is told the largest resident set, in which pages are that others' cgroups have. */
+/* From Linux 5.19 on. Before, the owner is told the largest resident set, which has pages of others' cgroups in it. */
 static bool kernel_tells_peak(void)
 {
     bool does;

@@ -55,7 +55,7 @@ defmodule MuonTrap.MixProject do
 
   defp guides do
     names = ~w(options daemon talking restarts servers cluster users cgroups telemetry top shell erlang building limits
-         benchmarks reliability)
+         benchmarks reliability matrix)
 
     for name <- names, do: "docs/#{name}.md"
   end

@@ -15,7 +15,7 @@ LINT_COMPILERS := musl-gcc gcc clang
 LINT_BUILDS := $(LINT_COMPILERS:%=lint-build-%) $(LINT_COMPILERS:%=lint-portable-%)
 
 LINTERS := $(LINT_BUILDS) lint-tidy lint-analyzer lint-cppcheck lint-format lint-width lint-shell lint-man \
-    lint-completions lint-mix-format lint-dialyzer lint-reuse
+    lint-completions lint-mix-format lint-dialyzer lint-reuse lint-matrix
 
 .PHONY: lint format lint-mix $(LINTERS)
 # The longest first, for the sake of who has several processors.

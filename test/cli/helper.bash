@@ -24,12 +24,27 @@ common_setup() {
         echo "MUONTRAP has to be the path of the helper; make test-cli sets it" >&2
         return 1
     }
+    left_out
     exec </dev/null
     searchable_path
     dir=$BATS_TEST_TMPDIR
     chmod 755 "$dir"
     mark=MUONTRAP_CLI_TEST=$$.$BATS_SUITE_TEST_NUMBER.$RANDOM$RANDOM
     keeper=
+}
+
+# Skips what the file that LEFT_OUT names has: below a line `because REASON`, lines `FILE: NAME OF THE TEST`, or
+# `FILE: *` for all of a file.
+left_out() {
+    local line reason=
+
+    [ -n "${LEFT_OUT:-}" ] || return 0
+    while IFS= read -r line; do
+        case $line in
+            'because '*) reason=${line#because } ;;
+            "${BATS_TEST_FILENAME##*/}: $BATS_TEST_DESCRIPTION" | "${BATS_TEST_FILENAME##*/}: *") skip "$reason" ;;
+        esac
+    done <"$LEFT_OUT"
 }
 
 # A directory of PATH that may not be searched (root's own, after su) makes a missing program one that is denied: 126.

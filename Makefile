@@ -49,8 +49,9 @@ LARGE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 
 # Unwind tables would be a tenth of what each static helper process holds, and nothing unwinds.
 STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)
-ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(LARGE) $(CFLAGS) $(STATIC_CFLAGS) -ffunction-sections -fdata-sections \
-    $(WARNINGS) $(HARDENING) $(CPPFLAGS) $(if $(MUONTRAP_RULES),-DMUONTRAP_RULES='"$(MUONTRAP_RULES)"')
+ALL_CFLAGS := -std=c11 -Ic_src $(PLATFORM_FLAG) $(LARGE) $(CFLAGS) $(STATIC_CFLAGS) \
+    -ffunction-sections -fdata-sections $(WARNINGS) $(HARDENING) $(CPPFLAGS) \
+    $(if $(MUONTRAP_RULES),-DMUONTRAP_RULES='"$(MUONTRAP_RULES)"')
 ifneq ($(filter-out /%,$(MUONTRAP_RULES)),)
   $(error MUONTRAP_RULES has to be an absolute path, and is $(MUONTRAP_RULES))
 endif

@@ -74,6 +74,9 @@ end_survivors() {
 }
 
 linux_only() { [ -z "${PORTABLE:-}" ] || skip "needs Linux: ${1:-a child subreaper}"; }
+# For what the sanitizers can't have (make test-sanitized), and for what valgrind changes (make test-valgrind).
+not_sanitized() { [ -z "${SANITIZED:-}" ] || skip "not with the sanitizers: $1"; }
+not_under_valgrind() { [ -z "${VALGRIND:-}" ] || skip "not under valgrind: $1"; }
 root_only() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
 # `run_scene FILE NAME` runs a scene on a terminal that expect has.

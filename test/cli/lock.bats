@@ -49,6 +49,7 @@ has_been_stopped() {
 }
 
 @test "a start waits until the program before it has ended, and says that it waits for whom" {
+    not_under_valgrind "the helper has its name"
     hold
     wait_for_lock second --lock-timeout 60000 echo started
     says_that_it_waits second

@@ -100,6 +100,7 @@ load helper
 }
 
 @test "a script whose interpreter is missing is told from a missing script" {
+    not_under_valgrind "it ends a process whose exec fails so"
     printf '#!/no/such/interpreter\n' >"$dir/script"
     chmod +x "$dir/script"
     run -127 muontrap "$dir/script"
@@ -132,6 +133,7 @@ load helper
 }
 
 @test "without descriptors to be had the failure says so" {
+    not_under_valgrind "it takes some itself"
     # bats' own descriptors would leave none to the dynamic loader of a helper that needs one
     run -125 bash -c 'exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; exec prlimit --nofile=5 "$MUONTRAP" true'
     output_has "muontrap: "

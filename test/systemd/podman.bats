@@ -114,7 +114,7 @@ contained='contained="$MUONTRAP -k 60000 -- podman run --rm --network none --log
 }
 
 @test "a container is in a cgroup of podman's, and killed with its podman all the same" {
-    in_machine '$MUONTRAP -g limited/x -s memory.max=200M -- podman run --rm --network none --log-driver none --init \
+    in_machine '$MUONTRAP -g limited/x -s memory.max=200M -- podman run --rm --network none --log-driver none \
             --rootfs /srv/container sleep 1407 &
         await processes "sleep 1407"
         cat "/proc/$(processes "sleep 1407")/cgroup"

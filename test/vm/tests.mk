@@ -3,7 +3,7 @@
 #
 #   make test-vm        what test/vm/run promises, in virtual machines of some seconds each
 #   make test-cgroups   the suites that take cgroup2 with controllers, as root and as an ordinary user
-#   make test-kernel    the tests that meet the kernel, in C, of the command line and in ExUnit, as root on another kernel
+#   make test-kernel    what meets the kernel, in C, of the command line and in ExUnit, as root on another kernel
 #   make test-kernel PARTS=cli   a part of it; the others are c and library
 #
 # KERNEL=bullseye (5.10), bookworm (6.1), trixie (6.12) has any of them on the kernel of that suite of Debian's. Without

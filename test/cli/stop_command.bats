@@ -30,7 +30,7 @@ start_with() {
 }
 
 @test "the command is run in place of the signal, with the program's pid" {
-    start_with --stop-command sh --stop-command -c --stop-command 'kill -USR1 $CHILD_PID; echo "$0 $#" >&2' \
+    start_with --stop-command sh --stop-command -c --stop-command 'echo "$0 $#" >&2; kill -USR1 $CHILD_PID' \
         --stop-command 'a b' --stop-command '' --stop-command -k --delay-to-sigkill 60000
     exec 8>&-
     await usr1

@@ -140,6 +140,7 @@ cannot_be_run() {
 }
 
 @test "the command has the program's directory, environment, limits and user" {
+    not_under_valgrind "it keeps descriptors above the limit"
     start_with --cd / --setenv A=b --clear-env --setenv "PATH=$PATH" --rlimit nofile=77 --nice 9 --delay-to-sigkill 60000 \
         --stop-command sh --stop-command -c --stop-command 'echo "$(pwd) $A $(ulimit -n) $(nice) $HOME" >&2; kill -USR1 $CHILD_PID'
     exec 8>&-

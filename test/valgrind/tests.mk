@@ -6,11 +6,11 @@
 #
 # Honoured: VALGRIND_CLI (the tests). Valgrind takes half a second of a processor for a launch.
 #
-# Left out are the files whose tests are about what valgrind can't have: pidfd_open(2) in version 3.19 (attach), a file
-# with capabilities (users), and its name and place among the processes that --check and systemd tell of (check,
-# delegation).
+# Left out are the files whose tests are about what valgrind can't have: pidfd_open(2) in version 3.19 (attach), limits
+# on descriptors (attributes), a file with capabilities (users), and its name and place among the processes that --check
+# and systemd tell of (check, delegation).
 
-VALGRIND_LEFT_OUT := attach check controllers delegation users
+VALGRIND_LEFT_OUT := attach attributes check controllers delegation users
 VALGRIND_CLI ?= $(filter-out $(VALGRIND_LEFT_OUT:%=test/cli/%.bats),$(wildcard test/cli/*.bats))
 VALGRIND_BUILD := build/valgrind
 VALGRIND_PLACE := $(or $(TMPDIR),/tmp)/muontrap-valgrind-$(firstword $(shell echo '$(CURDIR)' | cksum))

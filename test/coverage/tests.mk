@@ -10,7 +10,7 @@
 # done at their end. Processes share these files, and so count atomically. (Where a process forks and both go on, the
 # branch of one of the two looks as if it was never taken, because one evaluation takes both.)
 
-COVERAGE_LEAST ?= 85
+COVERAGE_LEAST ?= 90
 COVERAGE_ALL := build/coverage
 # Not in build/, which other users may not reach. Each clone has its own.
 COVERAGE_COUNTS := $(or $(TMPDIR),/tmp)/muontrap-coverage-$(firstword $(shell echo '$(CURDIR)' | cksum))

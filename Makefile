@@ -61,7 +61,7 @@ ALL_LDFLAGS := $(STATIC) $(LINK_HARDENING) $(COLD) $(LDFLAGS)
 
 # Modules are named with their folders. Of some there are alternatives, of which the platform or C library has one.
 # A static glibc loads what /etc/nsswitch.conf names, and dies of it where that was built with another glibc.
-USERS := program/users_$(if $(STATIC)$(filter -static -static-pie,$(LDFLAGS) $(CC)),files,nss)
+USERS := program/users_$(if $(STATIC)$(filter -static --static -static-pie,$(LDFLAGS) $(CFLAGS) $(CC)),files,nss)
 CGROUPS := $(addprefix cgroup/,cgroup cgroup_files cgroup_make cgroup_tree check claim controllers \
     delegation v1_users)
 LINUX := base/processes $(CGROUPS)

@@ -13,8 +13,7 @@ deps-matrix:
 	@tools/deps matrix
 
 matrix: deps-matrix
-	@tools/matrix run $(CELLS)
-	@tools/matrix table
+	@status=0; tools/matrix run $(CELLS) || status=$$?; tools/matrix table && exit $$status
 
 matrix-table:
 	tools/matrix table

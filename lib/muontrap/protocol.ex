@@ -103,8 +103,9 @@ defmodule MuonTrap.Protocol do
 
   defguardp is_flag(byte) when byte in 0..1
 
-  # No clause takes what the page forbids, except that an unknown stage counts as :setup. Whoever meets such a frame fails, and
-  # the port closes with its server or owner, which stops the program: nothing else from that helper can be trusted.
+  # No clause takes a frame that docs/protocol.md forbids for what is in it; but an unknown stage counts as :setup. Whoever
+  # meets such a frame fails, and the port closes with its server or owner, which stops the program: nothing else from
+  # that helper can be trusted.
   @doc false
   @spec decode(binary()) :: event()
   def decode(<<?P, pid::32, cgroup_path::binary>>) when pid > 0, do: {:started, pid, cgroup_path}

@@ -26,6 +26,7 @@ COVERAGE_MAKE = $(MAKE) --no-print-directory -k CC=clang TEST_CC=clang BUILD=$(C
 # the helper as it is shipped, not those of this one's C library. The portable helper counts for what both have in
 # common.
 coverage:
+	@tools/deps instruments
 	rm -rf $(COVERAGE_COUNTS) $(COVERAGE_ALL)
 	mkdir $(COVERAGE_COUNTS)
 	chmod 777 $(COVERAGE_COUNTS)

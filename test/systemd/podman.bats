@@ -105,7 +105,7 @@ contained='contained="$MUONTRAP -k 60000 -- podman run --rm --network none --log
 @test "after podman was killed a start takes --replace, and no process of the container is left" {
     in_machine "$contained"'$contained --name bereft --rootfs /srv/container sleep 1406 &
         await processes "sleep 1406"
-        kill -KILL "$(processes "podman run .* --name bereft .*")"
+        pkill --signal KILL --full --exact -- "podman run .* --name bereft .*"
         wait $! || echo "left $?"
         none "sleep 1406"
         $contained --name bereft --rootfs /srv/container sh -c "exit 0" || echo "refused $?"
@@ -118,7 +118,7 @@ contained='contained="$MUONTRAP -k 60000 -- podman run --rm --network none --log
             --rootfs /srv/container sleep 1407 &
         await processes "sleep 1407"
         cat "/proc/$(processes "sleep 1407")/cgroup"
-        kill -KILL "$(processes "podman run .* sleep 1407")"
+        pkill --signal KILL --full --exact -- "podman run .* sleep 1407"
         wait $! || true
         none "sleep 1407"
         [ ! -e /sys/fs/cgroup/limited/x ]'

@@ -45,7 +45,10 @@ as_ordinary='ordinary() { su --login ordinary --command "export MUONTRAP=$MUONTR
         await test -S /run/user/$(id --user entitled)/bus
         su --login entitled --command "systemd-run --user --scope --quiet -p Delegate=yes --unit entitled \
             $MUONTRAP -g auto -s cpuset.cpus=0 -s memory.max=20M -s cpu.weight=50 -- \
-            sh -c \"cd /sys/fs/cgroup && cd .\\\$(cut -d : -f 3 /proc/self/cgroup) && cat cpuset.cpus cpu.weight\""'
+            sh -c \"cd /sys/fs/cgroup && cd .\\\$(cut -d : -f 3 /proc/self/cgroup) && cat cpuset.cpus cpu.weight\""
+        loginctl disable-linger entitled
+        rm -r /etc/systemd/system/user@.service.d
+        systemctl daemon-reload'
     [ "$output" = $'0\n50' ]
 }
 

@@ -17,6 +17,7 @@ VALGRIND_PLACE := $(or $(TMPDIR),/tmp)/muontrap-valgrind-$(firstword $(shell ech
 
 .PHONY: test-valgrind
 test-valgrind:
+	@tools/deps instruments
 	$(MAKE) --no-print-directory BUILD=$(VALGRIND_BUILD) CC=gcc CFLAGS='-O1 -g' CPPFLAGS=-U_FORTIFY_SOURCE all
 	SLOWNESS=5 VALGRIND=1 BATS_TEST_TIMEOUT=600 test/valgrind/run $(VALGRIND_BUILD)/muontrap $(VALGRIND_PLACE) \
 	    env --default-signal bats --formatter '$(CURDIR)/test/cli/formatter' $(VALGRIND_CLI)

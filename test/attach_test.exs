@@ -255,7 +255,7 @@ defmodule MuonTrap.AttachTest do
       {_port, pid} = start({"sh", ["-c", @tree]}, env)
       {:ok, program} = MuonTrap.attach(pid, cgroup_base: base)
       [cgroup] = Cgroups.children(base)
-      for process <- OS.alive(mark), do: assert(Cgroups.of(process) == "#{base}/#{cgroup}")
+      assert Cgroups.of_living(OS.alive(mark)) == ["#{base}/#{cgroup}"]
       assert length(OS.alive(mark)) >= 5
       assert Program.signal(program, :sigcont, :cgroup) == :ok
       # By itself, not by a stop.

@@ -72,8 +72,15 @@ defmodule MuonTrap.Test.Cgroups do
   def pids(path), do: path |> read!("cgroup.procs") |> String.split() |> Enum.map(&String.to_integer/1)
 
   @doc "The path of the cgroup that a process is in"
-  def of(pid) do
-    [_all, "/" <> path] = Regex.run(~r/^0::(.*)$/m, File.read!("/proc/#{pid}/cgroup"))
+  def of(pid), do: path_in(File.read!("/proc/#{pid}/cgroup"))
+
+  @doc "The paths of the cgroups that those of the processes are in that have not ended meanwhile, each once"
+  def of_living(pids) do
+    Enum.uniq(for pid <- pids, {:ok, text} <- [File.read("/proc/#{pid}/cgroup")], do: path_in(text))
+  end
+
+  defp path_in(text) do
+    [_all, "/" <> path] = Regex.run(~r/^0::(.*)$/m, text)
     path
   end
 

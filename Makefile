@@ -45,7 +45,8 @@ PLATFORM_FLAG := $(if $(filter portable,$(PLATFORM)),-DMUONTRAP_PORTABLE)
 
 # Where a long has 32 bits, files of more than 2 GB and times after January 2038 take types that glibc has on request. A
 # program that inherits a file which was opened without the former could not write more than 2 GB to it.
-LARGE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
+LARGE := $(if $(filter 4,$(shell echo __SIZEOF_LONG__ | $(CC) -E -P - 2>/dev/null)),\
+    -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64)
 
 # Unwind tables would be a tenth of what each static helper process holds, and nothing unwinds.
 STATIC_CFLAGS := $(if $(STATIC),-fno-asynchronous-unwind-tables)

@@ -158,9 +158,12 @@ defmodule MuonTrap.TelemetryTest do
 
   describe "a program that is ended" do
     test "by the timeout says so", %{env: env} do
+      called = System.monotonic_time()
       {"", :timeout} = MuonTrap.cmd("sleep", ["1000"], env: env, timeout: 300)
+      took = System.monotonic_time() - called
       assert {ending, %{status: 143, signal: :sigterm, cause: :timed_out, forced: false}} = stopped(self())
-      assert System.convert_time_unit(ending.duration, :native, :millisecond) in 200..60_000
+      # The timeout counts from the call, and the duration from the time of the start, which may be much later.
+      assert ending.duration in 1..took
     end
 
     test "by who runs it says so, and whether it took force", %{env: env} do

@@ -99,6 +99,8 @@ defmodule MuonTrap.Torture.Verdict do
         :stopped -> :stop in did or any?(excuses, [:server_killed, :application_stopped])
         :collector_raised -> scene.manners[:raises_after] != nil
         :killed -> any?(did, [:kill_owner, :last_resort]) or :reloaded in excuses
+        # The server that starts a program does so in our code until that runs.
+        {:error, :relay, :vanished, _message} -> any?(excuses, [:reloaded | @gone]) or hard_call?(scene)
         {:error, _stage, _reason, _message} -> any?(excuses, @gone) or stopped_early?(how, known) or hard_call?(scene)
         {:exit, ":killed"} when scene.kind in [:program, :daemon] -> any?(excuses, [:daemon_reloaded, :server_killed])
         {:exit, _reason} -> any?(excuses, [:server_killed, :application_stopped]) or :stop in did

@@ -75,6 +75,9 @@ OBJECTS := $(MODULES:%=$(BUILD)/%.o)
 # Says in a few words what it does; with V=1, how.
 run = $(if $(V),$(3),@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo '  $(1)  $(2)' && )$(3))
 
+# A directory of this clone's own that other users may go to, as they may not go to build/.
+outside = $(or $(TMPDIR),/tmp)/muontrap-$(1)-$(firstword $(shell echo '$(CURDIR)' | cksum))
+
 .PHONY: all install clean
 all: $(BUILD)/muontrap
 

@@ -164,6 +164,7 @@ defmodule MuonTrap.TelemetryTest do
       assert {ending, %{status: 143, signal: :sigterm, cause: :timed_out, forced: false}} = stopped(self())
       # The timeout counts from the call, and the duration from the time of the start, which may be much later.
       assert ending.duration in 1..took
+      assert ending.monotonic_time - called >= System.convert_time_unit(300, :millisecond, :native)
     end
 
     test "by who runs it says so, and whether it took force", %{env: env} do

@@ -12,9 +12,8 @@
 
 COVERAGE_LEAST ?= 90
 COVERAGE_ALL := build/coverage
-# Not in build/, which other users may not reach. Each clone has its own.
-COVERAGE_COUNTS := $(or $(TMPDIR),/tmp)/muontrap-coverage-$(firstword $(shell echo '$(CURDIR)' | cksum))
-COVERAGE_CLANG := -fprofile-instr-generate=$(COVERAGE_COUNTS)/%m%c.profraw -fcoverage-mapping \
+COVERAGE_COUNTS = $(call outside,coverage)
+COVERAGE_CLANG = -fprofile-instr-generate=$(COVERAGE_COUNTS)/%m%c.profraw -fcoverage-mapping \
     -fprofile-update=atomic -mllvm -runtime-counter-relocation -Wno-unused-command-line-argument
 COVERAGE_MAKE = $(MAKE) --no-print-directory -k CC=clang TEST_CC=clang BUILD=$(COVERAGE_ALL)/helper \
     TEST_BUILD=$(COVERAGE_ALL)/test-c FAULTS_BUILD=$(COVERAGE_ALL)/faults CFLAGS='-O1 -g $(COVERAGE_CLANG)' \

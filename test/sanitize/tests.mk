@@ -11,14 +11,13 @@
 
 SANITIZED_CC ?= clang
 SANITIZED_BUILD := build/sanitized
-# Not in build/, which other users may not reach. Each clone has its own.
-SANITIZED_REPORTS := $(or $(TMPDIR),/tmp)/muontrap-sanitized-$(firstword $(shell echo '$(CURDIR)' | cksum))
+SANITIZED_REPORTS = $(call outside,sanitized)
 # The C library's checks of _FORTIFY_SOURCE would take the calls that AddressSanitizer is to see.
 SANITIZED_CFLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZED_OPTIONS := $(CURDIR)/$(SANITIZED_BUILD)/sanitizer_options.o
 SANITIZED_HELPER = SANITIZED=1 CC='$(SANITIZED_CC)' CFLAGS='$(SANITIZED_CFLAGS)' CPPFLAGS=-U_FORTIFY_SOURCE \
     LDFLAGS='$(SANITIZED_OPTIONS)'
-SANITIZED_RUN := test/sanitize/run $(SANITIZED_BUILD)/finding $(SANITIZED_REPORTS)
+SANITIZED_RUN = test/sanitize/run $(SANITIZED_BUILD)/finding $(SANITIZED_REPORTS)
 
 .PHONY: test-sanitized test-cli-sanitized test-elixir-sanitized
 test-sanitized:

@@ -13,7 +13,7 @@
 VALGRIND_LEFT_OUT := attach attributes check controllers delegation users
 VALGRIND_CLI ?= $(filter-out $(VALGRIND_LEFT_OUT:%=test/cli/%.bats),$(wildcard test/cli/*.bats))
 VALGRIND_BUILD := build/valgrind
-VALGRIND_PLACE := $(or $(TMPDIR),/tmp)/muontrap-valgrind-$(firstword $(shell echo '$(CURDIR)' | cksum))
+VALGRIND_PLACE = $(call outside,valgrind)
 
 .PHONY: test-valgrind
 test-valgrind:

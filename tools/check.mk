@@ -3,7 +3,7 @@
 #
 #   make deps           installs the Debian packages that `make check` needs and that are missing
 #   make deps-demo      the same for `make demo`
-#   make check          deps, then all of CHECKS_FIRST, CHECKS_HERE and CHECKS_BESIDE
+#   make check          deps, then all of CHECKS_FIRST, and then the three lists beside each other
 #   make check-bare     the same, as root, in a fresh clone on a bare Debian bookworm
 #   make test-elixir    ExUnit's tests
 #   make test-portable  the tests again, less those of Linux, with a helper that makes no call that POSIX lacks
@@ -16,12 +16,14 @@ ifeq ($(HOME),)
 export HOME := $(or $(shell getent passwd "$$(id -u)" | cut -d : -f 6),$(CURDIR)/build)
 endif
 
-# What is in virtual machines takes one processor, and the rest seldom two. `builds` before them, so that the two
-# lists don't build the same at the same time.
+# A virtual machine takes one processor, and ExUnit's tests a third of one, for they wait for most of their time. What
+# is beside is out of the others' sight: in virtual machines, or in namespaces of its own. `builds` before them, so that
+# no two lists build the same at the same time.
 CHECKS_FIRST := lint builds
 CHECKS_HERE := test-c coverage-c fuzz model faults test-cli test-elixir test-erlang test-rebar3 test-servers \
-    torture-short test-portable test-newer
-CHECKS_BESIDE := test-vm test-cgroups test-systemd
+    torture-short test-portable
+CHECKS_BESIDE_1 := test-cgroups
+CHECKS_BESIDE_2 := test-newer test-vm test-systemd
 
 # Mix builds the helper by a make of its own, which is not part of this one.
 MIX := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL mix
@@ -34,7 +36,8 @@ deps-demo:
 	@tools/deps demo
 
 check: deps
-	@MAKE='$(MAKE)' tools/check $(CHECKS_FIRST) -- $(CHECKS_HERE) -- $(CHECKS_BESIDE)
+	@MAKE='$(MAKE)' tools/check $(CHECKS_FIRST) -- $(CHECKS_HERE) -- $(CHECKS_BESIDE_1) -- \
+	    $(CHECKS_BESIDE_2)
 
 builds: export MIX_ENV := test
 builds: all $(patsubst %.c,$(TEST_BUILD)/%,$(notdir $(TEST_SOURCES))) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap

@@ -146,5 +146,9 @@ defmodule MuonTrap.TortureTest do
     assert Verdict.broken(scene(), known(vanished, %{outside: killed.(:both), alive: [5]})) == []
     assert [_lives] = Verdict.broken(scene(), known(vanished, %{outside: killed.(:relay), alive: [5]}))
     assert [_told] = Verdict.broken(scene(), known(vanished, %{outside: killed.(:keeper)}))
+
+    hung_up = known(%{status: 137}, %{outside: [{{{:start, 1}, :relay, {:stop, 700}}, "died"}]})
+    assert Verdict.broken(%{scene() | kind: :shell}, hung_up) == []
+    assert [_status] = Verdict.broken(scene(), hung_up)
   end
 end

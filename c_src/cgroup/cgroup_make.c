@@ -398,6 +398,13 @@ void cgroup_close(struct cgroup *cgroup)
     *cgroup = (struct cgroup){.root = -1, .directory = -1, .events = -1};
 }
 
+/* A helper that was killed when it had made only the directories above, or had removed all but these, has left them. */
+static bool nothing_to_clean(const struct cgroup *cgroup)
+{
+    remove_above(cgroup);
+    return true;
+}
+
 bool cgroup_clean(const struct options *options, struct failure *why)
 {
     static struct cgroup cgroup;
@@ -408,12 +415,12 @@ bool cgroup_clean(const struct options *options, struct failure *why)
     cgroup.directory = cgroup_directory(cgroup.root, cgroup.path);
     if (cgroup.directory < 0) {
         if (errno == ENOENT)
-            return true;
+            return nothing_to_clean(&cgroup);
         return failed(why, STAGE_CGROUP, errno, "cannot open the cgroup %s/%s: %s", cgroup.mount, cgroup.path,
                       strerror(errno));
     }
     if (!claim_lock_soon(cgroup.directory, false, cgroup.root, cgroup.path))
-        return errno == ENOENT || in_use(&cgroup, why);
+        return errno == ENOENT ? nothing_to_clean(&cgroup) : in_use(&cgroup, why);
     claim = claim_of(cgroup.directory);
     if (claim == CLAIM_NONE)
         return !has_processes(cgroup.directory) || populated_by_others(&cgroup, why);

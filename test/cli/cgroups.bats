@@ -437,6 +437,14 @@ has_lines() { [ "$(wc -l <"$1")" = "$2" ]; }
     output_is ""
 }
 
+@test "what a dead muontrap has left above its cgroup is removed by --clean" {
+    mkdir -m 1755 "$top/a"
+    mkdir -m 1755 "$top/a/b"
+    run -0 muontrap --clean -g "$own/a/b/c"
+    output_is ""
+    no_cgroup_is_left
+}
+
 @test "a live neighbour is not touched by the next start, nor by --clean" {
     mkfifo "$dir/fifo"
     start --stdin inherit -g "$own/live" -- sh -c 'echo ready; read -r _; echo still here' <>"$dir/fifo"

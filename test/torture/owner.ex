@@ -132,10 +132,9 @@ defmodule MuonTrap.Torture.Owner do
 
   defp strike(what, state) when what in [:stop, :kill_daemon], do: again(what, state)
 
+  # A launch that comes after it starts the application again.
   defp strike(:stop_application, state) do
-    {pid, monitor} = spawn_monitor(fn -> Application.stop(:muontrap) end)
-    receive do: ({:DOWN, ^monitor, :process, ^pid, _reason} -> :ok)
-    did(state, :stop_application)
+    if children(@servers) == [], do: again(:stop_application, state), else: stop_application(state)
   end
 
   defp strike(:set_environment, state) do
@@ -154,6 +153,12 @@ defmodule MuonTrap.Torture.Owner do
     end
 
     did(state, :reload)
+  end
+
+  defp stop_application(state) do
+    {pid, monitor} = spawn_monitor(fn -> Application.stop(:muontrap) end)
+    receive do: ({:DOWN, ^monitor, :process, ^pid, _reason} -> :ok)
+    did(state, :stop_application)
   end
 
   # Too early: there is nothing yet that it could be done to. It will be when there is.

@@ -126,11 +126,10 @@ static const char *harm(const char *whom, const char *what)
     if (first < 0 && second < 0)
         return "gone";
     if (what[0] == 'k') {
-        int failed = first >= 0 && send_by(first, number) < 0;
+        bool first_hit = first >= 0 && send_by(first, number) == 0;
+        bool second_hit = second >= 0 && send_by(second, number) == 0;
 
-        if (second >= 0)
-            failed |= send_by(second, number) < 0;
-        return failed ? "gone" : "done";
+        return first_hit || second_hit ? "done" : "gone"; /* of both, one may have left because the other was hit */
     }
     if (send_by(first, SIGSTOP) < 0)
         return "gone";

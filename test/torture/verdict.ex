@@ -200,7 +200,7 @@ defmodule MuonTrap.Torture.Verdict do
   defp status(%{kind: :daemon, manners: %{restart: :permanent}}, _known, _excuses), do: []
 
   defp status(scene, %{seen: %{status: status}} = known, excuses) do
-    allowed = own_status(scene) ++ signalled(known) ++ stopping_itself(scene) ++ stopped(scene, known, excuses)
+    allowed = own_status(scene) ++ signalled(scene, known) ++ stopping_itself(scene) ++ stopped(scene, known, excuses)
     if status in allowed, do: [], else: ["the status was #{status}, not one of #{inspect(Enum.uniq(allowed))}"]
   end
 
@@ -213,20 +213,23 @@ defmodule MuonTrap.Torture.Verdict do
     if Tree.ends?(scene.tree, not continues?), do: [Tree.status(scene.tree)], else: []
   end
 
-  defp stopping_itself(scene), do: if(Enum.any?(Tree.acts(scene.tree), &stops?/1), do: [129], else: [])
+  defp stopping_itself(scene), do: if(Enum.any?(Tree.acts(scene.tree), &stops?/1), do: hung_up(scene), else: [])
   defp stops?(act), do: act == :stop or match?({:nap, _ms}, act)
 
-  defp signalled(known) do
+  defp signalled(scene, known) do
     for {{_when, whom, what}, result} when result in ["done", "died"] <- known.outside,
-        status <- signalled(whom, what),
+        status <- signalled(scene, whom, what),
         do: status
   end
 
-  # The last one: a process group that loses the last process by which it is tied to its session, while one in it is stopped, gets
-  # SIGHUP from the kernel (POSIX, _exit()).
-  defp signalled(whom, {:signal, number}) when whom in [:program, {:descendant, 0}], do: [128 + number, 7]
-  defp signalled(_whom, {:stop, _ms}), do: [129]
-  defp signalled(_whom, _what), do: []
+  defp signalled(_scene, whom, {:signal, number}) when whom in [:program, {:descendant, 0}], do: [128 + number, 7]
+  defp signalled(scene, _whom, {:stop, _ms}), do: hung_up(scene)
+  defp signalled(_scene, _whom, _what), do: []
+
+  # A process group that loses the last process by which it is tied to its session, while one in it is stopped, gets SIGHUP from the
+  # kernel (POSIX, _exit()). From a shell the helper is in the program's group, and SIGHUP has it stop the program.
+  defp hung_up(%{kind: :shell}), do: [129, 137, 143, 7]
+  defp hung_up(_scene), do: [129]
 
   defp stopped(scene, known, excuses) do
     told? = for {{_when, whom, {:signal, 15}}, "done"} <- known.outside, whom in [:relay, :keeper], do: whom

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -612,6 +613,36 @@ static void cleaning_kills_and_removes_what_a_dead_helper_left(void **state)
     assert_true(cgroup_clean(&options, &why)); /* there is nothing any more */
 }
 
+static void make_as_helper(const char *cgroup)
+{
+    assert_int_equal(mkdir(path_of(cgroup, ""), S_ISVTX | 0755), 0);
+}
+
+/* As a helper leaves them that was killed before it had made its own, or after it had removed that. */
+static void cleaning_removes_what_is_left_of_the_directories_above(void **state)
+{
+    struct cgroup live;
+
+    (void)state;
+    OWN_CGROUP();
+    open_cgroup(&live, in_own("a/live"));
+    options.group = in_own("a/b/c/d");
+    make_as_helper(in_own("a/b"));
+    make_as_helper(in_own("a/b/c"));
+    assert_true(cgroup_clean(&options, &why));
+    assert_false(there_is(in_own("a/b")));
+    assert_true(there_is(in_own("a/live")));
+    remove_and_close(&live);
+    assert_false(there_is(in_own("a")));
+
+    make_cgroup(in_own("a"));
+    make_as_helper(in_own("a/b"));
+    assert_true(cgroup_clean(&options, &why));
+    assert_false(there_is(in_own("a/b")));
+    assert_true(there_is(in_own("a"))); /* which no helper has made */
+    assert_int_equal(rmdir(path_of(in_own("a"), "")), 0);
+}
+
 static void cleaning_leaves_the_cgroup_of_a_live_helper_alone(void **state)
 {
     struct cgroup cgroup;
@@ -742,6 +773,7 @@ static int tests(void)
         CGROUP_TEST(what_a_dead_helper_left_is_removed_by_the_next_in_the_same_place),
         CGROUP_TEST(what_dead_helpers_left_is_removed_by_the_next_beside_them),
         CGROUP_TEST(cleaning_kills_and_removes_what_a_dead_helper_left),
+        CGROUP_TEST(cleaning_removes_what_is_left_of_the_directories_above),
         CGROUP_TEST(cleaning_leaves_the_cgroup_of_a_live_helper_alone),
         CGROUP_TEST(a_directory_that_another_helper_has_removed_is_made_anew_and_no_other_is_removed),
         CGROUP_TEST(many_helpers_at_once_get_a_cgroup_each),

@@ -187,7 +187,13 @@ defmodule MuonTrap.Test.OptionRows do
     [
       # Half a second is the default.
       stop(file, [delay_to_sigkill: 60_000], ~w(-k 60000), "trap 'sleep 1; echo done >>$0; exit' TERM", "done\n"),
-      stop(file, [stop_signal: :sigusr1], ~w(--stop-signal USR1), "trap 'echo usr1 >>$0; exit' USR1", "usr1\n"),
+      stop(
+        file,
+        [stop_signal: :sigusr1, delay_to_sigkill: 60_000],
+        ~w(--stop-signal USR1 -k 60000),
+        "trap 'echo usr1 >>$0; exit' USR1",
+        "usr1\n"
+      ),
       stop(
         file,
         [stop_sequence: [sigusr1: 300, sigusr2: 60_000]],

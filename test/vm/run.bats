@@ -7,10 +7,11 @@
 setup() {
     cd "$BATS_TEST_DIRNAME/../.." || return
     vm=test/vm/run
+    export MUONTRAP_VM_RUNS=$BATS_TEST_TMPDIR # for other suites may run in virtual machines beside
 }
 
 leaves_nothing() {
-    [ -z "$(compgen -G 'build/vm/run.*')" ]
+    [ -z "$(compgen -G "$MUONTRAP_VM_RUNS/run.*")" ]
 }
 
 @test "a command has all controllers of cgroup v2 and leaves with its status" {

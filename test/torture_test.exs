@@ -147,6 +147,11 @@ defmodule MuonTrap.TortureTest do
     assert [_lives] = Verdict.broken(scene(), known(vanished, %{outside: killed.(:relay), alive: [5]}))
     assert [_told] = Verdict.broken(scene(), known(vanished, %{outside: killed.(:keeper)}))
 
+    met = %{ledgers: [%{hd(wrote(0, 0)) | overlap: 5}]}
+    server_killed = Map.put(vanished, :did, [{:kill_server, [true]}])
+    assert Verdict.broken(scene(), known(server_killed, met)) == []
+    assert ["process 5 met its successor"] = Verdict.broken(scene(), known(%{}, met))
+
     hung_up = known(%{status: 137}, %{outside: [{{{:start, 1}, :relay, {:stop, 700}}, "died"}]})
     assert Verdict.broken(%{scene() | kind: :shell}, hung_up) == []
     assert [_status] = Verdict.broken(scene(), hung_up)

@@ -193,12 +193,15 @@ defmodule MuonTrap.Torture.Runner do
 
   defp left(runner, %{seen: :hung}, _helpers), do: {[], runner}
 
-  defp left(runner, _known, _helpers) do
+  defp left(runner, known, _helpers) do
     case Worker.leaks(runner.worker, slowness() * @later) do
       {:ok, leaks} -> {leaks, runner}
-      _dead -> {["the VM doesn't answer after the case"], %{runner | worker: nil}}
+      _dead -> {if(vm_hit?(known), do: [], else: ["the VM doesn't answer after the case"]), %{runner | worker: nil}}
     end
   end
+
+  # Which may have come when the VM had told already how the case has ended.
+  defp vm_hit?(known), do: Enum.any?(known.outside, &match?({{_when, :vm, {:signal, 9}}, "done"}, &1))
 
   # What the kernel leaves alive when both helper processes are killed is ended here, and what was in a cgroup by the next start.
   defp end_excused(known, mark, context) do

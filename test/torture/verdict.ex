@@ -253,11 +253,11 @@ defmodule MuonTrap.Torture.Verdict do
 
   # ---- The program runs once, and never beside its predecessor ----
 
-  # Where both helper processes were killed, nobody is left who could tell when what they ran is dead.
+  # Where both helper processes or the server were killed, nobody is left who could tell when what they ran is dead.
   defp launches(scene, known, excuses) do
     overlaps =
       for %{overlap: pid} when pid != 0 <- known.ledgers,
-          :both_killed not in excuses,
+          not any?(excuses, [:both_killed, :server_killed]),
           do: "process #{pid} met its successor"
 
     again? = length(known.ledgers) > 1 and scene.kind != :daemon

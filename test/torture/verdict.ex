@@ -49,7 +49,8 @@ defmodule MuonTrap.Torture.Verdict do
           # for what comes within that time, does so in our code, and would be killed by two reloads"
           reloaded: :reload in did and scene.kind in [:cmd, :stream],
           # The same: "So would who starts a program, a daemon or a `MuonTrap.Program` among them, until it runs; and a daemon while
-          # it passes on lines that have come"
+          # it passes on lines that have come ... Any of these processes, the server among them, is ended by two reloads that find
+          # it in the middle of something"
           daemon_reloaded: :reload in did and scene.kind in [:program, :daemon]
         ],
         do: excuse
@@ -100,7 +101,7 @@ defmodule MuonTrap.Torture.Verdict do
         :collector_raised -> scene.manners[:raises_after] != nil
         :killed -> any?(did, [:kill_owner, :last_resort]) or :reloaded in excuses
         # The server that starts a program does so in our code until that runs.
-        {:error, :relay, :vanished, _message} -> any?(excuses, [:reloaded | @gone]) or hard_call?(scene)
+        {:error, :relay, :vanished, _message} -> any?(excuses, [:reloaded, :daemon_reloaded | @gone]) or hard_call?(scene)
         {:error, _stage, _reason, _message} -> any?(excuses, @gone) or stopped_early?(how, known) or hard_call?(scene)
         {:exit, ":killed"} when scene.kind in [:program, :daemon] -> any?(excuses, [:daemon_reloaded, :server_killed])
         {:exit, _reason} -> any?(excuses, [:server_killed, :application_stopped]) or :stop in did

@@ -290,6 +290,15 @@ unsigned signals_unblock_keys(void)
     return (unsigned)notes.keys;
 }
 
+RARE bool signals_key_is_pending(void)
+{
+    sigset_t pending;
+
+    (void)sigemptyset(&pending);
+    (void)sigpending(&pending);
+    return sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGQUIT) == 1;
+}
+
 RARE _Noreturn void signals_end_by(int signal)
 {
     const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};

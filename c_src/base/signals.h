@@ -72,6 +72,9 @@ bool signals_stop(int signal, int news, int end);
 /* Lets the signals of the terminal's keys come, and tells which of them have come from there, of enum terminal_key. */
 unsigned signals_unblock_keys(void);
 
+/* Whether the signal of such a key is blocked and has come. */
+bool signals_key_is_pending(void);
+
 /* Ends this process by that signal, so that whoever waits for it sees the signal. Where that can't be, as in a pid
  * namespace's first process, it exits with 128 and the signal's number. */
 _Noreturn void signals_end_by(int signal);

@@ -182,6 +182,8 @@ static bool start(struct relay *relay, struct failure *why)
 {
     if (!child_start(relay->launch, &relay->bequest->decision, why))
         return false;
+    /* The signals are blocked still. A key that is pressed from now on reaches the new process as well. */
+    relay->key_missed = signals_key_is_pending();
     tell_program(relay);
     return true;
 }
@@ -453,7 +455,7 @@ RARE static enum state heed_key(struct relay *relay)
     pid_t program = relay->launch->tree.program;
 
     if (!relay->key_missed && program > 0 && getpgid(program) == getpgrp())
-        return relay->state;
+        return RUNNING;
     note_key(relay);
     return terminate(relay);
 }
@@ -490,11 +492,20 @@ RARE static enum state cancel_launch_for_fault(struct relay *relay)
     return give_up_launch(relay);
 }
 
-/* Whether the key came before the process that became the program isn't known, and so it is a stop in any case. */
+/* When it is too late for that, the key is the program's to heed, as later ones are. */
 RARE static enum state cancel_launch_for_key(struct relay *relay)
 {
+    enum state state;
+
+    if (child_cancel(&relay->launch->child)) {
+        note_key(relay);
+        return cancel(relay);
+    }
+    state = await_verdict(relay);
+    if (state == RUNNING)
+        return heed_key(relay);
     note_key(relay);
-    return cancel_launch(relay);
+    return state;
 }
 
 static enum state reap(struct relay *relay)
@@ -1029,7 +1040,7 @@ static bool start_first(struct relay *relay, struct failure *why)
         return false;
     /* There is a process that depends on us: no way out but through the table, which leaves nothing of it alive. */
     signals_unblock();
-    events_read_signals(relay); /* those that came before there was a process can't have reached it */
+    events_read_signals(relay);
     if (relay->launch->lifeline_ended)
         relay_post(relay, STOP_ASKED);
     return true;

@@ -78,7 +78,7 @@ struct relay {
     unsigned stops_followed;   /* the stop of the program, by its number, for which it was told so last */
     int keeper_continued_from; /* the stop, by that number, that somebody has continued it from; 0: from none */
     bool continued;            /* the relay has got a SIGCONT, and the keeper has not told yet that it has got one */
-    bool key_missed;           /* a key was pressed before the relay was there to see it */
+    bool key_missed;           /* a key was pressed when the process that becomes the program wasn't there yet */
     int control;               /* standard input as frames or lifeline; -1 when it is neither or has ended */
     bool deaf;                 /* a malformed frame has come: what follows has no meaning */
     bool signalled;            /* a signal has come that means stop, when all had been said */

@@ -178,7 +178,7 @@ cannot_be_run() {
         exec 8>&-
         until grep -q running "$dir/stderr"; do :; done
         kill -KILL "${!which}"
-        everything_is_gone
+        survivors_end # the command doesn't hold the program's output
         make_room
     done
 }

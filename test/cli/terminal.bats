@@ -31,6 +31,11 @@ then_nothing_survives() { survivors_end; }
     scene ctrl-c-before-the-program
     nothing_survives
 }
+@test "Ctrl-C after the program has begun to run is the program's, also when the relay is late" {
+    linux_only strace
+    scene ctrl-c-before-the-relay-looks
+    nothing_survives
+}
 @test "a program that leaves with status 130 after Ctrl-C gives that status" { scene a-status-of-130; nothing_survives; }
 @test "a program that handles Ctrl-C itself goes on" { scene ctrl-c-handled; nothing_survives; }
 @test "a program that ignores Ctrl-C goes on" { scene ctrl-c-ignored; nothing_survives; }

@@ -96,6 +96,7 @@ struct world {
     bool terminated; /* somebody has sent the relay SIGTERM */
     bool key_pressed;
     bool key_noted;
+    bool key_was_early; /* there was no process yet that it could have reached */
     /* What the owner knows. */
     unsigned launches; /* that it has asked for */
     unsigned begun;    /* processes that the relay has made for one */
@@ -849,6 +850,8 @@ static void check_sleep(void)
         fail("it sleeps, and an event is posted, in state %d", (int)relay->state);
     if (world.program == ZOMBIE && (relay->state == RUNNING || relay->state == STOPPING))
         fail("it sleeps, and the program has ended, in state %d", (int)relay->state);
+    if (world.key_was_early && relay->state == RUNNING)
+        fail("it sleeps, and a key that came before the program's process is forgotten");
 }
 
 static bool is_eternal(void)
@@ -1105,6 +1108,12 @@ int signals_reopen(struct failure *why)
     return SIGNALS;
 }
 
+bool signals_key_is_pending(void)
+{
+    let_happen();
+    return world.key_noted;
+}
+
 /* As signals.c: the pipe comes first. */
 struct signals signals_take(void)
 {
@@ -1187,6 +1196,9 @@ bool child_start(struct launch *of, atomic_int *decision, struct failure *why)
 {
     (void)decision;
     world.executes = world.cancelled = false;
+    if (scenario->is_job)
+        let_happen();
+    world.key_was_early = world.key_pressed;
     if (is_child(world.program) || is_child(world.descendant))
         fail("a program is started before all of the last one is dead");
     stdio_none(&of->child.stdio);

@@ -88,6 +88,7 @@ defmodule MuonTrap.Torture.Verdict do
   # ---- How it ended for the owner ----
 
   @gone [:relay_killed, :server_killed, :application_stopped]
+  @reloaded [:reloaded, :daemon_reloaded]
 
   defp ending(scene, %{seen: %{how: how, did: did}} = known, excuses) do
     fine? =
@@ -101,7 +102,7 @@ defmodule MuonTrap.Torture.Verdict do
         :collector_raised -> scene.manners[:raises_after] != nil
         :killed -> any?(did, [:kill_owner, :last_resort]) or :reloaded in excuses
         # The server that starts a program does so in our code until that runs.
-        {:error, :relay, :vanished, _message} -> any?(excuses, [:reloaded, :daemon_reloaded | @gone]) or hard_call?(scene)
+        {:error, :relay, :vanished, _message} -> any?(excuses, @reloaded ++ @gone) or hard_call?(scene)
         {:error, _stage, _reason, _message} -> any?(excuses, @gone) or stopped_early?(how, known) or hard_call?(scene)
         {:exit, ":killed"} when scene.kind in [:program, :daemon] -> any?(excuses, [:daemon_reloaded, :server_killed])
         {:exit, _reason} -> any?(excuses, [:server_killed, :application_stopped]) or :stop in did
@@ -119,9 +120,9 @@ defmodule MuonTrap.Torture.Verdict do
 
   # ---- Nothing survives ----
 
-  # Nobody is told of the end by a daemon that was killed, unless another one is started, which waits for that.
+  # Nobody is told of the end by a daemon that was killed, by two reloads too, unless another one is started, which waits for that.
   defp alive_at_once(%{alive: alive, did: did}, excuses) do
-    if alive in [nil, []] or :kill_daemon in did or any?(excuses, [:both_killed, :server_killed]),
+    if alive in [nil, []] or :kill_daemon in did or any?(excuses, [:both_killed, :server_killed, :daemon_reloaded]),
       do: [],
       else: ["when the owner was told the end, these lived: #{inspect(alive)}"]
   end

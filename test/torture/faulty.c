@@ -254,8 +254,10 @@ static _Noreturn void serve(int listener)
 
         if (poll(&ready, 1, -1) < 0 && errno != EINTR)
             _exit(1);
-        if ((ready.revents & POLLIN) == 0 && (ready.revents & (POLLHUP | POLLERR)) != 0)
-            _exit(0); /* nobody is left who would ask */
+        /* Nobody is left who would ask. POLLERR says only that a signal came while the kernel looked, and without us each of
+         * these calls would fail with ENOSYS. */
+        if ((ready.revents & (POLLIN | POLLHUP)) == POLLHUP)
+            _exit(0);
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
             continue; /* it has been killed since */
         answer(&call, &reply);
@@ -326,7 +328,8 @@ static void start_server(int ends[2])
     if (fork() != 0)
         _exit(0);
     (void)setsid();
-    (void)signal(SIGPIPE, SIG_IGN);
+    for (int number = 1; number < NSIG; number++)
+        (void)signal(number, SIG_IGN);
     for (char **variable = environ; *variable != NULL; variable++) /* the mark of a program, which this is none of */
         memset(*variable, 0, strlen(*variable));
     for (int fd = 0; fd < 1024; fd++)

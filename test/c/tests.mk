@@ -47,7 +47,7 @@ test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap 
 	@failed=; run() { \
 	    echo "== $$1 $${2:+($$2)}"; \
 	    ATTACHES=$${2:+10000} $(TEST_RUN) MUONTRAP="$(CURDIR)/$${2:-$(TEST_BUILD)/muontrap}" $(TEST_BUILD)/$$1 || \
-	        failed="$$failed $$1"; \
+	        failed="$$failed $$1 (status $$?)"; \
 	}; \
 	for test in $(TESTS); do \
 	    run $$test; \

@@ -254,8 +254,8 @@ static _Noreturn void serve(int listener)
 
         if (poll(&ready, 1, -1) < 0 && errno != EINTR)
             _exit(1);
-        /* Nobody is left who would ask. POLLERR says only that a signal came while the kernel looked, and without us each of
-         * these calls would fail with ENOSYS. */
+        /* Nobody is left who would ask. POLLERR says only that a signal came while the kernel looked, and without us each
+         * of these calls would fail with ENOSYS. */
         if ((ready.revents & (POLLIN | POLLHUP)) == POLLHUP)
             _exit(0);
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)

@@ -18,8 +18,8 @@ test-vm: all
 	test/vm/make-boot
 	BATS_TEST_TIMEOUT=1500 env --default-signal bats --formatter '$(CURDIR)/test/cli/formatter' test/vm
 
-# What runs in the virtual machine is built outside, where it takes no time. What exists when that starts is its user's; a
-# file that other tests make here later would be root's there.
+# What runs in the virtual machine is built outside, where it takes no time. What exists when that starts is its user's;
+# a file that other tests make here later would be root's there.
 test-cgroups: all $(TEST_BUILD)/test_controllers $(TEST_BUILD)/test_cgroup $(TEST_BUILD)/test_sweep \
     $(TEST_BUILD)/trouble
 	test/vm/make-boot

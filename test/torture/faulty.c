@@ -254,7 +254,7 @@ static _Noreturn void serve(int listener)
 
         if (poll(&ready, 1, -1) < 0 && errno != EINTR)
             _exit(1);
-        /* Nobody is left who would ask. POLLERR says only that a signal came while the kernel looked, and without us each
+        /* Nobody is left who would ask. POLLERR says only that a signal came while the kernel looked; without us each
          * of these calls would fail with ENOSYS. */
         if ((ready.revents & (POLLIN | POLLHUP)) == POLLHUP)
             _exit(0);

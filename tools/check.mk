@@ -16,9 +16,9 @@ ifeq ($(HOME),)
 export HOME := $(or $(shell getent passwd "$$(id -u)" | cut -d : -f 6),$(CURDIR)/build)
 endif
 
-# A virtual machine takes one processor, and ExUnit's tests a third of one, for they wait for most of their time. What
-# is beside is out of the others' sight: in virtual machines, or in namespaces of its own. `builds` before them, so that
-# no two lists build the same at the same time.
+# A virtual machine takes one processor and up to 3 GB of memory, and ExUnit's tests a third of a processor, for they
+# wait for most of their time. What is beside has names of its own where it shares the machine, its directory too.
+# `builds` before them, so that no two lists build the same at the same time.
 CHECKS_FIRST := lint builds
 CHECKS_HERE := test-c coverage-c fuzz model faults test-cli test-elixir test-erlang test-rebar3 test-servers \
     torture-short test-portable

@@ -290,7 +290,7 @@ unsigned signals_unblock_keys(void)
     return (unsigned)notes.keys;
 }
 
-RARE bool signals_key_is_pending(void)
+bool signals_key_is_pending(void)
 {
     sigset_t pending;
 

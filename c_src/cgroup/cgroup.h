@@ -106,8 +106,8 @@ bool cgroup_remove(const struct cgroup *cgroup, struct failure *why);
 /* Closes what was opened for it, and makes it ready to be opened again. */
 void cgroup_close(struct cgroup *cgroup);
 
-/* Kills what a dead helper has left in the cgroup that the options name, and removes that cgroup, if a helper had made
- * it. */
+/* Kills what a dead helper has left in the cgroup that the options name, and removes that cgroup and the empty ones
+ * above it that helpers had made. */
 bool cgroup_clean(const struct options *options, struct failure *why);
 
 #endif

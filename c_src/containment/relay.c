@@ -188,6 +188,14 @@ static bool start(struct relay *relay, struct failure *why)
     return true;
 }
 
+/* The process was made once more, and what has come until now may have reached the first one alone. */
+RARE static void start_again(struct relay *relay)
+{
+    events_read_signals(relay);
+    relay->key_missed = relay->key_missed || relay->launch->keys != 0;
+    tell_program(relay);
+}
+
 static enum state read_verdict(struct relay *relay)
 {
     struct launch *launch = relay->launch;
@@ -195,7 +203,7 @@ static enum state read_verdict(struct relay *relay)
     enum verdict verdict = child_verdict(launch, &launch->why);
 
     if (launch->child.pid != before)
-        tell_program(relay);
+        start_again(relay);
     switch (verdict) {
     case VERDICT_RUNS:
         return launched(relay);
@@ -1041,6 +1049,7 @@ static bool start_first(struct relay *relay, struct failure *why)
     /* There is a process that depends on us: no way out but through the table, which leaves nothing of it alive. */
     signals_unblock();
     events_read_signals(relay);
+    relay->key_missed = relay->key_missed && relay->launch->keys != 0; /* else it is ignored */
     if (relay->launch->lifeline_ended)
         relay_post(relay, STOP_ASKED);
     return true;

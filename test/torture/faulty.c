@@ -39,6 +39,7 @@
 
 #define ENTRIES_MOST 16
 #define SHORT_MOST 65536u
+#define MESSAGE_MOST 64u /* bytes: what the helper reads in such pieces has been written in one piece, and comes so */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct {
@@ -220,7 +221,7 @@ static bool is_possible(const struct seccomp_notif *call, const struct entry *en
         return waits;
     if (again)
         return !waits && writes && call->data.args[0] == STDOUT_FILENO;
-    return !writes || call->data.args[2] > PIPE_BUF;
+    return call->data.args[2] > (writes ? PIPE_BUF : MESSAGE_MOST);
 }
 
 static void answer(const struct seccomp_notif *call, struct seccomp_notif_resp *reply)

@@ -11,7 +11,8 @@ defmodule MuonTrap.Torture.Runner do
 
   # Milliseconds after which a case hangs, on a machine that is busy; and for what is left to go away. Times as many where the
   # processor is emulated.
-  @hung 60_000
+  # A flood holds up others who write into the same pipe for long, on a busy machine for minutes.
+  @hung 180_000
   @later 60_000
 
   @doc "What this machine can be tortured with"
@@ -193,10 +194,14 @@ defmodule MuonTrap.Torture.Runner do
 
   defp left(runner, %{seen: :hung}, _helpers), do: {[], runner}
 
-  defp left(runner, known, _helpers) do
+  defp left(runner, known, helpers) do
     case Worker.leaks(runner.worker, slowness() * @later) do
-      {:ok, leaks} -> {leaks, runner}
-      _dead -> {if(vm_hit?(known), do: [], else: ["the VM doesn't answer after the case"]), %{runner | worker: nil}}
+      {:ok, leaks} ->
+        {leaks, runner}
+
+      _dead ->
+        dead = %{runner | worker: nil}
+        if vm_hit?(known), do: left(dead, known, helpers), else: {["the VM doesn't answer after the case"], dead}
     end
   end
 

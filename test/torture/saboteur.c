@@ -129,7 +129,9 @@ static const char *harm(const char *whom, const char *what)
         bool first_hit = first >= 0 && send_by(first, number) == 0;
         bool second_hit = second >= 0 && send_by(second, number) == 0;
 
-        return first_hit || second_hit ? "done" : "gone"; /* of both, one may have left because the other was hit */
+        if (whom[0] == 'B' && first_hit != second_hit) /* the other one may have left because this one was hit */
+            return first_hit ? "relay" : "keeper";
+        return first_hit ? "done" : "gone";
     }
     if (send_by(first, SIGSTOP) < 0)
         return "gone";

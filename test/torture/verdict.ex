@@ -25,7 +25,7 @@ defmodule MuonTrap.Torture.Verdict do
   @doc "What is excused in this case, as far as it has come to that"
   @spec excuses(map(), known()) :: [atom()]
   def excuses(scene, known) do
-    killed = for {{_when, whom, {:signal, 9}}, "done"} <- known.outside, do: whom
+    killed = for {{_when, whom, {:signal, 9}}, result} <- known.outside, one <- hit(whom, result), do: one
     did = if is_map(known.seen), do: known.seen.did, else: []
 
     for {excuse, true} <- [
@@ -51,10 +51,18 @@ defmodule MuonTrap.Torture.Verdict do
           # The same: "So would who starts a program, a daemon or a `MuonTrap.Program` among them, until it runs; and a daemon while
           # it passes on lines that have come ... Any of these processes, the server among them, is ended by two reloads that find
           # it in the middle of something"
-          daemon_reloaded: :reload in did and scene.kind in [:program, :daemon]
+          daemon_reloaded: :reload in did and scene.kind in [:program, :daemon],
+          daemon_ended: :reload in did and scene.kind == :daemon,
+          server_ended: :reload in did and match?(%{how: {:error, :relay, :vanished, _message}}, known.seen)
         ],
         do: excuse
   end
+
+  # Of both, only the one that is named was still there.
+  defp hit(whom, "done"), do: [whom]
+  defp hit(:both, "relay"), do: [:relay]
+  defp hit(:both, "keeper"), do: [:keeper]
+  defp hit(_whom, _result), do: []
 
   @doc "What promises were broken, in words"
   @spec broken(map(), known()) :: [String.t()]
@@ -89,6 +97,8 @@ defmodule MuonTrap.Torture.Verdict do
 
   @gone [:relay_killed, :server_killed, :application_stopped]
   @reloaded [:reloaded, :daemon_reloaded]
+  # Nobody is left who could tell when all is dead.
+  @unwatched [:both_killed, :server_killed, :server_ended, :daemon_ended]
 
   defp ending(scene, %{seen: %{how: how, did: did}} = known, excuses) do
     fine? =
@@ -120,9 +130,9 @@ defmodule MuonTrap.Torture.Verdict do
 
   # ---- Nothing survives ----
 
-  # Nobody is told of the end by a daemon that was killed, by two reloads too, unless another one is started, which waits for that.
+  # Nobody is told of the end by a daemon that was killed, unless another one is started, which waits for that.
   defp alive_at_once(%{alive: alive, did: did}, excuses) do
-    if alive in [nil, []] or :kill_daemon in did or any?(excuses, [:both_killed, :server_killed, :daemon_reloaded]),
+    if alive in [nil, []] or :kill_daemon in did or any?(excuses, @unwatched),
       do: [],
       else: ["when the owner was told the end, these lived: #{inspect(alive)}"]
   end
@@ -220,13 +230,16 @@ defmodule MuonTrap.Torture.Verdict do
 
   defp signalled(scene, known) do
     for {{_when, whom, what}, result} when result in ["done", "died"] <- known.outside,
-        status <- signalled(scene, whom, what),
+        status <- signalled(scene, whom, what, result),
         do: status
   end
 
-  defp signalled(_scene, whom, {:signal, number}) when whom in [:program, {:descendant, 0}], do: [128 + number, 7]
-  defp signalled(scene, _whom, {:stop, _ms}), do: hung_up(scene)
-  defp signalled(_scene, _whom, _what), do: []
+  defp signalled(_scene, whom, {:signal, number}, _result) when whom in [:program, {:descendant, 0}],
+    do: [128 + number, 7]
+
+  defp signalled(scene, _whom, {:stop, _ms}, "died"), do: hung_up(scene)
+  defp signalled(_scene, _whom, {:stop, _ms}, _result), do: [129]
+  defp signalled(_scene, _whom, _what, _result), do: []
 
   # A process group that loses the last process by which it is tied to its session, while one in it is stopped, gets SIGHUP from the
   # kernel (POSIX, _exit()). From a shell the helper is in the program's group, and SIGHUP has it stop the program.
@@ -255,11 +268,10 @@ defmodule MuonTrap.Torture.Verdict do
 
   # ---- The program runs once, and never beside its predecessor ----
 
-  # Where both helper processes or the server were killed, nobody is left who could tell when what they ran is dead.
   defp launches(scene, known, excuses) do
     overlaps =
       for %{overlap: pid} when pid != 0 <- known.ledgers,
-          not any?(excuses, [:both_killed, :server_killed]),
+          not any?(excuses, @unwatched),
           do: "process #{pid} met its successor"
 
     again? = length(known.ledgers) > 1 and scene.kind != :daemon

@@ -251,7 +251,7 @@ defmodule MuonTrap.Torture.Verdict do
 
     cond do
       hard_call?(scene) ->
-        [125, 126, 127, 137, 143, 7]
+        [125, 126, 127, 137, 143, 7, 128 + stop_signal(scene)]
 
       scene.kind == :shell and any?(excuses, [:relay_killed, :keeper_killed]) ->
         [125, 137, 143, 7]

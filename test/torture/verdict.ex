@@ -199,7 +199,10 @@ defmodule MuonTrap.Torture.Verdict do
   defp complete?(%{manners: %{reads: :nothing}}, _known, _excuses), do: false
   # MuonTrap.Program.stop/2 throws away what has not been read.
   defp complete?(%{kind: :program}, known, excuses), do: not any?(excuses, @gone) and :stop not in known.seen.did
-  defp complete?(%{kind: :shell}, _known, excuses), do: not any?(excuses, [:keeper_killed])
+  # From a shell the helper relays nothing but what is written on a terminal of the program's own.
+  defp complete?(%{kind: :shell} = scene, _known, excuses),
+    do: not any?(excuses, if(scene.options[:pty], do: [:relay_killed, :keeper_killed], else: [:keeper_killed]))
+
 
   defp complete?(%{kind: :daemon}, known, excuses),
     do: not any?(excuses, [:daemon_reloaded | @gone]) and :kill_daemon not in known.seen.did

@@ -203,7 +203,6 @@ defmodule MuonTrap.Torture.Verdict do
   defp complete?(%{kind: :shell} = scene, _known, excuses),
     do: not any?(excuses, if(scene.options[:pty], do: [:relay_killed, :keeper_killed], else: [:keeper_killed]))
 
-
   defp complete?(%{kind: :daemon}, known, excuses),
     do: not any?(excuses, [:daemon_reloaded | @gone]) and :kill_daemon not in known.seen.did
 

@@ -416,7 +416,7 @@ RARE static enum state end_rest(struct relay *relay)
 {
     struct launch *launch = relay->launch;
 
-    if (!platform_has_children || (step_is_over(launch) && is_last_step(launch)))
+    if (!platform_has_children || (is_last_step(launch) && step_of(launch)->ms == 0))
         return begin_sweep(relay);
     launch->patience.checks = true;
     launch->patience.check_after_us = FIRST_CHECK_US;

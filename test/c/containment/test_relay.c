@@ -233,6 +233,30 @@ static void what_is_deaf_behind_a_shell_is_killed_when_the_time_is_up_and_not_be
     assert_left_with(128 + SIGTERM);
 }
 
+/* On a busy machine the relay may learn of the program's end only when the time is up. */
+static void what_is_deaf_behind_a_shell_is_killed_by_force_also_when_the_relay_is_late(void **state)
+{
+    pid_t relay;
+
+    (void)state;
+    LINUX_ONLY();
+    START(&client, "-k", "300", "--", "sh", "-c",
+          "(trap '' TERM; exec sleep 1000) & trap 'echo told; sleep 0.2; exit 5' TERM; echo ready; wait");
+    client_await_bytes(&client, 6);
+    relay = client_relay(&client);
+    client_stop(&client);
+    client_await_bytes(&client, 11);
+    assert_int_equal(kill(relay, SIGSTOP), 0);
+    assert_true(dies_within(client.program, 30000));
+    (void)usleep(300000);
+    assert_int_equal(kill(relay, SIGCONT), 0);
+    client_follow(&client);
+    assert_true(client.forced);
+    assert_int_equal(client.stragglers, 1);
+    assert_int_equal(client.code, 5);
+    assert_left_with(5);
+}
+
 static void what_a_program_leaves_behind_that_ends_by_itself_is_killed_at_once(void **state)
 {
     const char *fifo = own_path("fifo");
@@ -1120,6 +1144,7 @@ static int tests(void)
         TEST(what_runs_behind_a_shell_is_told_to_end_and_has_its_time),
         TEST(a_session_behind_a_shell_is_told_to_end_once),
         TEST(what_is_deaf_behind_a_shell_is_killed_when_the_time_is_up_and_not_before),
+        TEST(what_is_deaf_behind_a_shell_is_killed_by_force_also_when_the_relay_is_late),
         TEST(what_a_program_leaves_behind_that_ends_by_itself_is_killed_at_once),
         TEST(a_thousand_that_are_left_have_their_time),
         TEST(who_is_orphaned_late_in_a_stop_is_told_in_time),

@@ -24,7 +24,7 @@ test-cgroups: all $(TEST_BUILD)/test_controllers $(TEST_BUILD)/test_cgroup $(TES
     $(TEST_BUILD)/trouble
 	test/vm/make-boot
 	MIX_ENV=test $(MIX) compile --warnings-as-errors
-	touch _build/test/lib/muontrap/.mix/.mix_test_failures
+	touch '$(or $(MIX_BUILD_PATH),_build/test)/lib/muontrap/.mix/.mix_test_failures'
 	MUONTRAP='$(abspath $(BUILD)/muontrap)' test/vm/cgroups
 
 # In C those that measure no time: what a program is given to end is as short there, and less is done in it.

@@ -20,10 +20,9 @@ endif
 # wait for most of their time. What is beside has names of its own where it shares the machine, its directory too.
 # `builds` before them, so that no two lists build the same at the same time.
 CHECKS_FIRST := lint builds
-CHECKS_HERE := test-c coverage-c fuzz model faults test-cli test-elixir test-erlang test-rebar3 test-servers \
-    torture-short test-portable
+CHECKS_HERE := test-c coverage-c test-cli test-elixir test-erlang test-rebar3 test-servers torture-short test-portable
 CHECKS_BESIDE_1 := test-cgroups
-CHECKS_BESIDE_2 := test-newer test-vm test-systemd
+CHECKS_BESIDE_2 := test-newer test-vm test-systemd fuzz model faults
 
 # Mix builds the helper by a make of its own, which is not part of this one.
 MIX := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL mix

@@ -253,6 +253,7 @@ defmodule MuonTrap.AttachTest do
 
     test "it is moved there with all its descendants, and they end together", %{env: env, mark: mark, base: base} do
       {_port, pid} = start({"sh", ["-c", @tree]}, env)
+      OS.eventually(fn -> length(OS.alive(mark)) >= 5 end)
       {:ok, program} = MuonTrap.attach(pid, cgroup_base: base)
       [cgroup] = Cgroups.children(base)
       assert Cgroups.of_living(OS.alive(mark)) == ["#{base}/#{cgroup}"]

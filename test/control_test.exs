@@ -132,7 +132,11 @@ defmodule MuonTrap.ControlTest do
   describe "a stop" do
     test "begins with :stop_signal", %{env: env} do
       daemon =
-        start("trap 'echo int; exit 0' INT; echo ready; while :; do sleep 0.05; done", env: env, stop_signal: :sigint)
+        start("trap 'echo int; exit 0' INT; echo ready; while :; do sleep 0.05; done",
+          env: env,
+          stop_signal: :sigint,
+          delay_to_sigkill: 60_000
+        )
 
       GenServer.stop(daemon)
       assert_received {:line, "int"}
@@ -454,7 +458,8 @@ defmodule MuonTrap.ControlTest do
           assert_receive {:EXIT, ^daemon, :normal}, 30_000
           # The trap comes behind the fork: dash's child keeps the handler until it executes, and loses the signal.
           script = "sleep 1000 & trap 'exit 0' TERM; echo ready; wait"
-          {:ok, daemon} = Daemon.start_link(quiet, ["-c", script], env: env, logger_fun: Programs.lines_to_me())
+          opts = [env: env, logger_fun: Programs.lines_to_me(), delay_to_sigkill: 60_000]
+          {:ok, daemon} = Daemon.start_link(quiet, ["-c", script], opts)
           assert_receive {:line, "ready"}, 30_000
           GenServer.stop(daemon)
         end)

@@ -358,7 +358,8 @@ defmodule MuonTrap.InteractiveTest do
     end
 
     test "that is stopped leaves nothing", %{opts: opts, mark: mark} do
-      vi = opts |> vi() |> expect_screen(fn lines, _cursor -> List.last(lines) =~ "[New" end)
+      vi = [delay_to_sigkill: 60_000] |> Keyword.merge(opts) |> vi()
+      vi = expect_screen(vi, fn lines, _cursor -> List.last(lines) =~ "[New" end)
       pid = Program.os_pid(vi.program)
       assert OS.alive?(pid)
       assert {:ok, status} = Program.stop(vi.program, 60_000)

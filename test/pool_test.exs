@@ -105,7 +105,7 @@ defmodule MuonTrap.PoolTest do
     test "goes with the application, and its helpers with it" do
       helper = keeper()
       restart()
-      assert ended?(helper)
+      OS.eventually(fn -> ended?(helper) end)
       assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
     end
 
@@ -120,8 +120,10 @@ defmodule MuonTrap.PoolTest do
             idle_timeout: 0
           ] do
         configure(idle_helpers: 2, idle_timeout: 60_000)
-        running = Task.async(fn -> MuonTrap.cmd("sh", ["-c", "sleep 0.2"]) end)
-        OS.eventually(fn -> length(OS.helpers_of_vm()) >= 2 end)
+        test = self()
+        told = %MuonTrap.Test.Sink{with: fn data -> send(test, {:output, data}) end}
+        running = Task.async(fn -> MuonTrap.cmd("sh", ["-c", "echo ready; sleep 0.2"], into: told) end)
+        assert_receive {:output, "ready\n"}, 60_000
         configure([{name, value}])
 
         assert_raise ArgumentError, ~r/config :muontrap, #{name}: must be the /, fn ->
@@ -461,13 +463,14 @@ defmodule MuonTrap.PoolTest do
 
   test "figures are those of the one program" do
     Process.flag(:trap_exit, true)
-    busy = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"
+    busy = "i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done"
     helper = keeper()
     options = MuonTrap.Options.validate(:cmd, "sh", ["-c", busy], [])
-    assert ending(options).user_us > 10_000
+    used = ending(options).user_us
+    assert used > 100_000
     assert keeper() == helper
     options = MuonTrap.Options.validate(:cmd, "true", [], [])
-    assert ending(options).user_us < 10_000
+    assert ending(options).user_us < div(used, 2)
   end
 
   defp ending(options) do

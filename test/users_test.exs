@@ -185,8 +185,8 @@ defmodule MuonTrap.UsersTest do
   test "signals reach the program and all that descends from it", %{vm: vm, mark: mark, env: env} do
     script = """
     exec 2>/dev/null
-    setsid sh -c 'trap "echo child" USR1; echo ready; while :; do sleep 0.05; done' &
     trap 'echo program' USR1
+    setsid sh -c 'trap "echo child" USR1; echo ready; while :; do sleep 0.05; done' &
     while :; do sleep 0.05; done
     """
 

@@ -106,18 +106,5 @@ put_stranger_into() {
 is_alive() { [ -e "/proc/$1/exe" ]; }
 is_dead() { ! is_alive "$1"; }
 
-# Waits until the command succeeds, for conditions of whose change no event tells that a shell could wait for.
-eventually() {
-    local begin=$SECONDS
-
-    until "$@"; do
-        [ $((SECONDS - begin)) -lt "$PATIENCE" ] || {
-            echo "waited $PATIENCE s for: $*" >&2
-            return 1
-        }
-        sleep 0.02
-    done
-}
-
 # Fails the test unless muontrap refuses these options with these words and does not run the program.
 start_refused() { refused "$@" -- echo ran; }

@@ -50,17 +50,17 @@ nested='
     sleep 100'
 
 # Each process forks as fast as it can, up to three hundred at a time, which it says when that many have been reached: one
-# that finds no place for another ends and frees its own. They end by themselves after 5 s. With thousands of them the test itself would get no processor time.
+# that finds no place for another ends and frees its own. They end by themselves after a minute. With thousands of them the test itself would get no processor time.
 bomb='
     use POSIX ();
     use Fcntl;
     use Time::HiRes "time";
-    my $end = time + 5;
+    my $end = time + 60;
     $SIG{$_} = "IGNORE" for qw(TERM HUP INT QUIT CHLD);
     pipe(my $places, my $free); fcntl $places, F_SETFL, O_NONBLOCK;
     syswrite $free, "." x 300;
     pipe(my $first, my $once); fcntl $first, F_SETFL, O_NONBLOCK; syswrite $once, ".";
-    if (fork) { sleep 5; exit }
+    if (fork) { sleep 60; exit }
     while (time < $end) {
         if (!sysread $places, my $place, 1) {
             syswrite STDOUT, "ready\n" if sysread $first, my $full, 1;

@@ -248,6 +248,19 @@ children_of() { cat "/proc/$1/task/$1/children"; }
 
 now_ms() { printf '%s\n' "${EPOCHREALTIME/./}" | sed 's/...$//'; }
 
+# Waits until the command succeeds, for conditions of whose change no event tells that a shell could wait for.
+eventually() {
+    local begin=$SECONDS
+
+    until "$@"; do
+        [ $((SECONDS - begin)) -lt "$PATIENCE" ] || {
+            echo "waited $PATIENCE s for: $*" >&2
+            return 1
+        }
+        sleep 0.02
+    done
+}
+
 # Assertions on `run`'s $output that say what they saw.
 output_is() {
     # shellcheck disable=SC2154 # bats sets it

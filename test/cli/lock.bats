@@ -15,6 +15,7 @@ setup() {
 hold() {
     start --lock "$lock" sh -c 'echo held; exec sleep 100' </dev/null
     await held
+    eventually grep -qx sleep "/proc/$(children_of "$(relay_of "$keeper")" | tr -d ' ')/comm"
 }
 
 # Waits in the background; its output goes to the file of that name, and what it says to another.
@@ -63,6 +64,12 @@ has_been_stopped() {
     ends_with 143
 }
 
+none_is_a_shell() {
+    local pid
+
+    for pid; do ! grep -qx sh "/proc/$pid/comm" || return 1; done
+}
+
 @test "it waits for what outlives both processes of the helper" {
     linux_only
     start --lock "$lock" sh -c 'setsid sh -c "echo held; exec sleep 100" & wait' </dev/null
@@ -73,6 +80,7 @@ has_been_stopped() {
     ends_with 137
     read -r -d '' -a left < <(survivors) || :
     [ "${#left[@]}" -gt 0 ]
+    eventually none_is_a_shell "${left[@]}"
     run -125 muontrap --lock "$lock" --lock-timeout 300 echo no
     output_has "cannot start 'echo': the lock '$lock' could not be had within 300 ms" "(sleep)"
     wait_for_lock second echo started

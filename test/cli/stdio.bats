@@ -16,8 +16,9 @@ muontrap_without_output() { muontrap "$@" >&-; }
 @test "sleep 2 | muontrap -- sleep 100 ends when the sleep of the left side does" {
     not_under_valgrind "it may take as long to start"
     begin=$(now_ms)
-    # the pipe ends, muontrap stops the program with SIGTERM: 128 + 15
-    run -143 timeout 60 sh -c 'sleep 2 | "$MUONTRAP" -- sleep 100'
+    # the pipe ends, which it must not have before muontrap looks, and muontrap stops the program with SIGTERM: 128 + 15
+    run -143 timeout 60 sh -c '{ until [ -e "$0" ]; do sleep 0.05; done; exec sleep 2; } |
+        "$MUONTRAP" -- sh -c "touch $0; exec sleep 100"' "$dir/runs"
     took=$(($(now_ms) - begin))
     [ "$took" -ge 2000 ]
     [ "$took" -lt 50000 ]

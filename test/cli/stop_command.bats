@@ -115,8 +115,9 @@ cannot_be_run() {
     everything_is_gone
     ends_with 5
     make_room
-    start_with --delay-to-sigkill 1000 --stop-command sh --stop-command -c \
-        --stop-command 'trap "" TERM; kill -USR1 $CHILD_PID; sleep 100; sleep 100'
+    time_limit 3000
+    start_with --delay-to-sigkill "$limit" --stop-command sh --stop-command -c \
+        --stop-command 'trap "" TERM; kill -USR1 $CHILD_PID; sleep 10000; sleep 10000'
     exec 8>&-
     await usr1
     everything_is_gone
@@ -172,12 +173,15 @@ cannot_be_run() {
 
 @test "nothing of the command survives keeper or relay" {
     for which in keeper relay; do
-        start_with --delay-to-sigkill 1000 --stop-command sh --stop-command -c \
+        start_with --delay-to-sigkill 60000 --stop-command sh --stop-command -c \
             --stop-command "echo running >&2; $setsid sleep 100 & sleep 100"
         relay=$(only_child_of "$keeper")
+        program=$(only_child_of "$relay")
         exec 8>&-
         until grep -q running "$dir/stderr"; do :; done
         kill -KILL "${!which}"
+        # a relay goes on with the stop, which is over with the program
+        [ "$which" = relay ] || kill -USR1 "$program"
         survivors_end # the command doesn't hold the program's output
         make_room
     done

@@ -480,7 +480,7 @@ await_stranger() { IFS= read -r -t "$PATIENCE" stranger <"$helper_directory/pid"
 
 is_left_alone() {
     gone "$keeper"
-    grep -qx sleep "/proc/$stranger/comm"
+    eventually grep -qx sleep "/proc/$stranger/comm" # it has told its pid before it executes that
     kill -KILL "$stranger"
 }
 

@@ -185,6 +185,7 @@ defmodule MuonTrap.Servers.NginxTest do
   test "runs as another user, master and workers", context do
     supervisor = supervise!([child(context)])
     await(context)
+    OS.eventually(fn -> length(processes(context.mark)) == 3 end)
     users = for pid <- processes(context.mark), do: run!("ps", ["-o", "user=", "-p", "#{pid}"])
     assert users == List.duplicate("www-data\n", 3)
     Supervisor.stop(supervisor)

@@ -126,9 +126,13 @@ defmodule MuonTrap.Test.OS do
     end
   end
 
-  @doc "kill(1) of one process that the test has started"
+  @doc """
+  kill(1) of one process that the test has started, or, by a negative number, of its group
+
+  Without `--`, procps 4.0.2 takes the first digit of a negative number alone: for -12345 it is -1, every process that there is.
+  """
   def kill(pid, signal) do
-    {_output, status} = System.cmd("kill", ["-#{signal}", "#{pid}"], stderr_to_stdout: true)
+    {_output, status} = System.cmd("kill", ["-#{signal}", "--", "#{pid}"], stderr_to_stdout: true)
     status == 0
   end
 

@@ -109,14 +109,15 @@ defmodule MuonTrap.Test.Programs do
     ])
 
   @doc """
-  Calls `cmd/3` with that `:timeout`, and with twice as long a one as long as the program had not written anything by then, as on
-  a busy machine
+  Calls `cmd/3` with that `:timeout`, and with twice as long a one as long as the program was not ready by then, as on a busy
+  machine: had not written what it writes first
   """
-  def cmd_until_ready(program, args, timeout, opts) do
-    case MuonTrap.cmd(program, args, [timeout: timeout] ++ opts) do
-      {"", :timeout} when timeout < 60_000 -> cmd_until_ready(program, args, 2 * timeout, opts)
-      result -> result
-    end
+  def cmd_until_ready(program, args, timeout, opts, ready? \\ &String.starts_with?(&1, "ready\n")) do
+    {output, status} = MuonTrap.cmd(program, args, [timeout: timeout] ++ opts)
+
+    if status == :timeout and timeout < 60_000 and not ready?.(output),
+      do: cmd_until_ready(program, args, 2 * timeout, opts, ready?),
+      else: {output, status}
   end
 
   def sh(script), do: {"sh", ["-c", script]}

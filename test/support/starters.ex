@@ -55,7 +55,7 @@ defmodule MuonTrap.Test.Starters do
 
   @doc "The same of a program that is stopped when it has written a line, and is dead when this returns"
   def stopped(:cmd, command, args, opts) do
-    {output, :timeout} = Programs.cmd_until_ready(command, args, 500, opts)
+    {output, :timeout} = Programs.cmd_until_ready(command, args, 500, opts, &(&1 != ""))
     output
   end
 

@@ -58,9 +58,10 @@ static const char *text_of(long number)
     return text;
 }
 
-static void attach_to(pid_t pid)
+/* A polite one has all the time it takes. */
+static void attach_to(pid_t pid, enum manners manners)
 {
-    START(&client, "-k", "100", "--attach", text_of(pid));
+    START(&client, "-k", manners == DEAF ? "100" : "60000", "--attach", text_of(pid));
     client_await_started(&client);
     assert_int_equal(client.program, pid);
 }
@@ -91,7 +92,7 @@ static void its_end_is_told_and_not_its_status(void **state)
 
     (void)state;
     LINUX_ONLY();
-    attach_to(pid);
+    attach_to(pid, POLITE);
     assert_int_equal(kill(pid, SIGUSR1), 0);
     client_follow(&client); /* a zombie has ended */
     assert_int_equal(reap(pid), SIGUSR1);
@@ -105,7 +106,7 @@ static void a_stop_ends_it(void **state)
 
     (void)state;
     LINUX_ONLY();
-    attach_to(pid);
+    attach_to(pid, POLITE);
     client_stop(&client);
     assert_ended_unknown();
     assert_int_equal(reap(pid), SIGTERM);
@@ -119,7 +120,7 @@ static void a_stop_ends_a_stopped_one(void **state)
     (void)state;
     LINUX_ONLY();
     assert_int_equal(kill(pid, SIGSTOP), 0);
-    attach_to(pid);
+    attach_to(pid, POLITE);
     client_stop(&client);
     assert_ended_unknown();
     assert_int_equal(reap(pid), SIGTERM);
@@ -131,7 +132,7 @@ static void a_deaf_one_is_killed(void **state)
 
     (void)state;
     LINUX_ONLY();
-    attach_to(pid);
+    attach_to(pid, DEAF);
     client_stop(&client);
     assert_ended_unknown();
     assert_int_equal(reap(pid), SIGKILL);
@@ -144,7 +145,7 @@ static void it_ends_with_its_owner(void **state)
 
     (void)state;
     LINUX_ONLY();
-    attach_to(pid);
+    attach_to(pid, DEAF);
     client_leave_alive(&client);
     assert_int_equal(reap(pid), SIGKILL);
 }
@@ -155,7 +156,7 @@ static void it_ends_with_the_relay(void **state)
 
     (void)state;
     LINUX_ONLY();
-    attach_to(pid);
+    attach_to(pid, DEAF);
     assert_int_equal(kill(client_relay(&client), SIGKILL), 0);
     client_follow(&client);
     assert_false(client.exited);
@@ -170,7 +171,7 @@ static void it_ends_with_the_keeper(void **state)
 
     (void)state;
     LINUX_ONLY();
-    attach_to(pid);
+    attach_to(pid, DEAF);
     keeper = client.pid;
     assert_int_equal(kill(keeper, SIGKILL), 0);
     client_follow(&client);

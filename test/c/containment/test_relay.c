@@ -301,7 +301,7 @@ static void who_is_orphaned_late_in_a_stop_is_told_in_time(void **state)
 {
     (void)state;
     LINUX_ONLY();
-    START(&client, "-k", "5000", "--", trouble_path(), "late-orphan", "3300");
+    START(&client, "-k", "12700", "--", trouble_path(), "late-orphan", "6500");
     client_await_bytes(&client, 1);
     client_stop(&client);
     client_follow(&client);
@@ -377,7 +377,7 @@ static void what_is_left_behind_a_shell_is_told_by_the_next_signal_too(void **st
 {
     (void)state;
     LINUX_ONLY();
-    START(&client, "--stop-signal", "HUP:300", "--stop-signal", "TERM:60000", "--", "bash", "-c",
+    START(&client, "--stop-signal", "HUP:3000", "--stop-signal", "TERM:60000", "--", "bash", "-c",
           "trap 'exit 3' HUP; (trap 'echo hup' HUP; trap 'echo term; exit 4' TERM; echo .; "
           "while :; do sleep 0.05; done) & wait");
     client_await_bytes(&client, 2);

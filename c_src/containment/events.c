@@ -380,6 +380,7 @@ static void read_tether(struct relay *relay, short events)
             keys_of_keeper(relay, (unsigned)message.value);
         if (message.kind == TETHER_CONTINUED) {
             relay->keeper_continued_from = message.value;
+            relay->keeper_told++;
             relay_post(relay, KEEPER_CONTINUED);
         }
     }

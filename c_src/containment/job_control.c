@@ -77,7 +77,7 @@ RARE static bool means_program(const struct relay *relay, bool was_for_group)
 }
 
 /* It is passed on even when the program is not known to be stopped: a stop signal may be on its way to it. */
-RARE void job_control_follow_keeper(struct relay *relay)
+static void pass_on_continuation(struct relay *relay)
 {
     struct tree *tree = &relay->launch->tree;
     bool was_for_group = relay->continued;
@@ -93,4 +93,10 @@ RARE void job_control_follow_keeper(struct relay *relay)
     relay->stops_followed = tree->program_stops;
     tree->program_stopped = false;
     (void)platform_kill(tree->program, SIGCONT);
+}
+
+RARE void job_control_follow_keeper(struct relay *relay)
+{
+    pass_on_continuation(relay);
+    tether_tell(relay->tether, TETHER_HEARD, relay->keeper_told);
 }

@@ -35,6 +35,8 @@ struct keeper {
     int relay_end;   /* the pipe that ends with the relay; -1 in a port */
     int stops;       /* how often it has been told to stop */
     int stopped_for; /* the stop, by that number, that it was in until somebody continued it; 0: none */
+    int told;        /* how many continuations it has told the relay */
+    int heard;       /* of so many it knows what came of them */
     int end_by;      /* the signal to end by when the relay has ended; 0: none */
 };
 
@@ -47,10 +49,13 @@ RARE static void wait_for_deaths(const struct keeper *keeper, const struct sweep
     (void)poll(fds, 3, io_left_ms(sweeping->due));
 }
 
-/* The relay has told that the program has been stopped, and still lives. */
+/* The relay has told that the program has been stopped, and still lives. But a stop that was told before somebody
+ * continued us may be over with that: the terminal's key can stop us before the disposition is again what it was before
+ * the last stop (signals_stop()), and what the relay tells of the same key is read only when that is over. So the relay
+ * is heard first. */
 static bool is_to_stop(const struct keeper *keeper)
 {
-    return keeper->stop_by != 0 && !keeper->tether_hung_up;
+    return keeper->stop_by != 0 && keeper->told == keeper->heard && !keeper->tether_hung_up;
 }
 
 /* A stop signal discards a SIGCONT that is pending when it is generated (POSIX, System Interfaces, 2.4.1). So one that
@@ -170,6 +175,9 @@ static void read_tether(struct keeper *keeper)
             if (message.value != 0)
                 keeper->stopped_for = 0;
             break;
+        case TETHER_HEARD:
+            keeper->heard = message.value;
+            break;
         case TETHER_KEYS:
             break;
         }
@@ -213,8 +221,10 @@ static void pass_on(struct keeper *keeper, const struct signals *signals)
     keeper->stopped_for = 0;
     for (unsigned i = 0; i < signals->passed_count; i++)
         (void)kill(keeper->relay, signals->passed[i]);
-    if (signals->continued)
+    if (signals->continued) {
+        keeper->told++;
         tether_tell(keeper->tether, TETHER_CONTINUED, stopped_for);
+    }
     if (signals->stop)
         pass_on_stop(keeper);
     if (signals->continued || signals->stop)

@@ -45,6 +45,11 @@ then_nothing_survives() { survivors_end; }
 @test "Ctrl-Z stops the job, and fg continues it" { scene ctrl-z-fg; nothing_survives; }
 @test "after Ctrl-Z the shell sees status 148, as under env" { scene ctrl-z-status; survivors_end; }
 @test "Ctrl-Z and fg do so a second time" { scene ctrl-z-twice; nothing_survives; }
+@test "Ctrl-Z and fg do so a second time, also when the keeper is late to ignore that key again" {
+    linux_only strace
+    scene ctrl-z-finds-the-keeper-late
+    nothing_survives
+}
 @test "after Ctrl-Z and fg, Ctrl-C stops the program" { scene ctrl-z-ctrl-c; nothing_survives; }
 @test "after Ctrl-Z, bg continues the job" { scene ctrl-z-bg; nothing_survives; }
 @test "after Ctrl-Z, kill %1 ends the job and its children" {

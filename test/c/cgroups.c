@@ -193,6 +193,16 @@ void assert_file(const char *cgroup, const char *file, const char *expected)
     assert_string_equal(content_of(path_of(cgroup, file)), with_end);
 }
 
+void await_file(const char *cgroup, const char *file, const char *expected)
+{
+    char with_end[256];
+
+    (void)snprintf(with_end, sizeof with_end, "%s\n", expected);
+    for (int ms = 0; ms < LONG_ENOUGH_MS && strcmp(content_of(path_of(cgroup, file)), with_end) != 0; ms++)
+        (void)poll(NULL, 0, 1);
+    assert_file(cgroup, file, expected);
+}
+
 void write_file(const char *cgroup, const char *file, const char *value)
 {
     int fd = open(path_of(cgroup, file), O_WRONLY | O_CLOEXEC);

@@ -36,6 +36,8 @@ const char *path_of(const char *cgroup, const char *file);
 void make_cgroup(const char *cgroup);
 bool there_is(const char *cgroup);
 void assert_file(const char *cgroup, const char *file, const char *expected);
+/* Of a file whose changes nobody tells. */
+void await_file(const char *cgroup, const char *file, const char *expected);
 void write_file(const char *cgroup, const char *file, const char *value);
 /* Of a flat keyed file. */
 unsigned long long number_in(const char *cgroup, const char *file, const char *key);

@@ -34,9 +34,12 @@ defmodule MuonTrap.PoolTest do
   # The pids of the helper that runs a program which prints them, when it waits again.
   defp keeper(opts \\ []) do
     helper = keeper_and_relay(opts)
-    OS.eventually(fn -> Pool.idle() > 0 or Pool.most() == 0 end)
+    await_idle()
     helper
   end
+
+  # Whom an end is told knows nothing of the helper, which comes back in its own time.
+  defp await_idle(), do: OS.eventually(fn -> Pool.idle() > 0 or Pool.most() == 0 end)
 
   defp keeper_and_relay(opts \\ []) do
     {output, 0} = MuonTrap.cmd("sh", ["-c", "echo $PPID; cut -d' ' -f4 /proc/$PPID/stat"], opts)
@@ -315,6 +318,7 @@ defmodule MuonTrap.PoolTest do
       assert_receive {:DOWN, ^monitor, :process, _server, :normal}, 60_000
       assert links(owner) == []
       Process.exit(owner, :kill)
+      await_idle()
       assert keeper() == helper
     end
 
@@ -367,6 +371,7 @@ defmodule MuonTrap.PoolTest do
       {:ok, daemon} = Daemon.start_link("sh", ["-c", "echo ready"], logger_fun: Programs.lines_to_me())
       assert_receive {:line, "ready"}, 60_000
       assert_receive {:EXIT, ^daemon, :normal}, 60_000
+      await_idle()
       assert keeper() == helper
     end
 
@@ -382,6 +387,7 @@ defmodule MuonTrap.PoolTest do
     test "and a failed look for the program leaves it as it was" do
       helper = keeper()
       assert_raise ErlangError, fn -> MuonTrap.cmd("/no/such/program", []) end
+      await_idle()
       assert keeper() == helper
     end
 

@@ -169,13 +169,18 @@ await() {
     }
 }
 
-# Waits for the end of every holder of the output, whatever it prints, and looks for the mark then.
-everything_is_gone() {
+# Waits for the end of every holder of the output, whatever it prints.
+output_ends() {
     timeout "$PATIENCE" cat <&"$alive" >"$dir/rest" || {
         echo "these are still there after $PATIENCE s:" >&2
         show_survivors
         return 1
     }
+}
+
+# After that nothing has the mark any more.
+everything_is_gone() {
+    output_ends
     nothing_survives
 }
 

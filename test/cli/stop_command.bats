@@ -15,6 +15,12 @@ setup() {
 
 teardown() { end_survivors; }
 
+# What the command has started doesn't hold the program's output, and a portable build can't wait for its death.
+everything_is_gone() {
+    output_ends
+    if [ -n "${PORTABLE:-}" ]; then survivors_end; else nothing_survives; fi
+}
+
 # A program that says what it is told to end by.
 told='trap "echo usr1; exit 5" USR1; trap "echo term; exit 6" TERM; trap "echo int" INT; echo ready; while :; do sleep 0.05; done'
 

@@ -112,7 +112,8 @@ defmodule MuonTrap.PoolTest do
       assert MuonTrap.cmd("echo", ["hi"]) == {"hi\n", 0}
     end
 
-    test "is configured by numbers, and goes on without" do
+    @tag :tmp_dir
+    test "is configured by numbers, and goes on without", %{tmp_dir: dir} do
       pool = Process.whereis(Pool)
 
       for {name, value} <- [
@@ -125,7 +126,9 @@ defmodule MuonTrap.PoolTest do
         configure(idle_helpers: 2, idle_timeout: 60_000)
         test = self()
         told = %MuonTrap.Test.Sink{with: fn data -> send(test, {:output, data}) end}
-        running = Task.async(fn -> MuonTrap.cmd("sh", ["-c", "echo ready; sleep 0.2"], into: told) end)
+        go = Path.join(dir, "#{name}-#{inspect(value)}")
+        script = "echo ready; until test -e $0; do sleep 0.02; done"
+        running = Task.async(fn -> MuonTrap.cmd("sh", ["-c", script, go], into: told) end)
         assert_receive {:output, "ready\n"}, 60_000
         configure([{name, value}])
 
@@ -133,6 +136,8 @@ defmodule MuonTrap.PoolTest do
           MuonTrap.cmd("true", [])
         end
 
+        # The helper comes back under the wrong setting.
+        File.touch!(go)
         Task.await(running, 60_000)
         assert is_integer(Pool.idle())
       end

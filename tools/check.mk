@@ -17,7 +17,8 @@ export HOME := $(or $(shell getent passwd "$$(id -u)" | cut -d : -f 6),$(CURDIR)
 endif
 
 # A virtual machine takes one processor and up to 3 GB of memory, and ExUnit's tests a third of a processor, for they
-# wait for most of their time. What is beside has names of its own where it shares the machine, its directory too.
+# wait for most of their time. The fuzzers take all that there are, for a minute. What is beside has names of its own
+# where it shares the machine, its directory too.
 # `builds` before them, so that no two lists build the same at the same time.
 CHECKS_FIRST := lint builds
 CHECKS_HERE := test-c coverage-c test-cli test-elixir test-erlang test-rebar3 test-servers torture-short test-portable

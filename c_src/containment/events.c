@@ -298,7 +298,7 @@ RARE void events_take_console(struct relay *relay)
         job_control_stop_keeper(relay, SIGTTIN);
         return;
     }
-    relay->keeper_stopped = false;
+    job_control_continue_keeper(relay);
     relay->bequest->raw = true;
     console_make_raw(console);
     follow_console(relay); /* SIGWINCH comes to the foreground only */

@@ -27,7 +27,7 @@ RARE void job_control_stop_keeper(struct relay *relay, int signal)
     relay->keeper_stopped = true;
     relay->keeper_stops++;
     relay->stops_followed = relay->launch->tree.program_stops;
-    tether_tell(relay->tether, TETHER_STOPPED, signal == SIGSTOP ? SIGTSTP : signal);
+    (void)tether_tell(relay->tether, TETHER_STOPPED, signal == SIGSTOP ? SIGTSTP : signal);
 }
 
 /* With a lifeline a plain SIGSTOP is the program's own affair: nobody may be there who would continue us. With a
@@ -53,7 +53,7 @@ RARE static void continue_keeper(struct relay *relay, bool by_its_word)
     relay->keeper_stopped = false;
     if (relay->tether < 0)
         return;
-    tether_tell(relay->tether, TETHER_CONTINUED, by_its_word);
+    (void)tether_tell(relay->tether, TETHER_CONTINUED, by_its_word);
     platform_continue(relay->keeper); /* after the message, which calls off a stop that has not come yet */
 }
 
@@ -77,7 +77,7 @@ RARE static bool means_program(const struct relay *relay, bool was_for_group)
 }
 
 /* It is passed on even when the program is not known to be stopped: a stop signal may be on its way to it. */
-static void pass_on_continuation(struct relay *relay)
+RARE void job_control_follow_keeper(struct relay *relay)
 {
     struct tree *tree = &relay->launch->tree;
     bool was_for_group = relay->continued;
@@ -93,10 +93,4 @@ static void pass_on_continuation(struct relay *relay)
     relay->stops_followed = tree->program_stops;
     tree->program_stopped = false;
     (void)platform_kill(tree->program, SIGCONT);
-}
-
-RARE void job_control_follow_keeper(struct relay *relay)
-{
-    pass_on_continuation(relay);
-    tether_tell(relay->tether, TETHER_HEARD, relay->keeper_told);
 }

@@ -36,7 +36,7 @@ struct keeper {
     int stops;       /* how often it has been told to stop */
     int stopped_for; /* the stop, by that number, that it was in until somebody continued it; 0: none */
     int told;        /* how many continuations it has told the relay */
-    int heard;       /* of so many it knows what came of them */
+    int answered;    /* how many of these the relay has answered */
     int end_by;      /* the signal to end by when the relay has ended; 0: none */
 };
 
@@ -51,11 +51,11 @@ RARE static void wait_for_deaths(const struct keeper *keeper, const struct sweep
 
 /* The relay has told that the program has been stopped, and still lives. But a stop that was told before somebody
  * continued us may be over with that: the terminal's key can stop us before the disposition is again what it was before
- * the last stop (signals_stop()), and what the relay tells of the same key is read only when that is over. So the relay
- * is heard first. */
+ * the last stop (signals_stop()), and what the relay tells of the same key is read when that is over. So its answer
+ * comes first. */
 static bool is_to_stop(const struct keeper *keeper)
 {
-    return keeper->stop_by != 0 && keeper->told == keeper->heard && !keeper->tether_hung_up;
+    return keeper->stop_by != 0 && keeper->told == keeper->answered && !keeper->tether_hung_up;
 }
 
 /* A stop signal discards a SIGCONT that is pending when it is generated (POSIX, System Interfaces, 2.4.1). So one that
@@ -176,7 +176,7 @@ static void read_tether(struct keeper *keeper)
                 keeper->stopped_for = 0;
             break;
         case TETHER_HEARD:
-            keeper->heard = message.value;
+            keeper->answered = message.value;
             break;
         case TETHER_KEYS:
             break;
@@ -221,10 +221,8 @@ static void pass_on(struct keeper *keeper, const struct signals *signals)
     keeper->stopped_for = 0;
     for (unsigned i = 0; i < signals->passed_count; i++)
         (void)kill(keeper->relay, signals->passed[i]);
-    if (signals->continued) {
+    if (signals->continued && tether_tell(keeper->tether, TETHER_CONTINUED, stopped_for))
         keeper->told++;
-        tether_tell(keeper->tether, TETHER_CONTINUED, stopped_for);
-    }
     if (signals->stop)
         pass_on_stop(keeper);
     if (signals->continued || signals->stop)
@@ -306,7 +304,7 @@ bool keeper_start(struct launch *launch, struct tether *tether, struct failure *
     keeper.relay_end = relay_ends[0];
     keys = signals_unblock_keys();
     if (keys != 0)
-        tether_tell(keeper.tether, TETHER_KEYS, (int)keys);
+        (void)tether_tell(keeper.tether, TETHER_KEYS, (int)keys);
     signals_ignore_continuation_by(keeper.relay);
     signals_unblock();
     keep(&keeper);

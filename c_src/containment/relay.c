@@ -536,6 +536,7 @@ RARE static enum state follow_keeper(struct relay *relay)
     job_control_follow_keeper(relay);
     if (relay->launch->console.reads && relay->state == RUNNING)
         events_take_console(relay);
+    (void)tether_tell(relay->tether, TETHER_HEARD, relay->keeper_told);
     return relay->state;
 }
 
@@ -1010,7 +1011,7 @@ RARE static void choose_end(const struct relay *relay)
     int signal = relay->stopped_by_key != 0 ? relay->stopped_by_key : key_that_ended(relay->launch);
 
     if (signal != 0)
-        tether_tell(relay->tether, TETHER_END_BY, signal);
+        (void)tether_tell(relay->tether, TETHER_END_BY, signal);
 }
 
 static int exit_status(const struct launch *launch)

@@ -24,11 +24,11 @@ bool tether_open(int ends[2], struct bequest **bequest, struct failure *why)
     return failed(why, STAGE_SETUP, errno, "cannot make a socket pair: %s (raise ulimit -n)", strerror(errno));
 }
 
-void tether_tell(int fd, enum tether_kind kind, int value)
+bool tether_tell(int fd, enum tether_kind kind, int value)
 {
     const struct tether_message message = {.kind = kind, .value = value};
 
-    (void)send(fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return send(fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof message;
 }
 
 bool tether_has_hung_up(int fd)

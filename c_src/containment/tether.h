@@ -42,7 +42,7 @@ enum tether_kind {
     TETHER_CONTINUED, /* to the keeper: the program goes on; 1: because of what the keeper has told. To the relay:
                        * somebody has sent the keeper a SIGCONT, which has continued it from that stop, by its number;
                        * 0: from none */
-    TETHER_HEARD,     /* to the keeper: what came of so many TETHER_CONTINUED of its own has been told before this */
+    TETHER_HEARD,     /* to the keeper: so many TETHER_CONTINUED of its own are answered by what was told before this */
     TETHER_KEYS, /* to the relay: of enum terminal_key, those whose signals the keeper got before it forked the relay */
     TETHER_END_BY /* to the keeper: end by that signal when the relay has ended */
 };
@@ -55,8 +55,8 @@ struct tether_message {
 /* Makes both ends, closed by exec, and the page. */
 bool tether_open(int ends[2], struct bequest **bequest, struct failure *why);
 
-/* Tells the other side. That it has died meanwhile will be noticed otherwise. */
-void tether_tell(int fd, enum tether_kind kind, int value);
+/* Tells the other side. False when that is dead, which will be noticed otherwise, or has too much to read. */
+bool tether_tell(int fd, enum tether_kind kind, int value);
 
 /* Whether the other side is dead. */
 bool tether_has_hung_up(int fd);

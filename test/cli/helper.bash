@@ -11,6 +11,9 @@ bats_require_minimum_version 1.5.0
 # Where the processor is emulated, everything takes this many times longer.
 slowness=${SLOWNESS:-1}
 
+# Whether the helper has been linked with the GNU C library, statically or not.
+has_glibc() { grep -aq -e GLIBC_TUNABLES -e 'GLIBC_2\.' "$MUONTRAP"; }
+
 # Seconds that an event may take before the test fails; none takes more than a few, nor more than some ten where the
 # processor is emulated, of a machine that has nothing else to do.
 PATIENCE=$((slowness > 1 ? 150 : 30))
@@ -18,6 +21,12 @@ PATIENCE=$((slowness > 1 ? 150 : 30))
 # `time_limit MILLISECONDS` sets $limit to the time that something may take which may take so long on an idle machine. It
 # is called before that begins, because it measures what else the machine does.
 time_limit() { limit=$(($1 * slowness * $("$BATS_TEST_DIRNAME/../busyness"))); }
+
+# The same for a time that is waited out, which leaves patience for what comes after it.
+time_to_pass() {
+    time_limit "$1"
+    [ "$limit" -le $((PATIENCE * 1000 / 2)) ] || limit=$((PATIENCE * 1000 / 2))
+}
 
 common_setup() {
     [ -x "${MUONTRAP:-}" ] || {
@@ -119,7 +128,7 @@ let_others_run_muontrap() {
     }
 }
 
-# The helper in the foreground, for `run`, guarded and marked. The programs of the tests sleep for 100 s at most, so what
+# The helper in the foreground, for `run`, guarded and marked. Its programs sleep for 100 s at most, so what
 # may survive a broken helper, and hold the pipe that `run` reads, doesn't hold up the suite for good.
 muontrap() { timeout -k 5 60 env "$mark" "$MUONTRAP" "$@"; }
 

@@ -121,7 +121,7 @@ cannot_be_run() {
     everything_is_gone
     ends_with 5
     make_room
-    time_limit 3000
+    time_to_pass 3000
     start_with --delay-to-sigkill "$limit" --stop-command sh --stop-command -c \
         --stop-command 'trap "" TERM; kill -USR1 $CHILD_PID; sleep 10000; sleep 10000'
     exec 8>&-

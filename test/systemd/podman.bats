@@ -64,8 +64,9 @@ container='container() { podman run --rm --network none --rootfs "$@"; }
     output_lacks $'\nstarted'
 }
 
+# The machine's file system is one that podman 5.4 refuses to put its storage's overlay on.
 @test "without root podman gives its container's root the same" {
-    in_machine 'su --login rootless --command "podman run --rm --network none --security-opt unmask=/sys/fs/cgroup \
+    in_machine 'su --login rootless --command "STORAGE_DRIVER=vfs podman run --rm --network none --security-opt unmask=/sys/fs/cgroup \
             --rootfs /home/rootless/container muontrap -g auto -s memory.max=20M -- \
             sh -c \"cat /proc/self/cgroup /sys/fs/cgroup/muontrap/*/memory.max\""'
     output_has 0::/muontrap/ $'\n20971520'
@@ -96,10 +97,11 @@ contained='contained="$MUONTRAP -k 60000 -- podman run --rm --network none --log
     output_has "left 143"
 }
 
+# Of a container whose conmon was killed podman 5.4 finds out when it is to be removed, fails, and knows it the next time.
 @test "podman run -d ends at once, and the container is killed" {
     in_machine "$contained"'$contained --name detached --detach --rootfs /srv/container sleep 1405 >/dev/null
         none "sleep 1405"
-        podman rm --force --ignore detached >/dev/null'
+        podman rm --force --ignore detached >/dev/null || podman rm --force --ignore detached >/dev/null'
 }
 
 @test "after podman was killed a start takes --replace, and no process of the container is left" {
@@ -109,7 +111,9 @@ contained='contained="$MUONTRAP -k 60000 -- podman run --rm --network none --log
         wait $! || echo "left $?"
         none "sleep 1406"
         $contained --name bereft --rootfs /srv/container sh -c "exit 0" || echo "refused $?"
-        $contained --name bereft --replace --rootfs /srv/container sh -c "echo replaced"'
+        for try in first second; do
+            $contained --name bereft --replace --rootfs /srv/container sh -c "echo replaced" && break
+        done'
     output_has "left 137" "already in use" "refused 125" $'\nreplaced'
 }
 

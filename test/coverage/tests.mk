@@ -35,7 +35,7 @@ coverage:
 	$(COVERAGE_MAKE) PORTABLE=1 BUILD=$(COVERAGE_ALL)/portable TEST_BUILD=$(COVERAGE_ALL)/portable/test-c test-c \
 	    >$(COVERAGE_ALL)/portable.log 2>&1 || :
 	CC=clang CFLAGS='-O1 -g $(COVERAGE_CLANG)' CPPFLAGS=-U_FORTIFY_SOURCE MIX_ENV=test \
-	    MIX_BUILD_PATH='$(CURDIR)/$(COVERAGE_ALL)/mix' $(MIX) test --cover --timeout 900000 \
+	    MIX_BUILD_PATH='$(CURDIR)/$(COVERAGE_ALL)/mix' $(MIX) test --cover --exclude reload --timeout 900000 \
 	    >$(COVERAGE_ALL)/test-elixir.log 2>&1 || :
 	@test/coverage/branches $(COVERAGE_COUNTS) $(COVERAGE_ALL) $(COVERAGE_LEAST) && branches=enough; \
 	    sed -n '/^Generating cover results/,$$p' $(COVERAGE_ALL)/test-elixir.log; \

@@ -50,7 +50,6 @@ scene() { run_scene pty.exp "$1"; }
     survivors_end
 }
 @test "in the background it is stopped until fg, and leaves the terminal alone" { scene background; nothing_survives; }
-@test "bg and fg of such a job at once leave it in the foreground" { scene background-and-foreground-at-once; nothing_survives; }
 @test "bg stops it again" { scene background-twice; nothing_survives; }
 @test "a job that somebody stops and fg continues takes the terminal again" {
     scene stopped-from-outside

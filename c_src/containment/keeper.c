@@ -175,7 +175,7 @@ static void read_tether(struct keeper *keeper)
             if (message.value != 0)
                 keeper->stopped_for = 0;
             break;
-        case TETHER_HEARD:
+        case TETHER_ANSWERED:
             keeper->answered = message.value;
             break;
         case TETHER_KEYS:

@@ -536,7 +536,7 @@ RARE static enum state follow_keeper(struct relay *relay)
     job_control_follow_keeper(relay);
     if (relay->launch->console.reads && relay->state == RUNNING)
         events_take_console(relay);
-    (void)tether_tell(relay->tether, TETHER_HEARD, relay->keeper_told);
+    (void)tether_tell(relay->tether, TETHER_ANSWERED, relay->keeper_told);
     return relay->state;
 }
 

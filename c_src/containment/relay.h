@@ -77,7 +77,7 @@ struct relay {
     int keeper_stops;    /* how often it has been told to stop */
     unsigned stops_followed;   /* the stop of the program, by its number, for which it was told so last */
     int keeper_continued_from; /* the stop, by that number, that somebody has continued it from; 0: from none */
-    int keeper_told;           /* how many continuations of its own have been read of what it tells */
+    int keeper_told;           /* how many continuations of its own it has told us */
     bool continued;            /* the relay has got a SIGCONT, and the keeper has not told yet that it has got one */
     bool key_missed;           /* a key was pressed when the process that becomes the program wasn't there yet */
     int control;               /* standard input as frames or lifeline; -1 when it is neither or has ended */

@@ -42,7 +42,7 @@ enum tether_kind {
     TETHER_CONTINUED, /* to the keeper: the program goes on; 1: because of what the keeper has told. To the relay:
                        * somebody has sent the keeper a SIGCONT, which has continued it from that stop, by its number;
                        * 0: from none */
-    TETHER_HEARD,     /* to the keeper: so many TETHER_CONTINUED of its own are answered by what was told before this */
+    TETHER_ANSWERED,  /* to the keeper: so many TETHER_CONTINUED of its own are answered by what was told before this */
     TETHER_KEYS, /* to the relay: of enum terminal_key, those whose signals the keeper got before it forked the relay */
     TETHER_END_BY /* to the keeper: end by that signal when the relay has ended */
 };

@@ -14,7 +14,7 @@ idle_program() {
     exec 7<&-
     await ready
     relay=$(relay_of "$keeper")
-    come_to_rest
+    eventually have_slept_for_a_second
 }
 
 switches() { grep -h '^voluntary_ctxt_switches' "/proc/$keeper/status" "/proc/$relay/status"; }
@@ -23,17 +23,10 @@ sleeps() { grep -q '^State:.S' "/proc/$1/status"; }
 
 # The relay wakes up once of its own accord, a moment after the start, when it gives back what only a start needs. Who
 # sleeps at the end of a second, and has slept all along, has no such thing before it any more.
-come_to_rest() {
-    local before
-    local until=$((SECONDS + PATIENCE))
-
-    while [ "$SECONDS" -lt "$until" ]; do
-        before=$(switches)
-        sleep 1
-        ! sleeps "$keeper" || ! sleeps "$relay" || [ "$(switches)" != "$before" ] || return 0
-    done
-    echo "keeper and relay have not slept for a second within $PATIENCE s" >&2
-    return 1
+have_slept_for_a_second() {
+    before=$(switches)
+    sleep 1
+    sleeps "$keeper" && sleeps "$relay" && [ "$(switches)" = "$before" ]
 }
 
 @test "an idle keeper and relay never wake up" {

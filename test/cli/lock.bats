@@ -24,14 +24,7 @@ wait_for_lock() {
     waiting=$!
 }
 
-says_that_it_waits() {
-    local until=$((SECONDS + PATIENCE))
-
-    while [ ! -s "$dir/$1.said" ]; do
-        [ "$SECONDS" -lt "$until" ] || return 1
-        sleep 0.05
-    done
-}
+says_that_it_waits() { eventually test -s "$dir/$1.said"; }
 
 # The one that waited, before it could touch the file.
 has_been_stopped() {

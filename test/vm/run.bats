@@ -28,6 +28,20 @@ leaves_nothing() {
     rm build/vm/bytes
 }
 
+@test "what any user puts into the directory that is kept comes out" {
+    mkdir "$BATS_TEST_TMPDIR/kept"
+    echo old >"$BATS_TEST_TMPDIR/kept/here"
+    script='ls "$0" && mkdir "$0/below" && head -c 1000000 /dev/zero >"$0/below/zeros" && exit 3'
+    # shellcheck disable=SC2016 # expands in the virtual machine
+    MUONTRAP_VM_KEPT=$BATS_TEST_TMPDIR/kept run "$vm" --timeout 600 --user stranger sh -c "$script" \
+        "$BATS_TEST_TMPDIR/kept"
+    [ "$status" -eq 3 ]
+    [ -z "$output" ]
+    [ "$(cat "$BATS_TEST_TMPDIR"/kept/run.*/below/zeros | tr -d '\0' | wc -c)" -eq 0 ]
+    [ "$(stat --format %s "$BATS_TEST_TMPDIR"/kept/run.*/below/zeros)" -eq 1000000 ]
+    leaves_nothing
+}
+
 @test "an ordinary user starts in the cgroup that root has given him, and may write to the project" {
     script='cat /proc/self/cgroup; mkdir /sys/fs/cgroup/given/below && touch mix.exs && mktemp -p . && id -un'
     # shellcheck disable=SC2016 # expands in the virtual machine

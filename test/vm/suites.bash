@@ -3,7 +3,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What test/vm/cgroups and test/vm/kernel have in common: they run suites one after the other, to the last, and then say
-# which have failed. In the project's directory.
+# which have failed. In the project's directory, with the helper MUONTRAP and the test programs in C in TEST_BUILD.
+
+export MUONTRAP=${MUONTRAP:-$PWD/build/host/muontrap}
+export TEST_BUILD=${TEST_BUILD:-build/test-c}
+export TROUBLE=$PWD/$TEST_BUILD/trouble
+export CGROUPS_NEEDED=1 # what could be left out for want of a cgroup fails
 
 failed=()
 

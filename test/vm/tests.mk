@@ -16,7 +16,8 @@ test-vm test-cgroups test-kernel torture-vm: export MUONTRAP_VM_KERNEL := $(KERN
 # shares the processors with others.
 test-vm: all
 	test/vm/make-boot
-	BATS_TEST_TIMEOUT=1500 env --default-signal bats --formatter '$(CURDIR)/test/cli/formatter' test/vm
+	BATS_TEST_TIMEOUT=1500 MUONTRAP='$(abspath $(BUILD)/muontrap)' env --default-signal \
+	    bats --formatter '$(CURDIR)/test/cli/formatter' test/vm
 
 # What runs in the virtual machine is built outside, where it takes no time. What exists when that starts is its user's;
 # a file that other tests make here later would be root's there.
@@ -25,11 +26,12 @@ test-cgroups: all $(TEST_BUILD)/test_controllers $(TEST_BUILD)/test_cgroup $(TES
 	test/vm/make-boot
 	MIX_ENV=test $(MIX) compile --warnings-as-errors
 	touch '$(or $(MIX_BUILD_PATH),_build/test)/lib/muontrap/.mix/.mix_test_failures'
-	MUONTRAP='$(abspath $(BUILD)/muontrap)' test/vm/cgroups
+	MUONTRAP='$(abspath $(BUILD)/muontrap)' TEST_BUILD='$(TEST_BUILD)' test/vm/cgroups
 
 # In C those that measure no time: what a program is given to end is as short there, and less is done in it.
 KERNEL_TESTS := test_platform test_cgroup test_tree test_sweep test_child test_identity
 test-kernel: all $(KERNEL_TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble
 	test/vm/make-boot
 	MIX_ENV=test $(MIX) compile --warnings-as-errors
-	KERNEL_TESTS='$(KERNEL_TESTS)' MUONTRAP='$(abspath $(BUILD)/muontrap)' test/vm/kernel $(PARTS)
+	KERNEL_TESTS='$(KERNEL_TESTS)' MUONTRAP='$(abspath $(BUILD)/muontrap)' TEST_BUILD='$(TEST_BUILD)' \
+	    test/vm/kernel $(PARTS)

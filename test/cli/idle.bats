@@ -51,6 +51,7 @@ have_slept_for_a_second() {
 }
 
 @test "keeper and relay are small: under 150 KB of memory together" {
+    not_under_valgrind "it takes 45 MB for each"
     linux_only "madvise(2), to give back what only a start needs"
     LC_ALL=C ldd "$MUONTRAP" 2>&1 | grep -Eq 'statically linked|not a dynamic executable' || skip "is for a static build"
     ! has_glibc || skip "is for a static build with musl"
@@ -65,6 +66,7 @@ have_slept_for_a_second() {
 }
 
 @test "an idle keeper and relay hold few descriptors" {
+    not_under_valgrind "each has a log"
     idle_program
     for pid in "$keeper" "$relay"; do
         [ "$(find "/proc/$pid/fd" -type l | wc -l)" -le 8 ]

@@ -53,12 +53,17 @@ static bool own_port(const struct options *options, struct failure *why)
     return true;
 }
 
-/* Whether standard input is a pipe, FIFO or socket, which somebody else may hold the other end of. */
-static bool stdin_has_other_end(void)
+/* Whether standard input is a pipe, FIFO or socket, which somebody else may hold the other end of. Without an answer
+ * nothing is started: it might be the lifeline. */
+static bool stdin_has_other_end(bool *has, struct failure *why)
 {
     struct stat found;
 
-    return fstat(STDIN_FILENO, &found) == 0 && (S_ISFIFO(found.st_mode) || S_ISSOCK(found.st_mode));
+    if (fstat(STDIN_FILENO, &found) < 0)
+        return failed(why, STAGE_SETUP, errno, "cannot look at standard input: %s (--stdin says what it is for)",
+                      strerror(errno));
+    *has = S_ISFIFO(found.st_mode) || S_ISSOCK(found.st_mode);
+    return true;
 }
 
 /* Whether that end has been closed already, as by cron(8). */
@@ -71,17 +76,23 @@ static bool stdin_has_ended(void)
 
 /* The end of a lifeline is told by a hang-up, and nothing is ever read from it. What can't hang up has nobody at its
  * other end: as a lifeline it has ended from the start. */
-static void choose_stdin(struct launch *launch)
+static bool choose_stdin(struct launch *launch, struct failure *why)
 {
+    bool has_other_end = false;
+
     switch (launch->options.port ? STDIN_NULL : launch->options.stdin_mode) {
     case STDIN_AUTO:
     case STDIN_FILE:
-        launch->null_stdin = stdin_has_other_end();
+        if (!stdin_has_other_end(&has_other_end, why))
+            return false;
+        launch->null_stdin = has_other_end;
         launch->lifeline = launch->null_stdin && !stdin_has_ended();
         break;
     case STDIN_LIFELINE:
+        if (!stdin_has_other_end(&has_other_end, why))
+            return false;
         launch->null_stdin = launch->lifeline = true;
-        launch->lifeline_ended = !stdin_has_other_end() && !isatty(STDIN_FILENO);
+        launch->lifeline_ended = !has_other_end && !isatty(STDIN_FILENO);
         break;
     case STDIN_INHERIT:
         break;
@@ -94,6 +105,7 @@ static void choose_stdin(struct launch *launch)
         launch->console.reads = !launch->null_stdin;
         console_note(&launch->console);
     }
+    return true;
 }
 
 RARE static int fail(const struct launch *launch, const struct failure *why)
@@ -107,9 +119,10 @@ RARE static int fail(const struct launch *launch, const struct failure *why)
 
 RARE static int print(const char *text, const char *rest)
 {
-    return io_write_all(STDOUT_FILENO, text, strlen(text)) && io_write_all(STDOUT_FILENO, rest, strlen(rest))
-               ? 0
-               : EXIT_MUONTRAP_FAILED;
+    if (io_write_all(STDOUT_FILENO, text, strlen(text)) && io_write_all(STDOUT_FILENO, rest, strlen(rest)))
+        return 0;
+    report_words("cannot write to standard output: %s", strerror(errno));
+    return EXIT_MUONTRAP_FAILED;
 }
 
 RARE static int check(struct options *options)
@@ -150,8 +163,7 @@ static bool settle(struct launch *launch, struct failure *why)
     platform_kill_by_reserve(launch->identity.change_uid);
     if (options->attach != 0 && !attach_open(launch, why))
         return false;
-    choose_stdin(launch);
-    return true;
+    return choose_stdin(launch, why);
 }
 
 static int run(struct launch *launch)

@@ -78,7 +78,10 @@ variable(Other) -> Other.
 next_input(Next) ->
     case Next() of
         eof -> nil;
-        {Data, More} when is_function(More, 0) -> {Data, More}
+        {Data, More} when is_function(More, 0) -> {Data, More};
+        _Other ->
+            Words = <<"a function of the option input returns eof, or a tuple of iodata and the next function">>,
+            erlang:error({badarg, Words})
     end.
 
 cgroup_set({Controller, Name, Value}) -> {text(Controller), text(Name), text(Value)};

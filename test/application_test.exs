@@ -170,6 +170,19 @@ defmodule MuonTrap.ApplicationTest do
     refute_received _anything
   end
 
+  @tag :tmp_dir
+  test "a helper that is no program is told as such, by a check, too", %{tmp_dir: tmp_dir} do
+    path = Path.join(tmp_dir, "muontrap")
+    File.write!(path, "")
+    File.chmod!(path, 0o755)
+    Application.put_env(:muontrap, :helper_path, path)
+
+    for run <- [fn -> MuonTrap.cmd("true", []) end, fn -> MuonTrap.check() end] do
+      error = assert_raise Error, ~r/is no program: compile it again/, run
+      assert error.reason == :enoexec
+    end
+  end
+
   # Before those of the VM's own PATH.
   defp put_path(directories) do
     path = System.fetch_env!("PATH")
@@ -223,7 +236,12 @@ defmodule MuonTrap.ApplicationTest do
     assert MuonTrap.muontrap_path() == elsewhere
     assert {relay, 0} = MuonTrap.cmd("sh", ["-c", "readlink /proc/$PPID/exe"])
     assert String.trim(relay) == elsewhere
-    Application.put_env(:muontrap, :helper_path, :elsewhere)
-    assert_raise ArgumentError, ~r/helper_path/, fn -> MuonTrap.cmd("true", []) end
+
+    for path <- [:elsewhere, "", "muontrap", "../muontrap"] do
+      Application.put_env(:muontrap, :helper_path, path)
+
+      for run <- [fn -> MuonTrap.cmd("true", []) end, fn -> MuonTrap.check() end],
+          do: assert_raise(ArgumentError, ~r/helper_path: must be the absolute path/, run)
+    end
   end
 end

@@ -198,7 +198,17 @@ defmodule MuonTrap.DaemonTest do
   end
 
   describe "the child specification" do
-    test "takes two or three elements, and its shutdown leaves time for :delay_to_sigkill" do
+    test "says what a child is, and nothing of what was given in its place" do
+      for module <- [Daemon, MuonTrap.Program], child <- ["sleep 1", {"sleep", ["1"]}, [], ["a", [], [], "secret"]] do
+        error =
+          assert_raise ArgumentError, ~r/a child is .*\[command, args, options\]/, fn -> module.child_spec(child) end
+
+        refute error.message =~ "secret"
+      end
+    end
+
+    test "takes one to three elements, and its shutdown leaves time for :delay_to_sigkill" do
+      assert Daemon.child_spec(["a"]).start == {Daemon, :start_link, ["a", [], []]}
       assert %{id: Daemon, restart: :permanent, type: :worker} = spec = Daemon.child_spec(["a", ["b"]])
       assert spec.start == {Daemon, :start_link, ["a", ["b"], []]}
       assert spec.shutdown > 500

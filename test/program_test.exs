@@ -236,6 +236,8 @@ defmodule MuonTrap.ProgramTest do
   test "has a name as its id under a supervisor, to which it sends nothing" do
     assert %{id: :my_cat} = Program.child_spec(["cat", [], [name: :my_cat]])
     assert %{id: Program} = Program.child_spec(["cat"])
+    assert_raise ArgumentError, ~r/keyword list/, fn -> Program.child_spec(["cat", [], :active]) end
+    assert_raise ArgumentError, ~r/keyword list/, fn -> Program.start_link("cat", [], :active) end
     assert_raise ArgumentError, ~r/needs :owner/, fn -> Program.child_spec(["cat", [], [active: true]]) end
   end
 

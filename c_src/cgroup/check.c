@@ -18,6 +18,8 @@
 #include "cgroup/controllers.h"
 #include "cgroup/delegation.h"
 #include "cgroup/v1_users.h"
+#include "port/report.h"
+#include "program/child.h"
 
 struct check {
     const char *path;
@@ -32,6 +34,8 @@ struct check {
     struct controllers controllers;
 };
 
+static int write_error; /* the errno of a line that could not be written */
+
 __attribute__((format(printf, 2, 3))) static void print_line(const char *start, const char *words, ...)
 {
     char text[2048];
@@ -44,7 +48,8 @@ __attribute__((format(printf, 2, 3))) static void print_line(const char *start, 
     va_end(args);
     size = strlen(text);
     text[size] = '\n';
-    (void)io_write_all(STDOUT_FILENO, text, size + 1);
+    if (!io_write_all(STDOUT_FILENO, text, size + 1))
+        write_error = errno;
 }
 
 #define OK "ok: "
@@ -470,7 +475,7 @@ static void launch_as_checked(const struct check *check, struct options *options
         options->controller_count = options->set_count = 0;
 }
 
-int check_run(struct options *options, const char *users)
+static int look(struct options *options, const char *users)
 {
     static struct check check;
     static struct settings settings;
@@ -500,4 +505,15 @@ int check_run(struct options *options, const char *users)
     io_close(&check.root);
     launch_as_checked(&check, options);
     return fine && check_launch(&check, options) ? 0 : 1;
+}
+
+/* A line that was lost may be the one that says what is missing. */
+int check_run(struct options *options, const char *users)
+{
+    int status = look(options, users);
+
+    if (write_error == 0)
+        return status;
+    report_words("cannot write to standard output: %s", strerror(write_error));
+    return EXIT_MUONTRAP_FAILED;
 }

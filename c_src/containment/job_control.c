@@ -63,28 +63,42 @@ void job_control_continue_keeper(struct relay *relay)
         continue_keeper(relay, false);
 }
 
-/* Whether a continuation of the keeper means the program. A SIGCONT for the whole process group has come to the relay,
- * too, and to the program. And a keeper that was stopped for a stop of the program which is over was not continued
- * alone, either; what the program is now is none of its doing. */
-RARE static bool means_program(const struct relay *relay, bool was_for_group)
+/* Of a SIGCONT for the whole process group the keeper tells a little after the relay has got it, or after the program
+ * has gone on, where a stop signal has discarded the relay's (POSIX, System Interfaces, 2.4.1). */
+bool job_control_reap(struct relay *relay)
+{
+    struct tree *tree = &relay->launch->tree;
+    bool more_dead = tree_reap(tree);
+
+    relay->continued = relay->continued || tree->program_continued;
+    tree->program_continued = false;
+    return more_dead;
+}
+
+/* Whether a continuation of the keeper means the program. One of the whole process group has come to that, too, and if
+ * the program is stopped all the same, then anew. So who has continued the keeper from the stop that the program is in
+ * means it; from one that is over, not, whatever the program is now. */
+RARE static bool means_program(struct relay *relay)
 {
     const struct tree *tree = &relay->launch->tree;
+    bool was_for_group = relay->continued;
 
-    if (tree->program_ended || tree->program <= 0 || was_for_group)
+    relay->continued = false;
+    if (tree->program_ended || tree->program <= 0)
         return false;
-    return relay->keeper_continued_from == 0 || (relay->keeper_continued_from == relay->keeper_stops &&
-                                                 tree->program_stopped && tree->program_stops == relay->stops_followed);
+    if (relay->keeper_continued_from == 0)
+        return !was_for_group;
+    return relay->keeper_continued_from == relay->keeper_stops && tree->program_stopped &&
+           tree->program_stops == relay->stops_followed;
 }
 
 /* It is passed on even when the program is not known to be stopped: a stop signal may be on its way to it. */
 RARE void job_control_follow_keeper(struct relay *relay)
 {
     struct tree *tree = &relay->launch->tree;
-    bool was_for_group = relay->continued;
 
-    relay->continued = false;
-    relay->more_dead = tree_reap(tree) || relay->more_dead;
-    if (!means_program(relay, was_for_group)) {
+    relay->more_dead = job_control_reap(relay) || relay->more_dead;
+    if (!means_program(relay)) {
         job_control_follow_program(relay);
         return;
     }

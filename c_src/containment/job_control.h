@@ -29,6 +29,9 @@ void job_control_follow_program(struct relay *relay);
 /* In the relay: the program is to be ended, or has ended, so that the keeper must not stay stopped. */
 void job_control_continue_keeper(struct relay *relay);
 
+/* In the relay: reaps children, and takes note of what job control has done to the program. As tree_reap(). */
+bool job_control_reap(struct relay *relay);
+
 /* In the relay: somebody has continued the keeper, and the program is meant, unless it has been continued already. */
 void job_control_follow_keeper(struct relay *relay);
 

@@ -518,12 +518,9 @@ RARE static enum state cancel_launch_for_key(struct relay *relay)
 
 static enum state reap(struct relay *relay)
 {
-    unsigned stops = relay->launch->tree.program_stops;
     pid_t stopper = relay->launch->tree.stopper;
 
-    relay->more_dead = tree_reap(&relay->launch->tree);
-    if (relay->launch->tree.program_stops != stops)
-        relay->continued = false; /* a SIGCONT from before is over */
+    relay->more_dead = job_control_reap(relay);
     relay->bequest->stopper = relay->launch->tree.stopper;
     if (stopper != relay->launch->tree.stopper)
         note_end_of_stop_command(relay);

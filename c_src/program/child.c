@@ -228,6 +228,9 @@ static bool locate(const struct options *options, char at[PATH_MAX], struct stat
     return false;
 }
 
+#define IDENTITY_TAKES                                                                                                 \
+    "another user or group takes root, or a helper that was given the capabilities for it: muontrap --check says how"
+
 static bool exec_failed(const struct options *options, int error, struct failure *why)
 {
     const char *program = options->file;
@@ -299,11 +302,10 @@ RARE static bool explain(const struct launch *launch, const struct child_message
     case STAGE_CD:
         return failed(why, STAGE_CD, message->error, "cannot change to the directory '%s': %s", options->cd, words);
     case STAGE_GROUPS:
-        return failed(why, STAGE_GROUPS, message->error,
-                      "cannot set %lu supplementary groups: %s (this takes root or CAP_SETGID)",
+        return failed(why, STAGE_GROUPS, message->error, "cannot set %lu supplementary groups: %s (" IDENTITY_TAKES ")",
                       (unsigned long)identity->group_count, words);
     case STAGE_GID:
-        return failed(why, STAGE_GID, message->error, "cannot become group %lu: %s (this takes root or CAP_SETGID)",
+        return failed(why, STAGE_GID, message->error, "cannot become group %lu: %s (" IDENTITY_TAKES ")",
                       (unsigned long)identity->gid, words);
     case STAGE_UID:
         if (message->error == EDQUOT)
@@ -312,7 +314,7 @@ RARE static bool explain(const struct launch *launch, const struct child_message
                 "cannot give a program of user %lu a session keyring of its own: %s (it is one of so many keys "
                 "as that user may have: raise kernel.keys.maxkeys, or have fewer such programs at a time)",
                 (unsigned long)identity->uid, words);
-        return failed(why, STAGE_UID, message->error, "cannot become user %lu: %s (this takes root or CAP_SETUID)",
+        return failed(why, STAGE_UID, message->error, "cannot become user %lu: %s (" IDENTITY_TAKES ")",
                       (unsigned long)identity->uid, words);
     case STAGE_RLIMIT:
     case STAGE_NICE:

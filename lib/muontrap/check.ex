@@ -33,6 +33,8 @@ defmodule MuonTrap.Check do
   defp result({text, status}) when status in [0, 1],
     do: {if(status == 0, do: :ok, else: :error), parse(text)}
 
+  defp result({"", status}) when status < 125, do: raise(Helper.not_executed(status))
+
   defp result({text, status}) do
     raise %Error{
       stage: :setup,

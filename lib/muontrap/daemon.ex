@@ -135,7 +135,7 @@ defmodule MuonTrap.Daemon do
   @doc """
   Return a child specification
 
-  It takes `[command, args]` or `[command, args, options]`. `:restart` is `:permanent`. `:shutdown` is the time that the program
+  It takes `[command, args, options]`, or that without the options or the arguments. `:restart` is `:permanent`. `:shutdown` is the time that the program
   has to end by itself, which is `:delay_to_sigkill` or the sum of a `:stop_sequence`, and five seconds.
 
       iex> MuonTrap.Daemon.child_spec(["sleep", ["60"], [delay_to_sigkill: 2_000]])
@@ -148,9 +148,9 @@ defmodule MuonTrap.Daemon do
       }
   """
   @spec child_spec(list()) :: Supervisor.child_spec()
-  def child_spec([command, args]), do: child_spec([command, args, []])
+  def child_spec(child) do
+    [command, args, opts] = Options.child!(child, "MuonTrap.Daemon")
 
-  def child_spec([command, args, opts]) do
     %{
       id: __MODULE__,
       start: {__MODULE__, :start_link, [command, args, opts]},

@@ -18,7 +18,7 @@ defmodule MuonTrap.Helper do
       nil ->
         library() ++ ~c"/priv/muontrap"
 
-      path when is_binary(path) ->
+      "/" <> _rest = path ->
         String.to_charlist(path)
 
       other ->
@@ -49,6 +49,32 @@ defmodule MuonTrap.Helper do
       if error.original in [:enoent, :enotdir, :eacces],
         do: raise(missing(error.original)),
         else: reraise(error, __STACKTRACE__)
+  end
+
+  @doc """
+  Why the helper was not executed, by the status that the VM's child of its name left with: the errno of exec
+  """
+  @spec not_executed(non_neg_integer()) :: Error.t()
+  def not_executed(status) do
+    {reason, why} =
+      case status do
+        7 ->
+          {:e2big,
+           "what it is to give to the program, arguments and environment, is larger than the kernel takes, which is 128 KB for " <>
+             "one of them, and `getconf ARG_MAX` for all: hand over large data by :input, or by a file"}
+
+        8 ->
+          {:enoexec,
+           "it was built for another machine, or is no program: compile it again (mix deps.compile muontrap --force)"}
+
+        13 ->
+          {:eacces, "it may not be executed: look at its mode, and whether its file system is mounted noexec"}
+
+        status ->
+          {:vanished, "it left with status #{status} before it said anything"}
+      end
+
+    %Error{stage: :setup, reason: reason, message: "cannot execute the helper #{MuonTrap.muontrap_path()}: #{why}"}
   end
 
   @doc """

@@ -73,6 +73,22 @@ defmodule MuonTrap.Options do
   @typedoc "Who starts the program"
   @type context :: :cmd | :shell | :stream | :program | :daemon
 
+  @doc """
+  Command, arguments and options of a supervisor's child of that module; raises `ArgumentError` when it is none
+
+  What they are is for the start to check. The message shows nothing of them, for there may be secrets among them.
+  """
+  @spec child!(term(), String.t()) :: [term()]
+  def child!([command], _module), do: [command, [], []]
+  def child!([command, args], _module), do: [command, args, []]
+  def child!([command, args, opts], _module), do: [command, args, opts]
+
+  def child!(_other, module) do
+    raise ArgumentError,
+          "a child is {#{module}, [command, args, options]}, or without the options or the arguments, such as " <>
+            ~s({#{module}, ["sleep", ["60"]]})
+  end
+
   @doc false
   @spec name?(term()) :: boolean()
   def name?({:global, _name}), do: true
@@ -202,10 +218,18 @@ defmodule MuonTrap.Options do
     |> Map.merge(%{attach: os_pid, command: command, args: args, starter: :attach})
   end
 
-  defp check_options!(context, opts) do
-    unless Keyword.keyword?(opts),
-      do: raise(ArgumentError, "options for #{operation(context)} must be a keyword list, got: #{inspect(opts)}")
+  @doc """
+  Options that are looked at before they are validated; raises `ArgumentError` unless they are a keyword list
+  """
+  @spec keyword!(context(), term()) :: keyword()
+  def keyword!(context, opts) do
+    if Keyword.keyword?(opts),
+      do: opts,
+      else: raise(ArgumentError, "options for #{operation(context)} must be a keyword list, got: #{inspect(opts)}")
+  end
 
+  defp check_options!(context, opts) do
+    keyword!(context, opts)
     options = Enum.reduce(opts, defaults(context), &put!(context, &1, &2))
     check_combination!(context, options)
     options
@@ -357,13 +381,13 @@ defmodule MuonTrap.Options do
   defp check(:delay_to_sigkill, value), do: expect(integer?(value, 0), "a number of milliseconds from 0 to #{@most}")
 
   defp check(:stop_signal, value),
-    do: expect(StopSequence.stop_signal?(value), "a signal such as :sigint, and not :sigkill, which comes at the end")
+    do: expect(StopSequence.stop_signal?(value), "a signal that a program can end by itself for, such as :sigint")
 
   defp check(:stop_sequence, value) do
     expect(
       StopSequence.steps?(value),
-      "up to 8 signals, each with the milliseconds before the next one, such as [sigint: 10_000, sigterm: 5_000], and not " <>
-        ":sigkill, which comes at the end"
+      "up to 8 signals that a program can end by itself for, each with the milliseconds before the next one, such as " <>
+        "[sigint: 10_000, sigterm: 5_000]"
     )
   end
 

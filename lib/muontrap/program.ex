@@ -98,7 +98,7 @@ defmodule MuonTrap.Program do
   """
   @spec start_link(String.t(), [String.t()], keyword()) :: GenServer.on_start()
   def start_link(command, args \\ [], opts \\ []) do
-    {name, opts} = Keyword.pop(opts, :name)
+    {name, opts} = :program |> Options.keyword!(opts) |> Keyword.pop(:name)
     owner = Keyword.get(opts, :owner, self())
     start(owner, {command, args, Keyword.put(opts, :owner, owner)}, if(name, do: [name: name], else: []))
   end
@@ -127,13 +127,9 @@ defmodule MuonTrap.Program do
   With `:active` what was written comes to the owner before it ends; else what has not been read by then is thrown away.
   """
   @spec child_spec([term()]) :: Supervisor.child_spec()
-  def child_spec([command | rest]) do
-    {args, opts} =
-      case rest do
-        [] -> {[], []}
-        [args] -> {args, []}
-        [args, opts] -> {args, opts}
-      end
+  def child_spec(child) do
+    [command, args, opts] = Options.child!(child, "MuonTrap.Program")
+    Options.keyword!(:program, opts)
 
     if Keyword.get(opts, :active, false) != false and not Keyword.has_key?(opts, :owner) do
       raise ArgumentError,

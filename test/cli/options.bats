@@ -31,9 +31,14 @@ load helper
     done
 }
 
-@test "help that cannot be printed is a failure" {
+@test "an answer that cannot be printed is a failure, and said to be one" {
     [ -c /dev/full ] || skip "needs /dev/full"
-    run -125 sh -c '"$MUONTRAP" --help >/dev/full'
+    for asked in --help --version --check; do
+        # which has nothing to print there
+        if [ "$asked" = --check ] && [ -n "${PORTABLE:-}" ]; then continue; fi
+        run -125 sh -c '"$MUONTRAP" "$0" >/dev/full' "$asked"
+        output_is "muontrap: cannot write to standard output: No space left on device"
+    done
 }
 
 @test "an unknown option is named, and the help is pointed to" {

@@ -126,6 +126,7 @@ load helper
 
 @test "without processes to be had the failure says so" {
     root_only
+    not_under_valgrind "what runs it makes processes"
     let_others_run_muontrap
     # another user's limit is not in our way
     run -125 as_user 65533 prlimit --nproc=1 "$MUONTRAP" true

@@ -39,7 +39,9 @@ input_test_() ->
         ?_assertEqual({<<"9\n10\n">>, 0}, muontrap:cmd("sort", ["-n"], [{input, ["10", $\n, <<"9\n">>]}])),
         ?_assertEqual({<<"3\n2\n1\n">>, 0}, muontrap:cmd("cat", [], [{input, fun() -> count_down(3) end}])),
         %% A program that ends early is no error of who writes without end.
-        ?_assertEqual({<<"y\ny\n">>, 0}, muontrap:cmd("head", ["-n", "2"], [{input, fun yes/0}]))
+        ?_assertEqual({<<"y\ny\n">>, 0}, muontrap:cmd("head", ["-n", "2"], [{input, fun yes/0}])),
+        ?_assertError({badarg, <<"a function of the option input", _/binary>>},
+            muontrap:cmd("cat", [], [{input, fun() -> foo end}]))
     ].
 
 count_down(0) -> eof;

@@ -48,6 +48,7 @@
 #include "containment/tether.h"
 #include "launch.h"
 #include "program/identity.h"
+#include "search.h"
 
 enum { OWNER_IN = 0, OWNER_OUT = 1, SIGNALS = 50, TETHER, CHILDREN, VERDICT_PIPE, OUTPUT_PIPE };
 enum { KEEPER = 10, RELAY = 20, PROGRAM = 100, DESCENDANT = 200 };
@@ -135,16 +136,6 @@ enum { RUN_PRUNED = 1, RUN_WRONG };
 
 /* ---- Which way to go ---- */
 
-#define CHOICES_MOST 4000
-
-static struct {
-    unsigned char taken[CHOICES_MOST];
-    unsigned char of[CHOICES_MOST];
-    const char *said[CHOICES_MOST];
-    unsigned length;
-    unsigned at;
-} script;
-
 static unsigned budget;
 static unsigned fair_polls;
 static unsigned looks_at_clock; /* since the last poll(2) */
@@ -160,29 +151,9 @@ static __attribute__((format(printf, 1, 2), noreturn)) void fail(const char *for
     longjmp(end_of_run, RUN_WRONG);
 }
 
-static unsigned choose(unsigned of)
+void search_goes_on_without_end(void)
 {
-    if (script.at == CHOICES_MOST)
-        fail("it goes on without end");
-    if (script.at == script.length) {
-        script.taken[script.at] = 0;
-        script.length++;
-    }
-    script.of[script.at] = (unsigned char)of;
-    script.said[script.at] = NULL;
-    return script.taken[script.at++];
-}
-
-/* False when all ways have been gone. */
-static bool next_script(void)
-{
-    script.length = script.at;
-    while (script.length > 0 && script.taken[script.length - 1] + 1u >= script.of[script.length - 1])
-        script.length--;
-    if (script.length == 0)
-        return false;
-    script.taken[script.length - 1]++;
-    return true;
+    fail("it goes on without end");
 }
 
 /* ---- What can happen ---- */
@@ -548,10 +519,10 @@ static void let_happen(void)
         for (size_t i = 0; i < HAPPENINGS; i++)
             if (happenings[i].can())
                 possible[count++] = &happenings[i];
-        chosen = choose(count + 1);
+        chosen = search_choose(count + 1);
         if (chosen == 0)
             return;
-        script.said[script.at - 1] = possible[chosen - 1]->name;
+        search_say("", possible[chosen - 1]->name);
         budget--;
         possible[chosen - 1]->happen();
     }
@@ -712,12 +683,6 @@ int platform_kill(pid_t pid, int signal)
     return __wrap_kill(pid, signal);
 }
 
-/* There are no capabilities. */
-void platform_kill_by_reserve(bool kills)
-{
-    (void)kills;
-}
-
 static bool is_dead_child(pid_t pid)
 {
     return pid == PROGRAM ? world.program == ZOMBIE : world.descendant == ZOMBIE;
@@ -830,7 +795,7 @@ static const char *come_to_an_end(void)
         return "the owner launches";
     }
     if (can_end_program() && !is_asked_to_end()) {
-        if (!can_stop() || choose(2) == 0)
+        if (!can_stop() || search_choose(2) == 0)
             do_end_program();
         else
             do_stop();
@@ -880,7 +845,7 @@ static int look_for_verdict(struct pollfd *fd, int timeout_ms)
 {
     if (look(fd, 1) > 0)
         return 1;
-    switch (can_execute() ? choose(3) : 2) {
+    switch (can_execute() ? search_choose(3) : 2) {
     case 0:
         do_execute();
         break;
@@ -916,62 +881,32 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 
 /* ---- States that were there before ---- */
 
-#define SEEN_MOST (1u << 24)
-
-static struct {
-    uint64_t hash;
-    unsigned budget; /* events that were left */
-    unsigned run;
-} * seen;
-static unsigned long seen_count;
-static unsigned run_number;
-
-static void mix(uint64_t *hash, const void *bytes, size_t size)
-{
-    const uint8_t *at = bytes;
-
-    for (size_t i = 0; i < size; i++)
-        *hash = (*hash ^ at[i]) * 0x100000001b3u;
-}
-
 static uint64_t hash_of_all(void)
 {
     const struct output *output = &launch.output;
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = SEARCH_HASH;
 
-    mix(&hash, &world, sizeof world);
-    mix(&hash, relay, offsetof(struct relay, fault));
-    mix(&hash, &launch, offsetof(struct launch, options));
-    mix(&hash, &launch.decoder, offsetof(struct decoder, text));
-    mix(&hash, output, offsetof(struct output, control));
-    mix(&hash, output->control + output->control_at, output->control_end - output->control_at);
-    mix(&hash, output->bytes + output->at, output->end - output->at);
-    mix(&hash, &launch.told.count, sizeof launch.told.count);
-    mix(&hash, launch.told.children, launch.told.count * sizeof launch.told.children[0]);
-    mix(&hash, from_relay.bytes, from_relay.size);
-    return hash | 1;
+    search_mix(&hash, &world, sizeof world);
+    search_mix(&hash, relay, offsetof(struct relay, fault));
+    search_mix(&hash, &launch, offsetof(struct launch, options));
+    search_mix(&hash, &launch.decoder, offsetof(struct decoder, text));
+    search_mix(&hash, output, offsetof(struct output, control));
+    search_mix(&hash, output->control + output->control_at, output->control_end - output->control_at);
+    search_mix(&hash, output->bytes + output->at, output->end - output->at);
+    search_mix(&hash, &launch.told.count, sizeof launch.told.count);
+    search_mix(&hash, launch.told.children, launch.told.count * sizeof launch.told.children[0]);
+    search_mix(&hash, from_relay.bytes, from_relay.size);
+    return hash;
 }
 
 /* Whether nothing new can come of the state that there is now. */
 static bool was_seen(void)
 {
-    uint64_t hash = hash_of_all();
-    size_t at = (size_t)(hash >> 20) % SEEN_MOST;
+    enum search_seen seen = search_seen(hash_of_all(), budget);
 
-    while (seen[at].hash != 0 && seen[at].hash != hash)
-        at = (at + 1) % SEEN_MOST;
-    if (seen[at].hash != 0 && seen[at].budget == budget && seen[at].run == run_number)
+    if (seen == SEARCH_SEEN_IN_THIS_RUN)
         fail("it comes to the same again and again, in state %d", (int)relay->state);
-    if (seen[at].hash != 0 && seen[at].budget >= budget)
-        return true;
-    if (seen[at].hash == 0 && ++seen_count > SEEN_MOST / 2) {
-        fprintf(stderr, "explore_relay: too many states\n");
-        exit(2);
-    }
-    seen[at].hash = hash;
-    seen[at].budget = budget;
-    seen[at].run = run_number;
-    return false;
+    return seen == SEARCH_SEEN;
 }
 
 void __real_events_wait(struct relay *at);
@@ -980,15 +915,12 @@ void __wrap_events_wait(struct relay *at)
 {
     relay = at;
     at->forgets_in = 0; /* that it gives memory back after a while without events is no event */
-    if (script.at >= script.length && was_seen())
+    if (search_is_beyond() && was_seen())
         longjmp(end_of_run, RUN_PRUNED);
     __real_events_wait(at);
 }
 
 /* ---- The modules below ---- */
-
-const bool platform_has_children = true;
-const short platform_poll_shut = POLLRDHUP;
 
 /* Each step of the relay asks for the time. */
 uint64_t io_now_us(void)
@@ -1036,12 +968,6 @@ ssize_t platform_read_now(int fd, void *buffer, size_t size)
     return (ssize_t)have;
 }
 
-bool platform_adopt_orphans(struct failure *why)
-{
-    (void)why;
-    return true;
-}
-
 int platform_children_open(struct failure *why)
 {
     (void)why;
@@ -1070,36 +996,6 @@ int platform_reap(pid_t child, struct platform_usage *usage)
     }
     world.descendant = REAPED;
     return world.descendant_status;
-}
-
-bool platform_name(pid_t pid, char name[PLATFORM_NAME_MOST])
-{
-    (void)pid;
-    (void)name;
-    return false;
-}
-
-void platform_name_self(const char *name)
-{
-    (void)name;
-}
-
-void platform_hurry(pid_t pid)
-{
-    (void)pid;
-}
-
-void platform_block_signals(void)
-{
-}
-
-void signals_unblock(void)
-{
-}
-
-void signals_ignore_continuation_by(pid_t peer)
-{
-    (void)peer;
 }
 
 int signals_reopen(struct failure *why)
@@ -1150,44 +1046,6 @@ bool tether_tell(int fd, enum tether_kind kind, int value)
     return true;
 }
 
-bool identity_resolve(struct identity *identity, struct options *options, struct failure *why)
-{
-    (void)identity;
-    (void)options;
-    (void)why;
-    return true;
-}
-
-bool cgroup_populated(const struct cgroup *cgroup)
-{
-    (void)cgroup;
-    return false;
-}
-
-bool cgroup_members(const struct cgroup *cgroup, unsigned *number)
-{
-    (void)cgroup;
-    (void)number;
-    return false;
-}
-
-bool cgroup_remove(const struct cgroup *cgroup, struct failure *why)
-{
-    (void)cgroup;
-    (void)why;
-    return true;
-}
-
-void stdio_none(struct stdio *stdio)
-{
-    *stdio = (struct stdio){.master = -1,
-                            .null = -1,
-                            .terminal = -1,
-                            .relay_stdin = -1,
-                            .relay_stdout = -1,
-                            .relay_stderr = -1};
-}
-
 void stdio_abandon(struct stdio *stdio)
 {
     io_close(&stdio->relay_stdout);
@@ -1204,8 +1062,8 @@ bool child_start(struct launch *of, atomic_int *decision, struct failure *why)
         fail("a program is started before all of the last one is dead");
     stdio_none(&of->child.stdio);
     of->child.verdict_fd = -1;
-    if (budget > 0 && choose(2) == 1) {
-        script.said[script.at - 1] = "there can't be a process";
+    if (budget > 0 && search_choose(2) == 1) {
+        search_say("", "there can't be a process");
         budget--;
         return failed(why, STAGE_SPAWN, EAGAIN, "no process");
     }
@@ -1224,7 +1082,7 @@ bool child_cancel(const struct child *child)
 {
     (void)child;
     let_happen();
-    if (world.executes || world.has_failed || (can_execute() && choose(2) == 1))
+    if (world.executes || world.has_failed || (can_execute() && search_choose(2) == 1))
         return false;
     world.cancelled = true;
     return true;
@@ -1248,31 +1106,6 @@ void child_started(struct child *child)
     child->verdict_fd = -1;
 }
 
-void child_close_inherited(const struct launch *of)
-{
-    (void)of;
-}
-
-int child_exit_status_of(const struct failure *why)
-{
-    (void)why;
-    return 127;
-}
-
-int child_exit_status_of_cancelled(const struct options *options)
-{
-    (void)options;
-    return 143;
-}
-
-/* For a signal frame to the whole tree, which this owner doesn't send. */
-bool platform_processes(void (*visit)(pid_t pid, void *context), void *context)
-{
-    (void)visit;
-    (void)context;
-    return false;
-}
-
 /* ---- Runs ---- */
 
 static void begin_world(void)
@@ -1290,7 +1123,7 @@ static void begin_world(void)
     launch.options.delay_to_sigkill = 500;
     launch.options.stdio_window = 1;
     launch.null_stdin = true;
-    script.at = 0;
+    search_begin();
     fair_polls = looks_at_clock = 0;
     wrong[0] = '\0';
 }
@@ -1321,13 +1154,6 @@ static void run_relay(void)
     check_end();
 }
 
-static void print_way(void)
-{
-    for (unsigned i = 0; i < script.at; i++)
-        if (script.said[i])
-            printf("    %s\n", script.said[i]);
-}
-
 /* One way. */
 static int run_once(unsigned events)
 {
@@ -1336,7 +1162,6 @@ static int run_once(unsigned events)
     if (how != 0)
         return how;
     budget = events;
-    run_number++;
     begin_world();
     run_relay();
     return 0;
@@ -1344,25 +1169,21 @@ static int run_once(unsigned events)
 
 static bool explore(unsigned events)
 {
-    unsigned long runs = 0;
     unsigned long whole = 0;
 
-    memset(seen, 0, SEEN_MOST * sizeof *seen);
-    seen_count = 0;
-    script.length = 0;
+    search_forget();
     do {
         int how = run_once(events);
 
         if (how == RUN_WRONG) {
             printf("FAILED %s: %s, after\n", scenario->name, wrong);
-            print_way();
+            search_print_way();
             return false;
         }
         whole += how == 0;
-        runs++;
-    } while (next_script());
-    printf("%-10s %u events: %lu states, %lu orders, %lu of them to the end\n", scenario->name, events, seen_count,
-           runs, whole);
+    } while (search_next());
+    printf("%-10s %u events: %lu states, %lu orders, %lu of them to the end\n", scenario->name, events, search_states(),
+           search_runs(), whole);
     return true;
 }
 
@@ -1371,9 +1192,6 @@ int main(int argc, char *argv[])
     unsigned events = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 3;
     bool right = true;
 
-    seen = calloc(SEEN_MOST, sizeof *seen);
-    if (!seen)
-        abort();
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
         scenario = &scenarios[i];
         if (argc <= 2 || strcmp(argv[2], scenario->name) == 0)

@@ -7,9 +7,10 @@
 # or no log.
 
 BEGIN {
-    # Where descriptors are opened that a process keeps for its life; start_waiter's is that of a child that leaves.
-    split("tether_open signals_reopen job_control_open tree_open open_lock console_input console_output start_waiter",
-          names)
+    # Where descriptors are opened that a process keeps for its life; start_waiter's is that of a child that leaves, and
+    # cgroup_clean's are of one that does nothing else.
+    split("tether_open signals_reopen job_control_open tree_open open_lock console_input console_output start_waiter " \
+          "cgroup_open cgroup_clean", names)
     for (i in names)
         kept[names[i]] = 1
 }
@@ -47,6 +48,8 @@ descriptor && /<inherited from parent>/ { is_kept = 1; next }
 /^(HEAP SUMMARY|LEAK SUMMARY|All heap blocks were freed|Reachable blocks )/ { next }
 /^ *(in use at exit|total heap usage|still reachable|suppressed|To see them)/ { next }
 /^ +(definitely|indirectly|possibly) lost: 0 bytes/ { next }
+# A descriptor that was open before the limit on them was lowered, and is none for valgrind.
+/^Warning: invalid file descriptor [0-9]+ in syscall close\(\)/ { next }
 # What is unusual for valgrind and the helper's way: it sets each signal's handler.
 /^Warning: ignored attempt to set SIG/ || /^ +the SIG[A-Z0-9]+ signal is (used internally|uncatchable)/ { next }
 # A stop, before there is a program, ends a process.

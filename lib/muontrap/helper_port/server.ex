@@ -720,29 +720,10 @@ defmodule MuonTrap.HelperPort.Server do
   defp command(state, command), do: HelperPort.command(state.port, command)
 
   # The VM's child of that name leaves with the errno of exec. From 125 on it is what a helper leaves with.
-  defp never_told({:exit_status, status}, state) when state.launch == nil or status < 125, do: not_executed(status)
+  defp never_told({:exit_status, status}, state) when state.launch == nil or status < 125,
+    do: Helper.not_executed(status)
 
   defp never_told(reason, _state), do: vanished(reason)
-
-  defp not_executed(status) do
-    {reason, why} =
-      case status do
-        7 ->
-          {:e2big,
-           "program, arguments and environment are larger than the kernel takes (getconf ARG_MAX, and 128 KB each)"}
-
-        8 ->
-          {:enoexec, "it was built for another machine: compile it again (mix deps.compile muontrap --force)"}
-
-        13 ->
-          {:eacces, "it may not be executed: look at its mode, and whether its file system is mounted noexec"}
-
-        status ->
-          {:vanished, "it left with status #{status} before it said anything"}
-      end
-
-    %Error{stage: :setup, reason: reason, message: "cannot execute the helper #{MuonTrap.muontrap_path()}: #{why}"}
-  end
 
   defp vanished(reason) do
     dead =

@@ -70,7 +70,7 @@ const char options_usage_rest[] =
     "                             nothing else, launches come by frames\n"
     "      --stdio-window BYTES   with --port: the most output that may be unacknowledged\n"
     "      --tell-ends            with --port: tell when PROGRAM's standard output and error end\n"
-    "      --check                say whether -g, -c and -s are possible here, and what would mend it, and leave\n"
+    "      --check                say whether --uid, -g, -c, -s are possible here, what would mend it, and leave\n"
     "      --clean                with -g: kill and remove what a killed muontrap has left there, and leave\n"
     "  -h, --help                 print this and leave\n"
     "  -V, --version              print the version and leave\n"

@@ -178,7 +178,7 @@ defmodule MuonTrap.ApplicationTest do
     Application.put_env(:muontrap, :helper_path, path)
 
     for run <- [fn -> MuonTrap.cmd("true", []) end, fn -> MuonTrap.check() end] do
-      error = assert_raise Error, ~r/is no program: compile it again/, run
+      error = assert_raise Error, ~r/is no program\. It is what config :muontrap, helper_path: names/, run
       assert error.reason == :enoexec
     end
   end

@@ -205,6 +205,12 @@ defmodule MuonTrap.DaemonTest do
 
         refute error.message =~ "secret"
       end
+
+      for opts <- [%{env: %{"A" => "secret"}}, [{:env, %{"A" => "secret"}}, :stray], "secret"],
+          start <- [&MuonTrap.Program.child_spec(["a", [], &1]), &MuonTrap.cmd("a", [], &1)] do
+        error = assert_raise ArgumentError, ~r/must be a keyword list/, fn -> start.(opts) end
+        refute error.message =~ "secret"
+      end
     end
 
     test "takes one to three elements, and its shutdown leaves time for :delay_to_sigkill" do

@@ -348,7 +348,8 @@ void events_read_signals(struct relay *relay)
     struct signals signals = signals_take();
 
     relay->launch->keys |= signals.keys;
-    relay->continued = relay->continued || signals.continued;
+    if (signals.continued)
+        job_control_note_continuation(relay);
     if (signals.child)
         relay_post(relay, CHILDREN_CHANGED);
     if (signals.stop)

@@ -63,33 +63,51 @@ void job_control_continue_keeper(struct relay *relay)
         continue_keeper(relay, false);
 }
 
-/* Of a SIGCONT for the whole process group the keeper tells a little after the relay has got it, or after the program
- * has gone on, where a stop signal has discarded the relay's (POSIX, System Interfaces, 2.4.1). */
+/* Of a SIGCONT for the whole process group the keeper tells a little after the relay has got it, or, where a stop
+ * signal has discarded the relay's (POSIX, System Interfaces, 2.4.1), after the program has gone on from a stop that
+ * the keeper was told of. But the keeper's may have been discarded, too, or the program continued alone. */
+#define TOLD_WITHIN_US 1000000u
+
+void job_control_note_continuation(struct relay *relay)
+{
+    relay->continued_until = io_now_us() + TOLD_WITHIN_US;
+}
+
 bool job_control_reap(struct relay *relay)
 {
     struct tree *tree = &relay->launch->tree;
     bool more_dead = tree_reap(tree);
 
-    relay->continued = relay->continued || tree->program_continued;
+    if (tree->program_continued && relay->keeper_stopped && !relay->launch->options.pty)
+        job_control_note_continuation(relay);
     tree->program_continued = false;
     return more_dead;
 }
 
+/* What the keeper has told is not told a second time. */
+RARE static bool was_for_group(struct relay *relay)
+{
+    bool was = io_now_us() < relay->continued_until;
+
+    relay->continued_until = 0;
+    return was;
+}
+
 /* Whether a continuation of the keeper means the program. One of the whole process group has come to that, too, and if
- * the program is stopped all the same, then anew. So who has continued the keeper from the stop that the program is in
- * means it; from one that is over, not, whatever the program is now. */
+ * the program is stopped all the same, then anew; but to a program with a terminal of its own it hasn't come. So who
+ * has continued the keeper from the stop that the program is in means it; from one that is over, not, whatever the
+ * program is now. */
 RARE static bool means_program(struct relay *relay)
 {
     const struct tree *tree = &relay->launch->tree;
-    bool was_for_group = relay->continued;
+    bool for_group = was_for_group(relay);
 
-    relay->continued = false;
     if (tree->program_ended || tree->program <= 0)
         return false;
-    if (relay->keeper_continued_from == 0)
-        return !was_for_group;
-    return relay->keeper_continued_from == relay->keeper_stops && tree->program_stopped &&
-           tree->program_stops == relay->stops_followed;
+    if (for_group && (relay->keeper_continued_from == 0 || relay->launch->options.pty))
+        return false;
+    return relay->keeper_continued_from == 0 || (relay->keeper_continued_from == relay->keeper_stops &&
+                                                 tree->program_stopped && tree->program_stops == relay->stops_followed);
 }
 
 /* It is passed on even when the program is not known to be stopped: a stop signal may be on its way to it. */

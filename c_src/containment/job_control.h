@@ -29,6 +29,9 @@ void job_control_follow_program(struct relay *relay);
 /* In the relay: the program is to be ended, or has ended, so that the keeper must not stay stopped. */
 void job_control_continue_keeper(struct relay *relay);
 
+/* In the relay: it has got a SIGCONT, and so has the whole process group. */
+void job_control_note_continuation(struct relay *relay);
+
 /* In the relay: reaps children, and takes note of what job control has done to the program. As tree_reap(). */
 bool job_control_reap(struct relay *relay);
 

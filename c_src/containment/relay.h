@@ -78,14 +78,14 @@ struct relay {
     unsigned stops_followed;   /* the stop of the program, by its number, for which it was told so last */
     int keeper_continued_from; /* the stop, by that number, that somebody has continued it from; 0: from none */
     int keeper_told;           /* how many continuations of its own it has told us */
-    bool continued;     /* somebody has continued the job, or the program alone, and the keeper has not told of it */
-    bool key_missed;    /* a key was pressed when the process that becomes the program wasn't there yet */
-    int control;        /* standard input as frames or lifeline; -1 when it is neither or has ended */
-    bool deaf;          /* a malformed frame has come: what follows has no meaning */
-    bool signalled;     /* a signal has come that means stop, when all had been said */
-    int stopped_by_key; /* the signal of the terminal's key that the program is stopped for; 0: it isn't */
-    bool more_dead;     /* orphans are still to be reaped, though their signals have been taken */
-    uint64_t drained;   /* how much output had been sent when it was last looked whether somebody takes it */
+    uint64_t continued_until;  /* until then the keeper may tell of a SIGCONT that was the whole group's; 0: of none */
+    bool key_missed;           /* a key was pressed when the process that becomes the program wasn't there yet */
+    int control;               /* standard input as frames or lifeline; -1 when it is neither or has ended */
+    bool deaf;                 /* a malformed frame has come: what follows has no meaning */
+    bool signalled;            /* a signal has come that means stop, when all had been said */
+    int stopped_by_key;        /* the signal of the terminal's key that the program is stopped for; 0: it isn't */
+    bool more_dead;            /* orphans are still to be reaped, though their signals have been taken */
+    uint64_t drained;          /* how much output had been sent when it was last looked whether somebody takes it */
     struct failure fault;
 };
 

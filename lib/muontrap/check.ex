@@ -30,10 +30,10 @@ defmodule MuonTrap.Check do
     Enum.uniq(named ++ of_sets ++ Settings.controllers(Map.get(options, :cgroup, %{})))
   end
 
+  defp result({"", status}) when status < 125, do: raise(Helper.not_executed(status))
+
   defp result({text, status}) when status in [0, 1],
     do: {if(status == 0, do: :ok, else: :error), parse(text)}
-
-  defp result({"", status}) when status < 125, do: raise(Helper.not_executed(status))
 
   defp result({text, status}) do
     raise %Error{

@@ -63,9 +63,12 @@ defmodule MuonTrap.Helper do
            "what it is to give to the program, arguments and environment, is larger than the kernel takes, which is 128 KB for " <>
              "one of them, and `getconf ARG_MAX` for all: hand over large data by :input, or by a file"}
 
+        1 ->
+          {:eperm,
+           "the kernel refuses it: it has capabilities of its file (setcap) which this process may not get, as in a container"}
+
         8 ->
-          {:enoexec,
-           "it was built for another machine, or is no program: compile it again (mix deps.compile muontrap --force)"}
+          {:enoexec, "it was built for another machine, or is no program. " <> remedy()}
 
         13 ->
           {:eacces, "it may not be executed: look at its mode, and whether its file system is mounted noexec"}

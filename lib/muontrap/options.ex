@@ -220,13 +220,23 @@ defmodule MuonTrap.Options do
 
   @doc """
   Options that are looked at before they are validated; raises `ArgumentError` unless they are a keyword list
+
+  The message shows nothing of them, for there may be secrets among them.
   """
-  @spec keyword!(context(), term()) :: keyword()
+  @spec keyword!(context() | :check | :attach, term()) :: keyword()
   def keyword!(context, opts) do
     if Keyword.keyword?(opts),
       do: opts,
-      else: raise(ArgumentError, "options for #{operation(context)} must be a keyword list, got: #{inspect(opts)}")
+      else:
+        raise(
+          ArgumentError,
+          "options for #{operation(context)} must be a keyword list such as [cd: \"/tmp\"], got #{kind(opts)}"
+        )
   end
+
+  defp kind(opts) when is_map(opts), do: "a map"
+  defp kind(opts) when is_list(opts), do: "a list with other elements than pairs of an atom and a value"
+  defp kind(_opts), do: "another term"
 
   defp check_options!(context, opts) do
     keyword!(context, opts)

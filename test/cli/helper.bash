@@ -87,7 +87,7 @@ linux_only() { [ -z "${PORTABLE:-}" ] || skip "needs Linux: ${1:-a child subreap
 not_sanitized() { [ -z "${SANITIZED:-}" ] || skip "not with the sanitizers: $1"; }
 not_under_valgrind() { [ -z "${VALGRIND:-}" ] || skip "not under valgrind: $1"; }
 # For tests in which job control stops the helper.
-is_stopped() { not_under_valgrind "no signal of job control stops what it runs"; }
+takes_its_stop() { not_under_valgrind "no signal of job control stops what it runs"; }
 root_only() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
 # `run_scene FILE NAME` runs a scene on a terminal that expect has.

@@ -390,11 +390,15 @@ in_a_job() {
     timeout 60 perl -e '
         our ($keeper, $relay, $program, $daemon);
         pipe(my $out, my $in) or die;
+        pipe(my $lifeline, my $hold) or die;
         defined($keeper = fork) or die;
         if (!$keeper) {
             setpgrp(0, 0);
             close $out; open STDOUT, ">&", $in or die; close $in;
-            open STDIN, "<", "/dev/null" or die; open STDERR, ">", "/dev/null" or die;
+            close $hold;
+            open STDIN, $ENV{WITH_LIFELINE} ? "<&" : "<", $ENV{WITH_LIFELINE} ? $lifeline : "/dev/null" or die;
+            close $lifeline;
+            open STDERR, ">", "/dev/null" or die;
             exec $ENV{MUONTRAP}, "sh", "-c", q(setsid sleep 100 >/dev/null & echo $$ $PPID $!; exec sleep 100);
         }
         close $in;
@@ -421,8 +425,30 @@ in_a_job() {
         kill TERM => $keeper;'
 }
 
+@test "a continuation of muontrap alone means the program, also after others had continued that alone" {
+    linux_only
+    # with a lifeline SIGSTOP is the program's own affair, and muontrap is not stopped with it
+    WITH_LIFELINE=1 run -143 in_a_job '
+        for (1 .. 20) {
+            kill STOP => $program; await($program, qr/T/);
+            kill CONT => $program; await($program, qr/[^T]/);
+            kill STOP => $program; await($program, qr/T/);
+            kill CONT => $keeper; await($program, qr/[^T]/);
+        }
+        kill TERM => $keeper;'
+    takes_its_stop
+    run -143 in_a_job '
+        for (1 .. 20) {
+            kill STOP => $program; await($keeper, qr/T/);
+            kill CONT => $program; await($keeper, qr/[^T]/);
+            kill STOP => $program; await($keeper, qr/T/);
+            kill CONT => $keeper; await($program, qr/[^T]/); await($keeper, qr/[^T]/);
+        }
+        kill TERM => $keeper;'
+}
+
 @test "a job that is continued and stopped again at once stays stopped" {
-    is_stopped
+    takes_its_stop
     linux_only
     run -143 in_a_job '
         for (1 .. 100) {

@@ -17,7 +17,7 @@ scene() { run_scene pty.exp "$1"; }
 @test "what --pty and --pty-mode say comes before that" { scene what-is-said-comes-first; }
 @test "a resize of the outer terminal is passed on" { scene resize; nothing_survives; }
 @test "a resize while muontrap is stopped in the background is passed on when it is continued" {
-    is_stopped
+    takes_its_stop
     scene resize-in-the-background
 }
 @test "Ctrl-C goes to the program's terminal, and its end is a status" { scene ctrl-c; nothing_survives; }
@@ -50,8 +50,8 @@ scene() { run_scene pty.exp "$1"; }
     scene hang-up-of-a-shell
     survivors_end
 }
-@test "in the background it is stopped until fg, and leaves the terminal alone" { is_stopped; scene background; nothing_survives; }
-@test "bg stops it again" { is_stopped; scene background-twice; nothing_survives; }
+@test "in the background it is stopped until fg, and leaves the terminal alone" { takes_its_stop; scene background; nothing_survives; }
+@test "bg stops it again" { takes_its_stop; scene background-twice; nothing_survives; }
 @test "a job that somebody stops and fg continues takes the terminal again" {
     scene stopped-from-outside
     nothing_survives
@@ -67,7 +67,7 @@ scene() { run_scene pty.exp "$1"; }
 @test "Ctrl-C ends a program that writes without end" { scene ctrl-c-of-a-flood; nothing_survives; }
 @test "one within the other does as one does" { scene nested; nothing_survives; }
 @test "a program that ends while muontrap is stopped in the background ends it" {
-    is_stopped
+    takes_its_stop
     scene ends-in-the-background
     nothing_survives
 }

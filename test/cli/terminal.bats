@@ -42,26 +42,26 @@ then_nothing_survives() { survivors_end; }
 @test "a program reads from the terminal" { scene interactive; nothing_survives; }
 @test "Ctrl-D is end of file for the program, and no stop" { scene end-of-file; nothing_survives; }
 @test "the program has the terminal as its input, output, error and controlling terminal" { scene is-a-terminal; }
-@test "Ctrl-Z stops the job, and fg continues it" { is_stopped; scene ctrl-z-fg; nothing_survives; }
-@test "after Ctrl-Z the shell sees status 148, as under env" { is_stopped; scene ctrl-z-status; survivors_end; }
-@test "Ctrl-Z and fg do so a second time" { is_stopped; scene ctrl-z-twice; nothing_survives; }
+@test "Ctrl-Z stops the job, and fg continues it" { takes_its_stop; scene ctrl-z-fg; nothing_survives; }
+@test "after Ctrl-Z the shell sees status 148, as under env" { takes_its_stop; scene ctrl-z-status; survivors_end; }
+@test "Ctrl-Z and fg do so a second time" { takes_its_stop; scene ctrl-z-twice; nothing_survives; }
 @test "Ctrl-Z and fg do so a second time, also when the keeper is late to ignore that key again" {
     linux_only strace
-    is_stopped
+    takes_its_stop
     scene ctrl-z-finds-the-keeper-late
     nothing_survives
 }
-@test "after Ctrl-Z and fg, Ctrl-C stops the program" { is_stopped; scene ctrl-z-ctrl-c; nothing_survives; }
-@test "after Ctrl-Z, bg continues the job" { is_stopped; scene ctrl-z-bg; nothing_survives; }
+@test "after Ctrl-Z and fg, Ctrl-C stops the program" { takes_its_stop; scene ctrl-z-ctrl-c; nothing_survives; }
+@test "after Ctrl-Z, bg continues the job" { takes_its_stop; scene ctrl-z-bg; nothing_survives; }
 @test "after Ctrl-Z, kill %1 ends the job and its children" {
-    is_stopped
+    takes_its_stop
     scene ctrl-z-kill
     [ -n "${PORTABLE:-}" ] || nothing_survives
 }
-@test "after Ctrl-Z, kill -9 %1 ends the job" { is_stopped; scene ctrl-z-kill-9; survivors_end; }
+@test "after Ctrl-Z, kill -9 %1 ends the job" { takes_its_stop; scene ctrl-z-kill-9; survivors_end; }
 @test "after Ctrl-Z, kill -9 of the relay ends the job and what has left it, although nobody continues it" {
     linux_only
-    is_stopped
+    takes_its_stop
     scene kill-of-the-relay-of-a-stopped-job
     survivors_end
 }

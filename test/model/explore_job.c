@@ -93,9 +93,10 @@ static struct world {
     bool in_foreground;
     bool was_brought_forth; /* by fg, and nobody else has stopped or continued anything since */
     bool wished_stopped;
-    bool wish_is_open;   /* since all was at rest there has been a continuation that may be taken for a later one */
-    int group_signal;    /* that the job is sent */
-    unsigned group_left; /* so many of it have not got it yet */
+    bool wish_is_passed_on; /* it is a continuation of the keeper, which the relay passes on */
+    bool wish_is_open;      /* since all was at rest there has been a continuation that may be taken for a later one */
+    int group_signal;       /* that the job is sent */
+    unsigned group_left;    /* so many of it have not got it yet */
 } world;
 
 /* ---- Coroutines ---- */
@@ -204,8 +205,8 @@ static void end_program(void)
     note_child(&world.relay);
 }
 
-/* The kernel signals a group's members one after the other, those that came last first. Others run meanwhile. But it
- * holds a lock (kill_pgrp()), so that no millisecond passes, and nobody sends another signal. */
+/* The kernel signals a group's members one after the other, those that came last first, and holds a lock meanwhile
+ * (kill_pgrp()). Others run, and may signal one process; but no millisecond passes, and no other group is signalled. */
 enum member { PROGRAM_NEXT = 3, RELAY_NEXT = 2, KEEPER_NEXT = 1 };
 
 static void signal_member(void)
@@ -215,7 +216,7 @@ static void signal_member(void)
 
     if (world.group_left == PROGRAM_NEXT) {
         world.wished_stopped = stops;
-        world.wish_is_open = world.wish_is_open || (!stops && !world.program_stopped);
+        world.wish_is_open = world.wish_is_open || (stops ? world.wish_is_passed_on : !world.program_stopped);
     }
     if (world.group_left == PROGRAM_NEXT && stops)
         stop_program(SIGTSTP);
@@ -239,7 +240,7 @@ static void signal_group(int signal)
 
 static bool can_signal_group(void)
 {
-    return !world.keeper.has_ended;
+    return world.group_left == 0 && !world.keeper.has_ended;
 }
 
 static bool can_press_key(void)
@@ -276,8 +277,9 @@ static bool can_continue_keeper(void)
 static void do_continue_keeper(void)
 {
     continue_process(&world.keeper, &world.keeper.continuation);
-    world.wish_is_open = true;
-    world.was_brought_forth = false;
+    world.wish_is_open = world.wish_is_open || !world.program_stopped || world.group_left > 0;
+    world.wish_is_passed_on = true;
+    world.wished_stopped = world.was_brought_forth = false;
 }
 
 static bool program_lives(void)
@@ -288,6 +290,7 @@ static bool program_lives(void)
 static void do_stop_program(void)
 {
     stop_program(SIGSTOP);
+    world.wish_is_open = world.wish_is_open || world.wish_is_passed_on;
     world.wished_stopped = true;
     world.was_brought_forth = false;
 }
@@ -321,9 +324,10 @@ static bool deliver(struct process *process)
     return interrupts;
 }
 
-/* swapcontext(3) would make a system call each time. */
+/* swapcontext(3) would make a system call each time. What the callers keep in registers is in `at`. */
 static __attribute__((noinline)) void give_way(struct coroutine *self)
 {
+    self->lowest = __builtin_frame_address(0);
     if (_setjmp(self->at) == 0)
         _longjmp(scheduler, 1);
 }
@@ -348,9 +352,6 @@ static bool step(const char *what)
 
     self->does = what;
     do {
-        char marker = 0;
-
-        self->lowest = &marker;
         give_way(self);
         interrupted = deliver(self->process) || interrupted;
     } while (self->process->is_stopped);
@@ -577,9 +578,9 @@ bool signals_stop(int signal, int news, int end)
         (void)step("unblocks it");
         process->blocks_stop = false;
     }
-    (void)step("goes on from there"); /* here it stops */
+    (void)step("ignores it again"); /* here it stops */
     process->stops = process->stop_pending = false;
-    (void)step("ignores it");
+    (void)step("unblocks it at last");
     process->blocks_stop = false;
     return stops;
 }
@@ -897,11 +898,31 @@ static unsigned find_possible(const struct happening *possible[HAPPENINGS])
         const struct happening *happening = &happenings[i];
 
         if ((happening->kind == STEP || (happening->kind == REST && count == 0) ||
-             (happening->kind == EVENT && budget > 0 && world.group_left == 0)) &&
+             (happening->kind == EVENT && budget > 0)) &&
             happening->can())
             possible[count++] = happening;
     }
     return count;
+}
+
+/* All is at rest, also where events may still come. What was on its way has come by now. */
+static bool is_settled(void)
+{
+    if (world.wish_is_open)
+        world.wished_stopped = world.program_stopped;
+    if (world.wish_is_passed_on && !is_as_promised())
+        return false;
+    world.wish_is_open = world.wish_is_passed_on = false;
+    return true;
+}
+
+static bool was_seen(void)
+{
+    enum search_seen seen = search_seen(hash_of_all(), budget);
+
+    if (seen == SEARCH_SEEN_IN_THIS_RUN)
+        judge("it comes to the same again and again");
+    return seen != SEARCH_NEW;
 }
 
 /* One way. */
@@ -912,12 +933,10 @@ static int run_once(void)
         unsigned count = find_possible(possible);
         const struct happening *chosen;
 
-        if (possible[0]->kind == REST && world.wish_is_open) {
-            world.wished_stopped = world.program_stopped;
-            world.wish_is_open = false;
-        }
-        if (search_is_beyond() && search_seen(hash_of_all(), budget) != SEARCH_NEW)
-            return RUN_PRUNED;
+        if (possible[0]->kind == REST && !is_settled())
+            return RUN_WRONG;
+        if (search_is_beyond() && was_seen())
+            return wrong[0] == '\0' ? RUN_PRUNED : RUN_WRONG;
         chosen = possible[search_choose(count)];
         say(chosen);
         if (chosen->kind == EVENT)

@@ -8,9 +8,9 @@
 
 BEGIN {
     # Where descriptors are opened that a process keeps for its life; start_waiter's is that of a child that leaves, and
-    # cgroup_clean's are of one that does nothing else.
+    # of a cgroup there are its directory, those above it that the launch began from, and its file of events.
     split("tether_open signals_reopen job_control_open tree_open open_lock console_input console_output start_waiter " \
-          "cgroup_open cgroup_clean", names)
+          "cgroup_directory cgroup_events_open", names)
     for (i in names)
         kept[names[i]] = 1
 }

@@ -24,7 +24,7 @@ COVERAGE_MAKE = $(MAKE) --no-print-directory -k CC=clang TEST_CC=clang BUILD=$(C
 COVERAGE_MIX = MIX_ENV=test MIX_BUILD_PATH='$(CURDIR)/$(COVERAGE_ALL)/mix'
 COVERAGE_VMS = MUONTRAP_COVERAGE_BEAMS='$(CURDIR)/$(COVERAGE_ALL)/mix/lib/muontrap/ebin' \
     MUONTRAP_COVERAGE_LINES='$(COVERAGE_COUNTS)/lines' \
-    ERL_AFLAGS='-pa $(COVERAGE_COUNTS) -eval catch(muontrap_coverage:start()).'
+    ERL_AFLAGS='-pa $(COVERAGE_COUNTS)/code -eval catch(muontrap_coverage:start()).'
 
 .PHONY: coverage
 # The files of counts of what other users run are made so that they may write to them. Whether tests pass is other
@@ -34,11 +34,11 @@ COVERAGE_VMS = MUONTRAP_COVERAGE_BEAMS='$(CURDIR)/$(COVERAGE_ALL)/mix/lib/muontr
 coverage:
 	@tools/deps instruments
 	rm -rf $(COVERAGE_COUNTS) $(COVERAGE_ALL)
-	mkdir $(COVERAGE_COUNTS) $(COVERAGE_COUNTS)/lines
+	mkdir $(COVERAGE_COUNTS) $(COVERAGE_COUNTS)/code $(COVERAGE_COUNTS)/lines
 	chmod 777 $(COVERAGE_COUNTS) $(COVERAGE_COUNTS)/lines
 	umask 0 && $(COVERAGE_MAKE) all $(COVERAGE_ALL)/test-c/muontrap && \
 	    $(COVERAGE_ALL)/helper/muontrap --version && $(COVERAGE_ALL)/test-c/muontrap --version
-	erlc -Werror -o $(COVERAGE_COUNTS) test/coverage/muontrap_coverage.erl
+	erlc -Werror -o $(COVERAGE_COUNTS)/code test/coverage/muontrap_coverage.erl
 	for suite in test-c test-cli faults; do $(COVERAGE_MAKE) $$suite >$(COVERAGE_ALL)/$$suite.log 2>&1 || :; done
 	$(COVERAGE_MAKE) PORTABLE=1 BUILD=$(COVERAGE_ALL)/portable TEST_BUILD=$(COVERAGE_ALL)/portable/test-c test-c \
 	    >$(COVERAGE_ALL)/portable.log 2>&1 || :

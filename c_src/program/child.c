@@ -229,7 +229,7 @@ static bool locate(const struct options *options, char at[PATH_MAX], struct stat
 }
 
 #define IDENTITY_TAKES                                                                                                 \
-    "another user or group takes root, or a helper that was given the capabilities for it: muontrap --check says how"
+    "another user or group takes root, or CAP_SETUID, CAP_SETGID and CAP_KILL: muontrap --check says how"
 
 static bool exec_failed(const struct options *options, int error, struct failure *why)
 {

@@ -179,9 +179,9 @@ defmodule MuonTrap.ControlTest do
 
     test "is described by options that are checked" do
       for {opts, words} <- [
-            {[stop_signal: :sigkill], "a signal such as :sigint"},
-            {[stop_signal: "INT"], "a signal such as :sigint"},
-            {[stop_signal: 9], "a signal such as :sigint"},
+            {[stop_signal: :sigkill], "a signal that a program can end by itself for"},
+            {[stop_signal: "INT"], "a signal that a program can end by itself for"},
+            {[stop_signal: 9], "a signal that a program can end by itself for"},
             {[stop_sequence: [sigint: 0x7FFFFFFF, sigterm: 1]], "up to 8 signals"},
             {[stop_sequence: []], "up to 8 signals"},
             {[stop_sequence: [sigint: -1]], "up to 8 signals"},

@@ -527,18 +527,6 @@ pid_t __wrap_getpgrp(void)
     return KEEPER;
 }
 
-pid_t __wrap_getpid(void);
-pid_t __wrap_getpid(void)
-{
-    return runs == &keeper ? KEEPER : RELAY;
-}
-
-pid_t __wrap_getppid(void);
-pid_t __wrap_getppid(void)
-{
-    return runs == &keeper ? 1 : KEEPER;
-}
-
 /* ---- The modules below ---- */
 
 /* As signals.c: the pipe comes first. */
@@ -839,12 +827,13 @@ static bool is_as_promised(void)
     return wrong[0] == '\0';
 }
 
-/* Once both wait and nothing else happens. */
+/* Where no step can be taken it always is (find_possible()). */
 static bool is_at_rest(void)
 {
     return true;
 }
 
+/* Once both wait and nothing else happens. */
 static void go_on_to_the_end(void)
 {
     if (!is_as_promised())

@@ -76,11 +76,13 @@ void job_control_note_continuation(struct relay *relay)
 bool job_control_reap(struct relay *relay)
 {
     struct tree *tree = &relay->launch->tree;
+    bool was_stopped = tree->program_stopped;
+    unsigned stops = tree->program_stops;
     bool more_dead = tree_reap(tree);
+    bool was_continued = was_stopped && (!tree->program_stopped || tree->program_stops != stops);
 
-    if (tree->program_continued && relay->keeper_stopped && !relay->launch->options.pty)
+    if (was_continued && relay->keeper_stopped && !relay->launch->options.pty)
         job_control_note_continuation(relay);
-    tree->program_continued = false;
     return more_dead;
 }
 

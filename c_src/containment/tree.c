@@ -173,7 +173,6 @@ static void note_job_control(struct tree *tree)
     info.si_pid = 0;
     if (waitid(P_PID, (id_t)tree->program, &info, WSTOPPED | WCONTINUED | WNOHANG) < 0 || info.si_pid == 0)
         return;
-    tree->program_continued = tree->program_continued || tree->program_stopped;
     tree->program_stopped = info.si_code != CLD_CONTINUED;
     if (!tree->program_stopped)
         return;

@@ -45,7 +45,6 @@ struct tree {
     int program_status;          /* as of waitpid(2), once it has been reaped */
     bool program_stopped;        /* by job control, and not yet continued */
     unsigned program_stops;      /* how often it has been, as far as that was seen */
-    bool program_continued;      /* somebody has continued it when it was stopped, who is to take note of that */
     int stop_signal;             /* by which it was */
     uint32_t killed;             /* descendants other than the program that the sweep has killed */
     char names[TREE_NAMES_MOST]; /* of the first of these, each ends with a newline */

@@ -239,17 +239,23 @@ const char *cgroup_of(pid_t pid)
     return found;
 }
 
-pid_t stay_in(const char *cgroup)
+void put_in(const char *cgroup, pid_t pid)
 {
     char text[24];
+
+    (void)snprintf(text, sizeof text, "%ld", (long)pid);
+    write_file(cgroup, "cgroup.procs", text);
+    assert_string_equal(cgroup_of(pid), cgroup);
+}
+
+pid_t stay_in(const char *cgroup)
+{
     pid_t pid = fork();
 
     assert_true(pid >= 0);
     if (pid == 0)
         for (;;)
             (void)pause();
-    (void)snprintf(text, sizeof text, "%ld", (long)pid);
-    write_file(cgroup, "cgroup.procs", text);
-    assert_string_equal(cgroup_of(pid), cgroup);
+    put_in(cgroup, pid);
     return pid;
 }

@@ -48,6 +48,9 @@ bool await_number(const char *cgroup, const char *file, const char *key, bool th
 /* Where that process is, relative to the mount. */
 const char *cgroup_of(pid_t pid);
 
+/* Moves the process there. */
+void put_in(const char *cgroup, pid_t pid);
+
 /* A child that stays until it is killed, in that cgroup; what is dead is reaped by its parent. */
 pid_t stay_in(const char *cgroup);
 

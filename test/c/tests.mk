@@ -17,8 +17,8 @@ PURE_MODULES := options port/protocol port/window base/failure base/format base/
     cgroup/cgroup_text cgroup/cgroup_path base/terminal_modes program/attributes_text program/rules
 PURE_TESTS := $(addprefix test_,$(notdir $(PURE_MODULES)))
 # All that there are, so that none is forgotten. But test_controllers takes libcgroup, and make test-cgroups runs it,
-# where there are controllers; and a portable helper can't attach.
-ELSEWHERE := test_controllers $(if $(PORTABLE),test_attach)
+# where there are controllers; and a portable helper can't attach, or tell what descends from the program.
+ELSEWHERE := test_controllers $(if $(PORTABLE),test_attach test_attach_move test_deliver)
 TESTS ?= $(filter-out $(ELSEWHERE),$(basename $(notdir $(wildcard test/c/test_*.c test/c/*/test_*.c))))
 
 # The system calls that a test program can make fail.
@@ -30,6 +30,10 @@ WRAP_test_tree := prctl open
 WRAP_test_output := read
 WRAP_test_cgroup := syscall mkdirat unlinkat
 WRAP_test_sweep := cgroup_populated cgroup_members
+WRAP_test_attach_move := cgroup_move cgroup_move_back cgroup_place cgroup_has platform_process_open \
+    platform_process_ended platform_processes
+WRAP_test_deliver := platform_process_open platform_process_signal platform_signal_descendant platform_has_reserve \
+    platform_processes kill
 WRAP_test_keeper := fork socketpair prctl open pipe
 
 LIBS_test_controllers := -lcgroup

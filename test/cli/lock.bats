@@ -57,6 +57,16 @@ has_been_stopped() {
     ends_with 143
 }
 
+@test "of more than four who hold the lock four are named" {
+    linux_only
+    start --lock "$lock" sh -c 'for i in 1 2 3 4 5 6; do sleep 100 & done; echo held; wait' </dev/null
+    await held
+    refused " and others" --- --lock "$lock" --lock-timeout 0 echo no
+    [ "$(grep -o '[0-9] (' <<<"$output" | wc -l)" = 4 ]
+    kill "$keeper"
+    ends_with 143
+}
+
 none_is_a_shell() {
     local pid
 

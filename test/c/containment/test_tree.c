@@ -405,6 +405,52 @@ static void what_may_not_be_killed_is_said(void **state)
     assert_int_equal(tree_sweep(&tree, &left), SWEEP_DONE);
 }
 
+/* A shell that executes muontrap leaves it its own children, which are none of the program's. */
+static void so_many_children_from_before_are_spared_and_no_more(void **state)
+{
+    static struct spared spared;
+    struct failure why;
+    struct left left;
+    int ends[2];
+
+    (void)state;
+    LINUX_ONLY();
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    for (unsigned i = 0; i <= SPARED_MOST; i++) {
+        pid_t child = fork();
+
+        assert_true(child >= 0);
+        if (child == 0) {
+            char byte;
+
+            (void)close(ends[1]);
+            _exit(read(ends[0], &byte, 1) < 0);
+        }
+        if (i + 1 < SPARED_MOST)
+            continue;
+        memset(&spared, 0, sizeof spared);
+        if (i < SPARED_MOST) {
+            assert_true(tree_spare_children(&tree, &spared, &why));
+            assert_int_equal(spared.count, SPARED_MOST);
+            assert_int_equal(tree_sweep(&tree, &left), SWEEP_DONE);
+            assert_int_equal(tree.killed, 0);
+        } else {
+            assert_false(tree_spare_children(&tree, &spared, &why));
+            assert_int_equal(why.error, E2BIG);
+            assert_non_null(strstr(why.words, "has 1025 children already, and can tell only 1024"));
+        }
+    }
+    (void)close(ends[1]);
+    for (unsigned i = 0; i <= SPARED_MOST; i++) {
+        int status;
+
+        assert_true(wait(&status) > 0);
+        assert_int_equal(status, 0);
+    }
+    (void)close(ends[0]);
+    tree.spared = NULL;
+}
+
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
@@ -422,6 +468,7 @@ static int tests(void)
         TREE_TEST(an_adopted_orphan_that_ends_is_reaped_and_is_no_straggler),
         TREE_TEST(that_the_program_was_stopped_is_noted),
         TREE_TEST(the_program_s_whole_group_is_killed),
+        TREE_TEST(so_many_children_from_before_are_spared_and_no_more),
         TREE_TEST(a_kernel_without_subreapers_is_named),
         TREE_TEST(a_proc_that_is_not_mounted_is_named),
         TREE_TEST(what_may_not_be_killed_is_said),

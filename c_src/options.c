@@ -140,10 +140,22 @@ RARE static bool set_version(const struct argument *arg)
     return true;
 }
 
+RARE static bool not_the_library_s(const struct argument *arg)
+{
+    return failed(
+        arg->why, STAGE_OPTIONS, EINVAL,
+        "this helper is muontrap " MUONTRAP_VERSION ", and the library that has started it is %s: install the "
+        "helper of the library's version ('make install' in the library's directory), and name it with config "
+        ":muontrap, helper_path:",
+        arg->value);
+}
+
+/* The library says its version, for a helper that was installed apart from it may be of another one, whose options and
+ * frames mean something else. */
 static bool set_port(const struct argument *arg)
 {
     arg->options->port = true;
-    return true;
+    return !arg->value || strcmp(arg->value, MUONTRAP_VERSION) == 0 || not_the_library_s(arg);
 }
 
 static bool set_delay(const struct argument *arg)
@@ -562,7 +574,7 @@ static const struct option {
 } table[] = {
     {"help", 'h', false, set_help},
     {"version", 'V', false, set_version},
-    {"port", 0, false, set_port},
+    {"port", 0, true, set_port},
     {"delay-to-sigkill", 'k', true, set_delay},
     {"stop-signal", 0, true, set_stop_signal},
     {"stop-command", 0, true, set_stop_command},
@@ -617,9 +629,12 @@ static const struct option *by_letter(char letter)
     return NULL;
 }
 
-/* The value of --pty may be left out. As an argument of its own it is one if it looks like one. */
+/* The value of --port is attached, or there is none. That of --pty may be left out, too, and as an argument of its own
+ * it is one if it looks like one. */
 static bool may_lack_value(const struct option *option, const char *next)
 {
+    if (option->set == set_port)
+        return true;
     if (option->set != set_pty)
         return false;
     return !next || next[strspn(next, "0123456789")] != 'x' || next[strspn(next, "0123456789x")] != '\0';

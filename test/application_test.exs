@@ -183,6 +183,29 @@ defmodule MuonTrap.ApplicationTest do
     end
   end
 
+  # Which it is for a library of version 1.0.0.
+  @tag :tmp_dir
+  test "a helper of another version says so, and runs nothing", %{tmp_dir: dir} do
+    path = Path.expand(Path.join(dir, "muontrap"))
+    started = Path.join(dir, "started")
+    File.write!(path, ~s(#!/bin/sh\nshift\nexec '#{MuonTrap.muontrap_path()}' --port=1.0.0 "$@"\n))
+    File.chmod!(path, 0o755)
+    Application.put_env(:muontrap, :helper_path, path)
+    Process.flag(:trap_exit, true)
+
+    for options <- [[], [lock: Path.join(dir, "lock")]] do
+      error = assert_raise Error, fn -> MuonTrap.cmd("touch", [started], options) end
+      assert %{stage: :options, reason: :einval} = error
+      assert error.message =~ "this helper is muontrap"
+      assert error.message =~ "the library that has started it is 1.0.0: install the helper of the library's version"
+      assert {:error, %Error{stage: :options}} = MuonTrap.Daemon.start_link("touch", [started], options)
+      assert {:error, %Error{stage: :options}} = MuonTrap.Program.start_link("touch", [started], options)
+      assert_raise Error, ~r/helper_path/, fn -> "touch" |> MuonTrap.stream!([started], options) |> Enum.to_list() end
+    end
+
+    refute File.exists?(started)
+  end
+
   # Before those of the VM's own PATH.
   defp put_path(directories) do
     path = System.fetch_env!("PATH")

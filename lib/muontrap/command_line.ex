@@ -13,6 +13,9 @@ defmodule MuonTrap.CommandLine do
   # What the helper sets for a program that runs as another user (login_variables of options.c).
   @login_variables ["HOME", "USER", "LOGNAME", "SHELL"]
 
+  # A helper of another version than the library's refuses it.
+  @port "--port=" <> Mix.Project.config()[:version]
+
   # The helper's SETENV_MOST
   @variables_most 128
 
@@ -52,7 +55,7 @@ defmodule MuonTrap.CommandLine do
   The options for `Port.open/2` with a helper that waits for what `launch/1` returns
   """
   @spec waiting_port_options() :: list()
-  def waiting_port_options(), do: [:binary, :exit_status, :use_stdio, packet: 4, args: ["--port"]]
+  def waiting_port_options(), do: [:binary, :exit_status, :use_stdio, packet: 4, args: [@port]]
 
   @doc """
   The options for `Port.open/2`, in which a `:cgroup_base` has become a `:cgroup_path`
@@ -65,7 +68,7 @@ defmodule MuonTrap.CommandLine do
       :use_stdio,
       packet: 4,
       args:
-        ["--port" | login_arguments(options)] ++
+        [@port | login_arguments(options)] ++
           unspeakable_arguments(options) ++ arguments(options) ++ operands(options),
       env: cleared(options) ++ env(Map.get(options, :env, [])),
       parallelism: Map.get(options, :parallelism, false)

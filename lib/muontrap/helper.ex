@@ -73,8 +73,13 @@ defmodule MuonTrap.Helper do
         13 ->
           {:eacces, "it may not be executed: look at its mode, and whether its file system is mounted noexec"}
 
+        status when status < 128 ->
+          {:vanished,
+           "it left with status #{status} before it said anything: it is another program, or a helper of another version " <>
+             "(which its --version tells). " <> remedy()}
+
         status ->
-          {:vanished, "it left with status #{status} before it said anything"}
+          {:vanished, "signal #{status - 128} ended it before it said anything"}
       end
 
     %Error{stage: :setup, reason: reason, message: "cannot execute the helper #{MuonTrap.muontrap_path()}: #{why}"}

@@ -96,8 +96,21 @@ static void a_port_with_nothing_else_waits_for_launches(void **state)
     (void)state;
     assert_true(TAKES("--port"));
     assert_true(options.waits);
+    assert_true(TAKES("--port=" MUONTRAP_VERSION));
+    assert_true(options.waits);
     assert_true(TAKES("--port", "true"));
     assert_false(options.waits);
+}
+
+static void a_library_of_another_version_is_refused(void **state)
+{
+    (void)state;
+    assert_true(TAKES("--port=" MUONTRAP_VERSION, "true"));
+    assert_true(options.port);
+    assert_string_equal(options.file, "true");
+    REFUSES(EINVAL, "the library that has started it is 1.0.0", "--port=1.0.0", "true");
+    assert_true(options.port); /* so that it is told in a frame */
+    REFUSES(EINVAL, "is " MUONTRAP_VERSION "0:", "--port=" MUONTRAP_VERSION "0");
 }
 
 static void a_launch_may_have_to_be_as_by_a_new_helper(void **state)
@@ -146,7 +159,7 @@ static void a_missing_value_is_said(void **state)
 static void a_value_where_none_belongs_is_refused(void **state)
 {
     (void)state;
-    REFUSES(EINVAL, "takes no value", "--port=1", "true");
+    REFUSES(EINVAL, "takes no value", "--check=1", "true");
     REFUSES(EINVAL, "takes no value", "--help=", "true");
     REFUSES(EINVAL, "takes no value", "-hx", "true");
 }
@@ -796,6 +809,7 @@ static int tests(void)
         TEST(a_single_dash_is_a_program),
         TEST(without_a_program_it_says_the_usage),
         TEST(a_port_with_nothing_else_waits_for_launches),
+        TEST(a_library_of_another_version_is_refused),
         TEST(a_launch_may_have_to_be_as_by_a_new_helper),
         TEST(an_empty_program_is_one_that_is_not_there),
         TEST(values_come_attached_or_behind),

@@ -90,7 +90,7 @@ $(TEST_BUILD)/trouble: test/c/trouble.c
 
 # Pure modules are tested to the last branch. gcov(1) says of each how often it was taken; nothing is left out.
 COVERAGE_BUILD := build/coverage-c
-COVERAGE_FLAGS := -std=c11 -g -O0 -Ic_src -Itest/c --coverage
+COVERAGE_FLAGS := -std=c11 -g -O0 -Ic_src -Itest/c $(VERSION_FLAG) --coverage
 COVERAGE_OBJECTS := $(addprefix $(COVERAGE_BUILD)/,$(notdir $(PURE_MODULES:%=%.o)))
 
 coverage-c: $(PURE_MODULES:%=c_src/%.c) $(wildcard c_src/*.h c_src/*/*.h test/c/* test/c/*/*)
@@ -100,7 +100,7 @@ coverage-c: $(PURE_MODULES:%=c_src/%.c) $(wildcard c_src/*.h c_src/*/*.h test/c/
 	    $(TEST_CC) $(COVERAGE_FLAGS) -c -o $(COVERAGE_BUILD)/$$(basename $$module).o $(CURDIR)/c_src/$$module.c; \
 	done
 	set -e; for test in $(PURE_TESTS); do \
-	    $(TEST_CC) -D_GNU_SOURCE -std=c11 -g -Ic_src -Itest/c --coverage -o $(COVERAGE_BUILD)/$$test \
+	    $(TEST_CC) -D_GNU_SOURCE -std=c11 -g -Ic_src -Itest/c $(VERSION_FLAG) --coverage -o $(COVERAGE_BUILD)/$$test \
 	        $$(find test/c -name $$test.c) test/c/support.c $(COVERAGE_OBJECTS) -lcmocka; \
 	    $(COVERAGE_BUILD)/$$test; \
 	done

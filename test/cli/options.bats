@@ -55,7 +55,7 @@ load helper
 }
 
 @test "a value for an option that takes none is refused" {
-    refused --port "no value" --- --port=yes true
+    refused --check "no value" --- --check=yes true
     refused --help "no value" --- --help=me true
     refused -V "no value" --- -Vx true
 }

@@ -844,6 +844,9 @@ static bool settle(struct options *options, struct failure *why)
         return failed(why, STAGE_OPTIONS, EINVAL, "--lock-timeout needs a lock: say which with --lock FILE");
     if (options->attach != 0 && !settle_attach(options, why))
         return false;
+    if ((options->check || options->clean) && options->program[0])
+        return failed(why, STAGE_OPTIONS, EINVAL, "--%s runs no program: leave out '%s'",
+                      options->check ? "check" : "clean", options->program[0]);
     settle_stop(options);
     if (!settle_stdio(options, why))
         return false;

@@ -757,6 +757,8 @@ static void what_looks_or_cleans_needs_no_program(void **state)
     assert_true(TAKES("--clean", "-g", "a"));
     assert_true(options.clean);
     REFUSES(EINVAL, "--clean needs a cgroup", "--clean");
+    REFUSES(EINVAL, "--clean runs no program: leave out 'prog'", "--clean", "-g", "a", "prog", "arg");
+    REFUSES(EINVAL, "--check runs no program", "--check", "--", "prog");
 }
 
 static void kernels_without_something_can_be_played(void **state)

@@ -72,13 +72,14 @@ teardown() { end_survivors; }
 
 # By pid, and only what carries this test's mark.
 end_survivors() {
-    local pid pass
+    local pid pass left
 
     for pass in 1 2 3 4 5; do
-        for pid in $(survivors); do
+        left=$(survivors)
+        [ -n "$left" ] || break
+        for pid in $left; do
             kill -KILL "$pid" 2>/dev/null || :
         done
-        [ "$pass" = 1 ] || [ -n "$(survivors)" ] || break
     done
 }
 

@@ -142,16 +142,16 @@ RARE static bool set_version(const struct argument *arg)
 
 RARE static bool not_the_library_s(const struct argument *arg)
 {
-    return failed(
-        arg->why, STAGE_OPTIONS, EINVAL,
-        "this helper is muontrap " MUONTRAP_VERSION ", and the library that has started it is %s: install the "
-        "helper of the library's version ('make install' in the library's directory), and name it with config "
-        ":muontrap, helper_path:",
-        arg->value);
+    return failed(arg->why, STAGE_OPTIONS, EINVAL,
+                  "this helper is muontrap " MUONTRAP_VERSION
+                  ", and the library that has started it is %s: install the "
+                  "helper of the library's version ('make install' in the library's directory) and name it with config "
+                  ":muontrap, helper_path:, or restart the VM if its files have been replaced",
+                  arg->value);
 }
 
-/* The library says its version, for a helper that was installed apart from it may be of another one, whose options and
- * frames mean something else. */
+/* The library, and nobody else, gives it a value: its version, for a helper that was installed apart from it may be of
+ * another one, whose options and frames mean something else. */
 static bool set_port(const struct argument *arg)
 {
     arg->options->port = true;
@@ -574,7 +574,7 @@ static const struct option {
 } table[] = {
     {"help", 'h', false, set_help},
     {"version", 'V', false, set_version},
-    {"port", 0, true, set_port},
+    {"port", 0, false, set_port},
     {"delay-to-sigkill", 'k', true, set_delay},
     {"stop-signal", 0, true, set_stop_signal},
     {"stop-command", 0, true, set_stop_command},
@@ -629,12 +629,9 @@ static const struct option *by_letter(char letter)
     return NULL;
 }
 
-/* The value of --port is attached, or there is none. That of --pty may be left out, too, and as an argument of its own
- * it is one if it looks like one. */
+/* The value of --pty may be left out. As an argument of its own it is one if it looks like one. */
 static bool may_lack_value(const struct option *option, const char *next)
 {
-    if (option->set == set_port)
-        return true;
     if (option->set != set_pty)
         return false;
     return !next || next[strspn(next, "0123456789")] != 'x' || next[strspn(next, "0123456789x")] != '\0';
@@ -657,7 +654,7 @@ static bool parse_option(struct options *options, const char *const argv[], int 
                       "unknown option '%s'; muontrap --help lists those there are, and -- comes before a program whose "
                       "name begins with -",
                       given);
-    if (!option->takes_value && attached)
+    if (!option->takes_value && attached && option->set != set_port)
         return failed(why, STAGE_OPTIONS, EINVAL, "'%s': --%s takes no value", given, option->name);
     if (option->takes_value && !attached && !may_lack_value(option, argv[*at])) {
         if (!argv[*at])

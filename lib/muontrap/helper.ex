@@ -65,7 +65,11 @@ defmodule MuonTrap.Helper do
 
         1 ->
           {:eperm,
-           "the kernel refuses it: it has capabilities of its file (setcap) which this process may not get, as in a container"}
+           "the kernel refuses it, as in a container when it has capabilities of its file (setcap) which this process may " <>
+             "not get; or it is a helper of another version (which its --version tells)"}
+
+        2 ->
+          {:enoent, "the loader that it names is missing: it was built for another C library. " <> remedy()}
 
         8 ->
           {:enoexec, "it was built for another machine, or is no program. " <> remedy()}
@@ -73,13 +77,13 @@ defmodule MuonTrap.Helper do
         13 ->
           {:eacces, "it may not be executed: look at its mode, and whether its file system is mounted noexec"}
 
-        status when status < 128 ->
+        status when status < 125 ->
           {:vanished,
            "it left with status #{status} before it said anything: it is another program, or a helper of another version " <>
              "(which its --version tells). " <> remedy()}
 
         status ->
-          {:vanished, "signal #{status - 128} ended it before it said anything"}
+          {:vanished, "it left with status #{status} before it said anything"}
       end
 
     %Error{stage: :setup, reason: reason, message: "cannot execute the helper #{MuonTrap.muontrap_path()}: #{why}"}

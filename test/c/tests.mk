@@ -31,7 +31,7 @@ WRAP_test_output := read
 WRAP_test_cgroup := syscall mkdirat unlinkat
 WRAP_test_sweep := cgroup_populated cgroup_members
 WRAP_test_attach_move := cgroup_move cgroup_move_back cgroup_place cgroup_has platform_process_open \
-    platform_process_ended platform_processes
+    platform_process_ended platform_processes platform_parent
 WRAP_test_deliver := platform_process_open platform_process_signal platform_signal_descendant platform_has_reserve \
     platform_processes kill
 WRAP_test_keeper := fork socketpair prctl open pipe

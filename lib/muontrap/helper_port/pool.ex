@@ -288,7 +288,9 @@ defmodule MuonTrap.HelperPort.Pool do
     %{state | idle: [], known: %{}, generation: make_ref()}
   end
 
-  defp surroundings(), do: {:os.env(), Application.get_env(:muontrap, :helper_path)}
+  # The library's version is among the options: its code may be replaced while helpers wait that know the old one.
+  defp surroundings(),
+    do: {:os.env(), Application.get_env(:muontrap, :helper_path), CommandLine.waiting_port_options()}
 
   # Bytes of a variable that are no text are shown as if they were characters (os:env/0), so that two different
   # environments may look the same. The VM itself can only set what is text.

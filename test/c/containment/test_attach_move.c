@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,8 +32,10 @@ struct fault {
 };
 #define ALWAYS(error) ((struct fault){error, 1, ~0u, 0})
 static struct fault moving, opening;
-static unsigned ended_at, ended_calls; /* the number of the look at a process by which it has ended; 0 for none */
+static bool ended; /* every process that is looked at */
 static bool no_place, no_list, none_goes_back, never_inside;
+static pid_t program, descendant;
+static pid_t parent; /* that the program is said to have; 0 where it is to be the one that it has */
 
 static bool fails(struct fault *fault)
 {
@@ -73,6 +76,13 @@ bool __wrap_cgroup_has(const struct cgroup *cgroup, pid_t pid)
     return !never_inside && __real_cgroup_has(cgroup, pid);
 }
 
+pid_t __real_platform_parent(pid_t pid);
+pid_t __wrap_platform_parent(pid_t pid);
+pid_t __wrap_platform_parent(pid_t pid)
+{
+    return pid == program && parent != 0 ? parent : __real_platform_parent(pid);
+}
+
 int __real_platform_process_open(pid_t pid);
 int __wrap_platform_process_open(pid_t pid);
 int __wrap_platform_process_open(pid_t pid)
@@ -84,7 +94,7 @@ bool __real_platform_process_ended(int process);
 bool __wrap_platform_process_ended(int process);
 bool __wrap_platform_process_ended(int process)
 {
-    return ++ended_calls == ended_at || __real_platform_process_ended(process);
+    return ended || __real_platform_process_ended(process);
 }
 
 bool __real_platform_processes(void (*visit)(pid_t pid, void *context), void *context);
@@ -96,8 +106,6 @@ bool __wrap_platform_processes(void (*visit)(pid_t pid, void *context), void *co
 }
 
 /* ---- */
-
-static pid_t program, descendant;
 
 /* A process in a cgroup of its own, with a child. */
 static void make_program(void)
@@ -111,14 +119,16 @@ static void make_program(void)
     assert_true(program >= 0);
     if (program == 0) {
         descendant = fork();
+        if (descendant < 0)
+            _exit(EXIT_FAILURE);
         if (descendant > 0)
             (void)io_write_all(report[1], &descendant, sizeof descendant);
         for (;;)
             (void)pause();
     }
+    (void)close(report[1]);
     read_exactly(report[0], &descendant, sizeof descendant);
     (void)close(report[0]);
-    (void)close(report[1]);
     put_in(home, program);
     put_in(home, descendant);
 }
@@ -134,7 +144,6 @@ static void open_all(void)
     assert_true(launch.tree.attached > 0);
     launch.tree.attached_pid = program;
     launch.cgroup = &launch.cgroup_state;
-    ended_calls = 0;
 }
 
 static void close_all(void)
@@ -184,8 +193,8 @@ static int begin(void **state)
 {
     memset(&launch, 0, sizeof launch);
     moving = opening = (struct fault){0};
-    ended_at = 0;
-    no_place = no_list = none_goes_back = never_inside = false;
+    parent = 0;
+    no_place = no_list = none_goes_back = never_inside = ended = false;
     return begin_test(state);
 }
 
@@ -218,13 +227,21 @@ static void a_descendant_that_is_gone_before_it_is_opened_is_passed_over(void **
 /* It had ended when it had been moved: its pid might have been a stranger's by then, who is to be where he was made. */
 static void who_was_moved_by_a_pid_that_is_another_s_goes_where_its_parent_is(void **state)
 {
+    const char *elsewhere;
+
     (void)state;
     OWN_CGROUP();
+    make_cgroup(elsewhere = in_own("elsewhere"));
+    parent = stay_in(elsewhere);
     open_all();
-    ended_at = 1; /* the look at the process itself after its move */
+    ended = true;
     assert_true(attach_move(&launch, &why));
-    assert_string_equal(cgroup_of(program), cgroup_of(getpid()));
+    assert_string_equal(cgroup_of(program), elsewhere);
+    assert_string_equal(cgroup_of(descendant), home); /* of what has ended nothing descends */
     close_all();
+    assert_int_equal(kill(parent, SIGKILL), 0);
+    assert_int_equal(waitpid(parent, NULL, 0), parent);
+    assert_int_equal(rmdir(path_of(elsewhere, "")), 0);
 }
 
 static void without_permission_it_says_who_may(void **state)

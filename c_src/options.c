@@ -155,7 +155,9 @@ RARE static bool not_the_library_s(const struct argument *arg)
 static bool set_port(const struct argument *arg)
 {
     arg->options->port = true;
-    return !arg->value || strcmp(arg->value, MUONTRAP_VERSION) == 0 || not_the_library_s(arg);
+    if (arg->value && strcmp(arg->value, MUONTRAP_VERSION) != 0)
+        return not_the_library_s(arg);
+    return true;
 }
 
 static bool set_delay(const struct argument *arg)

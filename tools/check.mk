@@ -21,14 +21,17 @@ endif
 # where it shares the machine, its directory too.
 # `builds` before them, so that no two lists build the same at the same time.
 CHECKS_FIRST := lint builds
-CHECKS_HERE := test-c coverage-c test-cli test-elixir test-erlang test-rebar3 test-servers torture-short test-portable
-CHECKS_BESIDE_1 := test-cgroups
+# ExUnit's tests share directories, so that no two lists may have them at a time.
+CHECKS_HERE := test-c coverage-c test-cli test-elixir test-erlang test-rebar3 test-servers torture-short \
+    test-portable-elixir
+CHECKS_BESIDE_1 := test-cgroups test-portable-helper
 CHECKS_BESIDE_2 := test-newer test-vm test-systemd fuzz model faults
 
 # Mix builds the helper by a make of its own, which is not part of this one.
 MIX := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL mix
 
-.PHONY: deps deps-demo check check-bare builds test-elixir test-portable test-newer
+.PHONY: deps deps-demo check check-bare builds test-elixir test-portable test-portable-helper test-portable-elixir \
+    test-newer
 deps:
 	@tools/deps check
 
@@ -41,6 +44,7 @@ check: deps
 
 builds: export MIX_ENV := test
 builds: all $(patsubst %.c,$(TEST_BUILD)/%,$(notdir $(TEST_SOURCES))) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap
+	$(MAKE) --no-print-directory PORTABLE=1 all
 	test/vm/make-boot
 	$(MIX) compile --warnings-as-errors
 
@@ -52,11 +56,17 @@ test-elixir:
 	$(MIX) compile --warnings-as-errors
 	$(MIX) test
 
-test-portable: export MIX_ENV := test
-test-portable: export MIX_BUILD_PATH := $(CURDIR)/build/portable-mix
 test-portable:
+	$(MAKE) --no-print-directory test-portable-helper
+	$(MAKE) --no-print-directory test-portable-elixir
+
+test-portable-helper:
 	$(MAKE) --no-print-directory PORTABLE=1 test-c
 	$(MAKE) --no-print-directory PORTABLE=1 test-cli
+
+test-portable-elixir: export MIX_ENV := test
+test-portable-elixir: export MIX_BUILD_PATH := $(CURDIR)/build/portable-mix
+test-portable-elixir:
 	PORTABLE=1 $(MIX) test --exclude linux
 
 test-newer:

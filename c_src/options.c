@@ -143,11 +143,10 @@ RARE static bool set_version(const struct argument *arg)
 RARE static bool not_the_library_s(const struct argument *arg)
 {
     return failed(arg->why, STAGE_OPTIONS, EINVAL,
-                  "this helper is muontrap " MUONTRAP_VERSION
-                  ", and the library that has started it is %s: install the "
-                  "helper of the library's version ('make install' in the library's directory) and name it with config "
-                  ":muontrap, helper_path:, or restart the VM if its files have been replaced",
-                  arg->value);
+                  "this helper is muontrap %s, and the library that has started it is %s: install the helper of the "
+                  "library's version ('make install' in the library's directory) and name it with config :muontrap, "
+                  "helper_path:, or restart the VM if its files have been replaced",
+                  MUONTRAP_VERSION, arg->value);
 }
 
 /* The library, and nobody else, gives it a value: its version, for a helper that was installed apart from it may be of

@@ -244,34 +244,32 @@ static void who_was_moved_by_a_pid_that_is_another_s_goes_where_its_parent_is(vo
     assert_int_equal(rmdir(path_of(elsewhere, "")), 0);
 }
 
-static void without_permission_it_says_who_may(void **state)
+/* By either error, with words of the remedy. */
+static void the_process_is_refused_by(int one, int other, const char *words)
 {
-    static const int errors[] = {EACCES, EPERM};
+    const int errors[] = {one, other};
 
-    (void)state;
-    OWN_CGROUP();
     open_all();
     for (size_t i = 0; i < COUNT(errors); i++) {
         moving = ALWAYS(errors[i]);
-        it_fails(errors[i], program, "an ordinary user may do so only when");
+        it_fails(errors[i], program, words);
         assert_both_in(home);
     }
     close_all();
 }
 
-static void a_cgroup_that_may_hold_no_process_is_named(void **state)
+static void without_permission_it_says_who_may(void **state)
 {
-    static const int errors[] = {EBUSY, EOPNOTSUPP};
-
     (void)state;
     OWN_CGROUP();
-    open_all();
-    for (size_t i = 0; i < COUNT(errors); i++) {
-        moving = ALWAYS(errors[i]);
-        it_fails(errors[i], program, "cgroup.subtree_control");
-        assert_both_in(home);
-    }
-    close_all();
+    the_process_is_refused_by(EACCES, EPERM, "an ordinary user may do so only when");
+}
+
+static void a_cgroup_that_may_hold_no_process_is_named(void **state)
+{
+    (void)state;
+    OWN_CGROUP();
+    the_process_is_refused_by(EBUSY, EOPNOTSUPP, "cgroup.subtree_control");
 }
 
 static void who_was_moved_goes_back_when_a_descendant_can_not_be(void **state)

@@ -374,6 +374,19 @@ static void a_proc_that_is_not_mounted_is_named(void **state)
     assert_non_null(strstr(why.words, IS_PORTABLE ? "/dev/null" : "mount -t proc"));
 }
 
+/* A child that stays until the pipe's writing end is closed. */
+static pid_t stay_until_end(const int ends[2])
+{
+    pid_t pid = fork();
+    char byte;
+
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    (void)close(ends[1]);
+    _exit(read(ends[0], &byte, 1) < 0);
+}
+
 /* We as an ordinary user, the child as root. */
 static void what_may_not_be_killed_is_said(void **state)
 {
@@ -386,14 +399,7 @@ static void what_may_not_be_killed_is_said(void **state)
     LINUX_ONLY();
     ROOT_ONLY();
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    stranger = fork();
-    assert_true(stranger >= 0);
-    if (stranger == 0) {
-        char byte;
-
-        (void)close(ends[1]);
-        _exit(read(ends[0], &byte, 1) < 0);
-    }
+    stranger = stay_until_end(ends);
     (void)close(ends[0]);
     assert_int_equal(setresuid(65534, 65534, 0), 0);
     result = tree_sweep(&tree, &left);
@@ -416,30 +422,18 @@ static void so_many_children_from_before_are_spared_and_no_more(void **state)
     (void)state;
     LINUX_ONLY();
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    for (unsigned i = 0; i <= SPARED_MOST; i++) {
-        pid_t child = fork();
-
-        assert_true(child >= 0);
-        if (child == 0) {
-            char byte;
-
-            (void)close(ends[1]);
-            _exit(read(ends[0], &byte, 1) < 0);
-        }
-        if (i + 1 < SPARED_MOST)
-            continue;
-        memset(&spared, 0, sizeof spared);
-        if (i < SPARED_MOST) {
-            assert_true(tree_spare_children(&tree, &spared, &why));
-            assert_int_equal(spared.count, SPARED_MOST);
-            assert_int_equal(tree_sweep(&tree, &left), SWEEP_DONE);
-            assert_int_equal(tree.killed, 0);
-        } else {
-            assert_false(tree_spare_children(&tree, &spared, &why));
-            assert_int_equal(why.error, E2BIG);
-            assert_non_null(strstr(why.words, "has 1025 children already, and can tell only 1024"));
-        }
-    }
+    for (unsigned i = 0; i < SPARED_MOST; i++)
+        (void)stay_until_end(ends);
+    memset(&spared, 0, sizeof spared);
+    assert_true(tree_spare_children(&tree, &spared, &why));
+    assert_int_equal(spared.count, SPARED_MOST);
+    assert_int_equal(tree_sweep(&tree, &left), SWEEP_DONE);
+    assert_int_equal(tree.killed, 0);
+    (void)stay_until_end(ends);
+    memset(&spared, 0, sizeof spared);
+    assert_false(tree_spare_children(&tree, &spared, &why));
+    assert_int_equal(why.error, E2BIG);
+    assert_non_null(strstr(why.words, "has 1025 children already, and can tell only 1024"));
     (void)close(ends[1]);
     for (unsigned i = 0; i <= SPARED_MOST; i++) {
         int status;

@@ -291,6 +291,8 @@ defmodule MuonTrap.DaemonTest do
           "the daemon failing": quote(do: fn daemon, _program -> Process.exit(daemon, :broken) end),
           "the program being told to end": quote(do: fn _daemon, program -> OS.kill(program, "TERM") end)
         ] do
+      # Each wait of the fifty has a deadline of its own.
+      @tag timeout: 600_000
       @tag :tmp_dir
       test "never overlaps its predecessor, fifty times, after #{name}", %{env: env, mark: mark, tmp_dir: dir} do
         env = [{"LOCK", Path.join(dir, "lock")} | env]

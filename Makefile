@@ -90,14 +90,17 @@ $(sort $(FIRST) $(OBJECTS)): $(BUILD)/%.o: c_src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call run,CC,$<,$(CC) $(ALL_CFLAGS) $(VERSION_FLAG) -MMD -MP -c -o $@ $<)
 
-# Changes when compiler or flags do, so that nothing is linked of objects of two builds.
-FLAGS_NOW := $(strip $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PLATFORM) $(USERS) $(VERSION))
-ifneq ($(shell cat '$(BUILD)/flags' 2>/dev/null),$(FLAGS_NOW))
-.PHONY: $(BUILD)/flags
+# $(call flags,DIRECTORY,WORDS): the file DIRECTORY/flags changes when the words do, which are compiler, flags and
+# version, so that nothing is linked of objects of two builds.
+define flags
+ifneq ($$(shell cat '$(1)/flags' 2>/dev/null),$(strip $(2)))
+.PHONY: $(1)/flags
 endif
-$(BUILD)/flags:
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(FLAGS_NOW)' >$@
+$(1)/flags:
+	@mkdir -p $$(@D)
+	@printf '%s\n' '$(strip $(2))' >$$@
+endef
+$(eval $(call flags,$(BUILD),$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PLATFORM) $(USERS) $(VERSION)))
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 

@@ -61,11 +61,13 @@ test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap 
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-$(TEST_BUILD)/c_src/%.o: c_src/%.c
+$(eval $(call flags,$(TEST_BUILD),$(TEST_CC) $(filter-out $(VERSION_FLAG),$(TEST_CFLAGS)) $(TEST_SANITIZE) $(VERSION)))
+
+$(TEST_BUILD)/c_src/%.o: c_src/%.c $(TEST_BUILD)/flags
 	@mkdir -p $(@D)
 	@$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -MMD -MP -c -o $@ $<
 
-$(TEST_BUILD)/%.o: test/c/%.c
+$(TEST_BUILD)/%.o: test/c/%.c $(TEST_BUILD)/flags
 	@mkdir -p $(@D)
 	$(TEST_CC) -D_GNU_SOURCE $(TEST_CFLAGS) $(TEST_SANITIZE) -MMD -MP -c -o $@ $<
 

@@ -380,7 +380,8 @@ static pid_t stay_until_end(const int ends[2])
     pid_t pid = fork();
     char byte;
 
-    assert_true(pid >= 0);
+    if (pid < 0)
+        fail_msg("no child can be made: %s (raise ulimit -u, or pids.max of the cgroup)", strerror(errno));
     if (pid > 0)
         return pid;
     (void)close(ends[1]);

@@ -38,6 +38,6 @@ end)
 
 ExUnit.start(
   exclude: asked ++ Enum.map(left_out, fn {tag, _can, _why} -> tag end),
-  timeout: 180_000,
+  timeout: 180_000 * MuonTrap.Test.OS.patience(),
   capture_log: true
 )

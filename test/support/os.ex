@@ -152,6 +152,9 @@ defmodule MuonTrap.Test.OS do
     number |> String.trim() |> String.to_integer()
   end
 
+  @doc "How many times as long as elsewhere to wait before something counts as hanging: more where the processor is emulated"
+  def patience(), do: if(System.get_env("SLOWNESS", "1") == "1", do: 1, else: 5)
+
   @doc "Waits until the function returns no element; returns what it has returned last, after so many milliseconds at most"
   def remaining(fun, within, pause \\ 10), do: last_look(fun, &(&1 == []), within, pause)
 

@@ -28,7 +28,7 @@ defmodule MuonTrap.Test.UserVM do
            Enum.map(["sh", "-c", start, Path.join(place, "rules"), erl], &String.to_charlist/1)},
         args: paths,
         env: for({name, value} <- [{"HOME", "/"} | env], do: {to_charlist(name), to_charlist(value)}),
-        wait_boot: 60_000
+        wait_boot: 60_000 * MuonTrap.Test.OS.patience()
       })
 
     vm = %{peer: peer, place: place, pid: peer |> :peer.call(System, :pid, []) |> String.to_integer()}

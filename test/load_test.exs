@@ -198,10 +198,17 @@ defmodule MuonTrap.LoadTest do
   end
 
   describe "an idle helper" do
-    setup do
-      # A new one: which programs another one has run before depends on the order of the tests.
-      Application.put_env(:muontrap, :idle_helpers, 0)
-      on_exit(fn -> Application.delete_env(:muontrap, :idle_helpers) end)
+    setup context do
+      case context[:used] do
+        # Which programs another one than a new one has run before depends on the order of the tests.
+        nil ->
+          Application.put_env(:muontrap, :idle_helpers, 0)
+          on_exit(fn -> Application.delete_env(:muontrap, :idle_helpers) end)
+
+        input ->
+          assert MuonTrap.cmd("sh", ["-c", "sleep 0.2; exec wc -c"], input: input) == {"#{byte_size(input)}\n", 0}
+      end
+
       mark = OS.mark()
       task = Task.async(fn -> MuonTrap.cmd("sleep", ["1000"], env: OS.marked(mark)) end)
       OS.eventually(fn -> length(OS.alive(mark)) == 1 and length(OS.helpers(mark)) == 2 end)
@@ -244,7 +251,16 @@ defmodule MuonTrap.LoadTest do
     @tag :musl
     test "holds less than 100 KB in both its processes together", %{helpers: helpers, task: task} do
       resident = for pid <- helpers, do: OS.status_number(pid, "VmRSS")
-      assert Enum.sum(resident) < 100, "keeper and relay: #{inspect(resident)} KB"
+      assert Enum.sum(resident) < 100, "keeper and relay: #{inspect(resident, charlists: :as_lists)} KB"
+      Task.shutdown(task, :brutal_kill)
+    end
+
+    # The room for input is a megabyte.
+    @tag :musl
+    @tag used: :binary.copy("x", 2_000_000)
+    test "that has been used before holds none of that program's input", %{helpers: helpers, task: task} do
+      resident = for pid <- helpers, do: OS.status_number(pid, "VmRSS")
+      assert Enum.sum(resident) < 150, "keeper and relay: #{inspect(resident, charlists: :as_lists)} KB"
       Task.shutdown(task, :brutal_kill)
     end
   end

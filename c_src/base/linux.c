@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -231,6 +232,15 @@ void platform_forget_start(void)
     if (waiting_text) // cppcheck-suppress knownConditionTrueFalse ; it is weak
         (void)syscall(SYS_madvise, program_start, (uintptr_t)waiting_text - (uintptr_t)program_start,
                       4 /* MADV_DONTNEED */);
+}
+
+RARE void platform_forget(void *memory, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t skipped = (page - (uintptr_t)memory % page) % page;
+
+    if (skipped < size)
+        (void)madvise((char *)memory + skipped, (size - skipped) / page * page, MADV_DONTNEED);
 }
 
 void platform_name_self(const char *name)

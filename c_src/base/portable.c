@@ -90,6 +90,12 @@ void platform_forget_start(void)
 {
 }
 
+void platform_forget(void *memory, size_t size)
+{
+    (void)memory;
+    (void)size;
+}
+
 void platform_name_self(const char *name)
 {
     (void)name;

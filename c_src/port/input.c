@@ -111,6 +111,7 @@ uint8_t *input_room(struct input *input, size_t *most)
 void input_put(struct input *input, size_t size)
 {
     input->count += size;
+    input->filled = true;
 }
 
 void input_copy(struct input *input, const uint8_t *bytes, size_t size)
@@ -128,6 +129,13 @@ void input_copy(struct input *input, const uint8_t *bytes, size_t size)
         bytes += most;
         size -= most;
     }
+}
+
+RARE void input_forget(struct input *input)
+{
+    if (input->filled)
+        platform_forget(input->bytes, INPUT_WINDOW_MOST);
+    input->filled = false;
 }
 
 void input_end(struct input *input)

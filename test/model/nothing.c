@@ -33,6 +33,12 @@ void platform_name_self(const char *name)
     (void)name;
 }
 
+void platform_forget(void *memory, size_t size)
+{
+    (void)memory;
+    (void)size;
+}
+
 void platform_hurry(pid_t pid)
 {
     (void)pid;

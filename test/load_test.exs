@@ -200,7 +200,7 @@ defmodule MuonTrap.LoadTest do
   describe "an idle helper" do
     setup context do
       case context[:used] do
-        # Which programs another one than a new one has run before depends on the order of the tests.
+        # A new one: what others have run before depends on the order of the tests.
         nil ->
           Application.put_env(:muontrap, :idle_helpers, 0)
           on_exit(fn -> Application.delete_env(:muontrap, :idle_helpers) end)
@@ -250,8 +250,7 @@ defmodule MuonTrap.LoadTest do
 
     @tag :musl
     test "holds less than 100 KB in both its processes together", %{helpers: helpers, task: task} do
-      resident = for pid <- helpers, do: OS.status_number(pid, "VmRSS")
-      assert Enum.sum(resident) < 100, "keeper and relay: #{inspect(resident, charlists: :as_lists)} KB"
+      assert_together_below(100, helpers)
       Task.shutdown(task, :brutal_kill)
     end
 
@@ -259,9 +258,13 @@ defmodule MuonTrap.LoadTest do
     @tag :musl
     @tag used: :binary.copy("x", 2_000_000)
     test "that has been used before holds none of that program's input", %{helpers: helpers, task: task} do
-      resident = for pid <- helpers, do: OS.status_number(pid, "VmRSS")
-      assert Enum.sum(resident) < 150, "keeper and relay: #{inspect(resident, charlists: :as_lists)} KB"
+      assert_together_below(150, helpers)
       Task.shutdown(task, :brutal_kill)
+    end
+
+    defp assert_together_below(kilobytes, helpers) do
+      resident = for pid <- helpers, do: OS.status_number(pid, "VmRSS")
+      assert Enum.sum(resident) < kilobytes, "keeper and relay: #{inspect(resident, charlists: :as_lists)} KB"
     end
   end
 end

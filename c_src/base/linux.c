@@ -230,8 +230,7 @@ extern const char waiting_text[] __attribute__((weak));
 void platform_forget_start(void)
 {
     if (waiting_text) // cppcheck-suppress knownConditionTrueFalse ; it is weak
-        (void)syscall(SYS_madvise, program_start, (uintptr_t)waiting_text - (uintptr_t)program_start,
-                      4 /* MADV_DONTNEED */);
+        (void)syscall(SYS_madvise, program_start, (uintptr_t)waiting_text - (uintptr_t)program_start, MADV_DONTNEED);
 }
 
 RARE void platform_forget(void *memory, size_t size)

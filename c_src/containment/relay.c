@@ -653,7 +653,8 @@ static enum state become_idle(struct relay *relay)
     platform_name_self("muontrap-idle");
     relay->forgets_in = FORGET_AFTER_WAITS;
     relay->bequest->program = 0;
-    input_forget(&relay->launch->input);
+    if (relay->launch->input.relayed)
+        input_forget(&relay->launch->input);
     if (has_large_pipes(relay->launch))
         relay->deadline = io_now_us() + PIPES_RETRY_US;
     return IDLE;

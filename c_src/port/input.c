@@ -111,7 +111,6 @@ uint8_t *input_room(struct input *input, size_t *most)
 void input_put(struct input *input, size_t size)
 {
     input->count += size;
-    input->filled = true;
 }
 
 void input_copy(struct input *input, const uint8_t *bytes, size_t size)
@@ -131,11 +130,9 @@ void input_copy(struct input *input, const uint8_t *bytes, size_t size)
     }
 }
 
-RARE void input_forget(struct input *input)
+RARE void input_forget(const struct input *input)
 {
-    if (input->filled)
-        platform_forget(input->bytes, INPUT_WINDOW_MOST);
-    input->filled = false;
+    platform_forget(input->bytes, INPUT_WINDOW_MOST);
 }
 
 void input_end(struct input *input)

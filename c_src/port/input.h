@@ -35,7 +35,6 @@ struct input {
     size_t at;           /* where in bytes[], which begins anew at its end, lies what is to be written */
     size_t count;        /* how much that is */
     uint8_t *bytes;      /* INPUT_WINDOW_MOST of them */
-    bool filled;         /* some has been there */
     struct pipes pipes;  /* that from the owner and the program's, as far as they have grown */
 };
 
@@ -85,6 +84,6 @@ void input_give_back_pipes(struct input *input);
 void input_lose(struct input *input);
 
 /* Once it is over: gives back the memory that it has taken. */
-void input_forget(struct input *input);
+void input_forget(const struct input *input);
 
 #endif

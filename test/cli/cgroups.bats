@@ -692,9 +692,9 @@ many() {
 }
 
 # So many at once take the machine some seconds.
-@test "many at once under one base leave nothing" { many $((200 / (slowness > 1 ? 5 : 1))); }
+@test "many at once under one base leave nothing" { many "$(fewer 200)"; }
 @test "many at once leave nothing on older kernels either" {
-    many $((50 / (slowness > 1 ? 5 : 1))) "${fork_then_enter[@]}" "${freeze_then_kill[@]}"
+    many "$(fewer 50)" "${fork_then_enter[@]}" "${freeze_then_kill[@]}"
 }
 
 @test "of many that start at once beside the cgroup of a dead helper, none fails" {

@@ -11,6 +11,9 @@ bats_require_minimum_version 1.5.0
 # Where the processor is emulated, everything takes this many times longer.
 slowness=${SLOWNESS:-1}
 
+# What is done so many times is done fewer times there.
+fewer() { printf '%s\n' $(($1 / (slowness > 1 ? 5 : 1))); }
+
 # Whether the helper has been linked with the GNU C library, statically or not.
 has_glibc() { grep -aq -e GLIBC_TUNABLES -e 'GLIBC_2\.' "$MUONTRAP"; }
 

@@ -556,9 +556,9 @@ make_probe() {
 
 hostile() { inside timeout -k 5 110 env "$mark" "$BATS_TEST_DIRNAME/hostile" "$helper" "$helper_directory" "$@"; }
 
-# So many of them from that number on; fewer where the processor is emulated.
+# So many of them from that number on.
 hostile_get_nowhere() { # FIRST COUNT
-    run hostile "$1" $(($1 - 1 + $2 / (slowness > 1 ? 5 : 1)))
+    run hostile "$1" $(($1 - 1 + $(fewer "$2")))
     if [ "$status" != 0 ] || [ "${#lines[@]}" != 1 ]; then
         printf 'status %s: %s\n' "$status" "$output" >&2
         return 1

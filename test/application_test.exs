@@ -8,7 +8,7 @@ defmodule MuonTrap.ApplicationTest do
   import ExUnit.CaptureLog
 
   alias MuonTrap.{Daemon, Error}
-  alias MuonTrap.Test.{OS, Programs, Sink}
+  alias MuonTrap.Test.{OS, Programs, Servers, Sink}
 
   setup do
     Process.flag(:trap_exit, true)
@@ -95,7 +95,7 @@ defmodule MuonTrap.ApplicationTest do
     cmd = busy_caller(Programs.sleeper(), env: context.env)
     assert_receive {:cont, "ready\n"}, 30_000
 
-    if Enum.any?(Port.list(), &(Port.info(&1, :connected) == {:connected, cmd.pid})) do
+    if Servers.ports_to(cmd.pid) != [] do
       cmd
     else
       for program <- OS.alive(context.mark), do: OS.kill(program, "KILL")
@@ -115,7 +115,7 @@ defmodule MuonTrap.ApplicationTest do
         ] do
       cmd = busy_caller(Programs.sleeper(), env: context.env)
       assert_receive {:cont, "ready\n"}, 30_000
-      servers = MuonTrap.Test.Servers.all()
+      servers = Servers.all()
       before.(cmd.pid)
       for server <- servers, do: Process.exit(server, :kill)
       afterwards.(cmd.pid)
@@ -132,7 +132,7 @@ defmodule MuonTrap.ApplicationTest do
     lock = Path.join(dir, "lock")
     {program, args} = Programs.sleeper()
     {:ok, holder} = MuonTrap.Program.start_link(program, args, env: env, lock: lock)
-    before = MuonTrap.Test.Servers.all()
+    before = Servers.all()
     opts = [env: [{"TOKEN", "secret"} | env], lock: lock]
 
     for start <- [
@@ -146,7 +146,7 @@ defmodule MuonTrap.ApplicationTest do
           catch_error_of(start)
         end)
 
-      [server] = OS.eventually(fn -> some(MuonTrap.Test.Servers.all() -- before) end)
+      [server] = OS.eventually(fn -> some(Servers.all() -- before) end)
       Process.exit(server, :kill)
       assert %Error{reason: :vanished} = error = Task.await(starter, 30_000)
       refute inspect(error) =~ "secret"

@@ -47,8 +47,7 @@ defmodule MuonTrap.ExamplesTest do
       pid = spawn(fn -> run.("ping", ["-q", "127.0.0.2"], env: OS.marked(mark)) end)
       OS.eventually(fn -> match?([_], OS.alive(mark)) end)
 
-      [port] =
-        if left == 1, do: Port.list() |> Enum.filter(&(Port.info(&1, :connected) == {:connected, pid})), else: [nil]
+      [port] = if left == 1, do: MuonTrap.Test.Servers.ports_to(pid), else: [nil]
 
       Process.exit(pid, :kill)
       OS.eventually(fn -> not Process.alive?(pid) and (port == nil or Port.info(port) == nil) end)

@@ -11,4 +11,7 @@ defmodule MuonTrap.Test.Servers do
 
   @doc "Those whose programs that process runs"
   def of(owner), do: Enum.filter(all(), &(Process.info(&1, :monitors) == {:monitors, [process: owner]}))
+
+  @doc "The ports that send to that process, which is an owner's while it is not connected to the server"
+  def ports_to(process), do: Enum.filter(Port.list(), &(Port.info(&1, :connected) == {:connected, process}))
 end

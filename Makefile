@@ -90,17 +90,18 @@ $(sort $(FIRST) $(OBJECTS)): $(BUILD)/%.o: c_src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call run,CC,$<,$(CC) $(ALL_CFLAGS) $(VERSION_FLAG) -MMD -MP -c -o $@ $<)
 
-# $(call flags,DIRECTORY,WORDS): the file DIRECTORY/flags changes when the words do, which are compiler, flags and
-# version, so that nothing is linked of objects of two builds.
+# $(call flags,DIRECTORY,WORDS), both the names of variables: the file `flags` in that directory changes when the words
+# do, which are compiler, flags and version, so that nothing is linked of objects of two builds.
 define flags
-ifneq ($$(shell cat '$(1)/flags' 2>/dev/null),$(strip $(2)))
-.PHONY: $(1)/flags
+ifneq ($$(shell cat '$$($(1))/flags' 2>/dev/null),$$(strip $$($(2))))
+.PHONY: $$($(1))/flags
 endif
-$(1)/flags:
+$$($(1))/flags:
 	@mkdir -p $$(@D)
-	@printf '%s\n' '$(strip $(2))' >$$@
+	@printf '%s\n' '$$(subst ','\'',$$(strip $$($(2))))' >$$@
 endef
-$(eval $(call flags,$(BUILD),$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PLATFORM) $(USERS) $(VERSION)))
+FLAGS = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(PLATFORM) $(USERS) $(VERSION)
+$(eval $(call flags,BUILD,FLAGS))
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
 

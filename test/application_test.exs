@@ -89,20 +89,21 @@ defmodule MuonTrap.ApplicationTest do
     assert_received :done
   end
 
-  # One that the port sends to. It has connected the port to the server when the output was late by the time that it looked, and
-  # then what comes is kept there: so that caller is let go, and another one tried.
-  defp busy_caller_with_port(context) do
+  # One that the port sends to. A caller to whom nothing comes for 5 ms has the port send to the server, and when the output came
+  # just then the end goes there as well. Such a caller is let go, and another one tried.
+  defp busy_caller_with_port(context, tries \\ 10) do
     cmd = busy_caller(Programs.sleeper(), env: context.env)
     assert_receive {:cont, "ready\n"}, 30_000
 
     if Servers.ports_to(cmd.pid) != [] do
       cmd
     else
+      assert tries > 1, "the port sends to no caller, of ten"
       for program <- OS.alive(context.mark), do: OS.kill(program, "KILL")
       send(cmd.pid, :go)
       assert {{_told, 137}, {:message_queue_len, 0}} = Task.await(cmd, 30_000)
       assert_received :done
-      busy_caller_with_port(context)
+      busy_caller_with_port(context, tries - 1)
     end
   end
 

@@ -292,7 +292,7 @@ defmodule MuonTrap.DaemonTest do
           "the program being told to end": quote(do: fn _daemon, program -> OS.kill(program, "TERM") end)
         ] do
       # Each wait of the fifty has a deadline of its own.
-      @tag timeout: 600_000
+      @tag timeout: 600_000 * OS.patience()
       @tag :tmp_dir
       test "never overlaps its predecessor, fifty times, after #{name}", %{env: env, mark: mark, tmp_dir: dir} do
         env = [{"LOCK", Path.join(dir, "lock")} | env]

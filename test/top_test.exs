@@ -11,7 +11,7 @@ defmodule MuonTrap.TopTest do
   alias MuonTrap.Test.{OS, Watched}
 
   @moduletag :tmp_dir
-  @moduletag timeout: 300_000
+  @moduletag timeout: 300_000 * OS.patience()
 
   # Of which one is another one than the others.
   @programs 200

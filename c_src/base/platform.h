@@ -96,7 +96,8 @@ void platform_name_self(const char *name);
  * comes back by itself. It does nothing where the code doesn't lie for that, as in a dynamic helper (cold.ld). */
 void platform_forget_start(void);
 
-/* Gives back what lies in whole pages of that memory, whose contents are lost. It does nothing where that can't be. */
+/* Gives back what lies in whole pages of that memory, whose contents are lost. It does nothing where that can't be.
+ * For memory of the process alone, as static memory is: what others have mapped too would be theirs still. */
 void platform_forget(void *memory, size_t size);
 
 /* What is in a directory, one name after the other. */

@@ -83,7 +83,8 @@ void input_give_back_pipes(struct input *input);
 /* Nobody reads it any more: what the program has not taken is thrown away. */
 void input_lose(struct input *input);
 
-/* Once it is over: gives back the memory that it has taken. */
+/* Once it is over: gives back the memory that it has taken, in whole pages, so that less than a page is left at each
+ * end. */
 void input_forget(const struct input *input);
 
 #endif

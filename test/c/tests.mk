@@ -61,7 +61,8 @@ test-c: $(TESTS:%=$(TEST_BUILD)/%) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap 
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-$(eval $(call flags,$(TEST_BUILD),$(TEST_CC) $(filter-out $(VERSION_FLAG),$(TEST_CFLAGS)) $(TEST_SANITIZE) $(VERSION)))
+TEST_FLAGS = $(TEST_CC) $(filter-out $(VERSION_FLAG),$(TEST_CFLAGS)) $(TEST_SANITIZE) $(VERSION)
+$(eval $(call flags,TEST_BUILD,TEST_FLAGS))
 
 $(TEST_BUILD)/c_src/%.o: c_src/%.c $(TEST_BUILD)/flags
 	@mkdir -p $(@D)

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -139,6 +140,37 @@ static void where_capabilities_can_not_be_read_they_are_taken_to_be_there(void *
     missing = SYS_capget;
     assert_true(platform_has_capability(CAPABILITY_KILL));
     missing = -1;
+}
+
+/* 4 pages of memory, from 100 bytes before a page on: 3 whole pages lie in it, and behind them a part of one. */
+static void of_memory_whole_pages_are_given_back_and_no_more(void **state)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char *around = mmap(NULL, 7 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *memory = around + 2 * page - 100;
+    size_t lost = 0;
+
+    (void)state;
+    assert_ptr_not_equal(around, MAP_FAILED);
+    (void)memset(around, 'x', 7 * page);
+    platform_forget(memory, 0);
+    platform_forget(memory, 99);
+    platform_forget(memory, 100);
+    platform_forget(memory, page);
+    platform_forget(around, page - 1);
+    for (size_t at = 0; at < 7 * page; at++)
+        assert_int_equal(around[at], 'x');
+
+    platform_forget(memory, 4 * page);
+    for (size_t at = 0; at < 7 * page; at++) {
+        if (around[at] == 'x')
+            continue;
+        assert_int_equal(around[at], 0);
+        assert_in_range(at, 2 * page, 5 * page - 1);
+        lost++;
+    }
+    assert_int_equal(lost, IS_PORTABLE ? 0 : 3 * page);
+    (void)munmap(around, 7 * page);
 }
 
 /* ---- io.c ---- */
@@ -428,6 +460,7 @@ static int tests(void)
         TEST(reading_now_does_not_wait),
         TEST(dropped_capabilities_are_gone),
         TEST(where_capabilities_can_not_be_read_they_are_taken_to_be_there),
+        TEST(of_memory_whole_pages_are_given_back_and_no_more),
         TEST(a_pipe_is_closed_on_exec),
         TEST(flags_of_what_is_not_open_cannot_be_set),
         TEST(all_is_written_however_little_room_there_is),

@@ -28,8 +28,16 @@ if System.get_env("CGROUPS_NEEDED") && List.keymember?(left_out, :cgroup_control
 # The servers' suite takes their packages, and has a target of its own: make test-servers.
 asked = if System.get_env("MUONTRAP_TEST_SERVERS"), do: [], else: [:servers]
 
-# The tests leave no more helpers than may wait for the next program.
+# The tests leave no process that works on, and no more helpers than may wait for the next program.
 ExUnit.after_suite(fn _result ->
+  case MuonTrap.Test.OS.remaining(&MuonTrap.Test.Busy.processes/0, 30_000) do
+    [] ->
+      :ok
+
+    working ->
+      raise "these processes still work when the tests have ended: #{inspect(working, pretty: true, limit: :infinity)}"
+  end
+
   MuonTrap.Test.OS.eventually(fn ->
     idle = MuonTrap.HelperPort.Pool.idle()
     idle <= MuonTrap.HelperPort.Pool.most() and length(MuonTrap.Test.OS.helpers_of_vm()) == 2 * idle

@@ -21,6 +21,9 @@ has_glibc() { grep -aq -e GLIBC_TUNABLES -e 'GLIBC_2\.' "$MUONTRAP"; }
 # processor is emulated, of a machine that has nothing else to do.
 PATIENCE=$((slowness > 1 ? 150 : 30))
 
+# Seconds that all of a test may take which one command does: it ends a little before bats would end the test.
+LONGEST=$((${BATS_TEST_TIMEOUT:-120} - 10))
+
 # `time_limit MILLISECONDS` sets $limit to the time that something may take which may take so long on an idle machine. It
 # is called before that begins, because it measures what else the machine does.
 time_limit() { limit=$(($1 * slowness * $("$BATS_TEST_DIRNAME/../busyness"))); }
@@ -98,7 +101,7 @@ root_only() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 # `run_scene FILE NAME` runs a scene on a terminal that expect has.
 run_scene() {
     command -v expect >/dev/null || skip "needs expect"
-    run timeout -k 5 100 env --default-signal MARK="$mark" DIR="$dir" MUONTRAP="$MUONTRAP" \
+    run timeout -k 5 "$LONGEST" env --default-signal MARK="$mark" DIR="$dir" MUONTRAP="$MUONTRAP" \
         expect -f "$BATS_TEST_DIRNAME/$1" "$2"
     # shellcheck disable=SC2154 # bats sets it
     [ "$status" = 0 ] || {

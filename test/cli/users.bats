@@ -554,7 +554,9 @@ make_probe() {
     chmod 755 "$helper_directory"/probe*
 }
 
-hostile() { inside timeout -k 5 110 env "$mark" "$BATS_TEST_DIRNAME/hostile" "$helper" "$helper_directory" "$@"; }
+hostile() {
+    inside timeout -k 5 "$LONGEST" env "$mark" "$BATS_TEST_DIRNAME/hostile" "$helper" "$helper_directory" "$@"
+}
 
 # So many of them from that number on.
 hostile_get_nowhere() { # FIRST COUNT

@@ -12,9 +12,10 @@ defmodule MuonTrap.Listing do
   alias MuonTrap.HelperPort.Server
   alias MuonTrap.ProcessTree
 
-  # Milliseconds in which the servers have to answer, all together, and then the process that has asked them.
+  # Milliseconds in which the servers have to answer, all together. The process that asks them is given up only when it doesn't
+  # come to its end: on a busy machine it may be late, and what it was told must not be lost.
   @patience 1_000
-  @margin 500
+  @margin 30_000
 
   # The bit by which the helper marks a cgroup that it has made (chmod(2)).
   @sticky 0o1000

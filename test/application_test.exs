@@ -89,22 +89,20 @@ defmodule MuonTrap.ApplicationTest do
     assert_received :done
   end
 
-  # One that the port sends to. A caller to whom nothing comes for 5 ms has the port send to the server, and when the output came
-  # just then the end goes there as well. Such a caller is let go, and another one tried.
-  defp busy_caller_with_port(context, tries \\ 10) do
-    cmd = busy_caller(Programs.sleeper(), env: context.env)
-    assert_receive {:cont, "ready\n"}, 30_000
-
-    if Servers.ports_to(cmd.pid) != [] do
-      cmd
-    else
-      assert tries > 1, "the port sends to no caller, of ten"
-      for program <- OS.alive(context.mark), do: OS.kill(program, "KILL")
-      send(cmd.pid, :go)
-      assert {{_told, 137}, {:message_queue_len, 0}} = Task.await(cmd, 30_000)
-      assert_received :done
-      busy_caller_with_port(context, tries - 1)
-    end
+  defp busy_caller_with_port(context) do
+    Servers.owner_with_port(
+      fn ->
+        cmd = busy_caller(Programs.sleeper(), env: context.env)
+        assert_receive {:cont, "ready\n"}, 30_000
+        {cmd.pid, cmd}
+      end,
+      fn cmd ->
+        for program <- OS.alive(context.mark), do: OS.kill(program, "KILL")
+        send(cmd.pid, :go)
+        assert {{_told, 137}, {:message_queue_len, 0}} = Task.await(cmd, 30_000)
+        assert_received :done
+      end
+    )
   end
 
   test "a server that is killed leaves a caller that is told, a collectable that is halted, and no program", context do

@@ -239,20 +239,18 @@ defmodule MuonTrap.TelemetryTest do
       end
     end
 
-    # One that the port sends to. An owner to whom nothing comes for 5 ms has the port send to the server, and when the output came
-    # just then the end goes there as well. Such an owner is killed, and another one tried.
-    defp owner_with_port(fun, tries \\ 10) do
-      owner = elsewhere(fun)
-      assert_receive {:read, "hello\n"}, 60_000
-
-      if Servers.ports_to(owner) != [] do
-        owner
-      else
-        assert tries > 1, "the port sends to no owner, of ten"
-        Process.exit(owner, :kill)
-        assert {_start, :stop, _ending, _metadata} = events(owner)
-        owner_with_port(fun, tries - 1)
-      end
+    defp owner_with_port(fun) do
+      Servers.owner_with_port(
+        fn ->
+          owner = elsewhere(fun)
+          assert_receive {:read, "hello\n"}, 60_000
+          {owner, owner}
+        end,
+        fn owner ->
+          Process.exit(owner, :kill)
+          assert {_start, :stop, _ending, _metadata} = events(owner)
+        end
+      )
     end
 
     test "by the application's stop says so", %{env: env} do

@@ -10,6 +10,9 @@ defmodule MuonTrap.Test.OS do
 
   @mark "MUONTRAP_TEST_MARK"
 
+  # PF_EXITING and PF_KTHREAD of the kernel's include/linux/sched.h
+  @without_memory 0x00200004
+
   def root?(), do: File.stat!("/proc/self").uid == 0
   def new_privileges?(), do: File.read!("/proc/self/status") =~ ~r/^NoNewPrivs:\s+0$/m
   def linux_helper?(), do: System.get_env("PORTABLE") in [nil, ""]
@@ -108,11 +111,22 @@ defmodule MuonTrap.Test.OS do
     end
   end
 
+  # Of a process that executes another program it is empty until the kernel has laid out the new one's (environ_read() in its
+  # fs/proc/base.c), which must not be taken for that of a process that has none.
   defp environment(pid) do
     case File.read("/proc/#{pid}/environ") do
+      {:ok, ""} -> if to_have_environment?(pid), do: environment(pid), else: ""
       {:ok, environment} -> environment
       {:error, _gone} -> ""
     end
+  end
+
+  # proc(5): field 9 has its flags, and 50 and 51 are where its environment begins and ends: at 0 when it is not laid out yet.
+  defp to_have_environment?(pid) do
+    [flags, start, ending] = Enum.map([6, 47, 48], &stat_field(pid, &1))
+
+    flags != nil and Bitwise.band(String.to_integer(flags), @without_memory) == 0 and alive?(pid) and
+      (start != ending or ending == "0")
   end
 
   # A process that is exiting has lost what it executes before it is a zombie, so one without that is neither.
@@ -158,8 +172,13 @@ defmodule MuonTrap.Test.OS do
   @doc "Waits until the function returns no element; returns what it has returned last, after so many milliseconds at most"
   def remaining(fun, within, pause \\ 10), do: last_look(fun, &(&1 == []), within, pause)
 
-  @doc "Waits until the function returns something true, and returns that; fails after so many milliseconds"
+  @doc """
+  Waits until the function returns something true, and returns that; fails after so many milliseconds, and later where the
+  processor is emulated
+  """
   def eventually(fun, within \\ 30_000) do
+    within = within * patience()
+
     last_look(fun, & &1, within, 10) ||
       raise ExUnit.AssertionError, message: "did not come true within #{within} ms"
   end

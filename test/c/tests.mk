@@ -85,7 +85,7 @@ $(TEST_BUILD)/muontrap: $(TEST_BUILD)/c_src/main.o $(TEST_MODULES)
 	@$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $^
 
 # Without sanitizers: it has to be fast at what it does, and small, for there are hundreds of it.
-$(TEST_BUILD)/trouble: test/c/trouble.c
+$(TEST_BUILD)/trouble: test/c/trouble.c $(TEST_BUILD)/flags
 	@mkdir -p $(@D)
 	$(TEST_CC) -D_GNU_SOURCE $(TEST_CFLAGS) -o $@ $<
 

@@ -50,12 +50,15 @@ $(FUZZ_TARGETS:%=fuzz-run-%): fuzz-run-%:
 $(FUZZ_TARGETS:%=$(FUZZ_BUILD)/%): $(FUZZ_BUILD)/%: $(FUZZ_BUILD)/test/%.o $(FUZZ_OBJECTS)
 	@$(FUZZ_CC) -fsanitize=fuzzer,$(FUZZ_SANITIZE) $(FUZZ_WRAPPED) -o $@ $^
 
-$(FUZZ_BUILD)/c_src/%.o: c_src/%.c
+FUZZ_WORDS = $(FUZZ_CC) $(filter-out $(VERSION_FLAG),$(FUZZ_FLAGS)) $(FUZZ_SANITIZE) $(FUZZ_WRAPPED) $(VERSION)
+$(eval $(call flags,FUZZ_BUILD,FUZZ_WORDS))
+
+$(FUZZ_BUILD)/c_src/%.o: c_src/%.c $(FUZZ_BUILD)/flags
 	@mkdir -p $(@D)
 	@$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_SANITIZE) -c -o $@ $<
 
 # The targets themselves without coverage: which way they go is no news about the helper.
-$(FUZZ_BUILD)/test/%.o: test/fuzz/%.c
+$(FUZZ_BUILD)/test/%.o: test/fuzz/%.c $(FUZZ_BUILD)/flags
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -D_GNU_SOURCE $(FUZZ_FLAGS) -fsanitize=$(FUZZ_SANITIZE) -c -o $@ $<
 

@@ -36,11 +36,14 @@ $(MODELS:%=$(MODEL_BUILD)/%): $(MODEL_BUILD)/%: $(MODEL_BUILD)/%.o $(MODEL_SHARE
     $(MODEL_MODULES:%=$(MODEL_BUILD)/c_src/%.o)
 	@$(TEST_CC) -o $@ $^ $(call MODEL_LDFLAGS,$*)
 
-$(MODEL_BUILD)/c_src/%.o: c_src/%.c
+MODEL_WORDS = $(TEST_CC) $(MODEL_CFLAGS) $(foreach model,$(MODELS),$(call MODEL_LDFLAGS,$(model))) $(VERSION)
+$(eval $(call flags,MODEL_BUILD,MODEL_WORDS))
+
+$(MODEL_BUILD)/c_src/%.o: c_src/%.c $(MODEL_BUILD)/flags
 	@mkdir -p $(@D)
 	@$(TEST_CC) $(MODEL_CFLAGS) $(VERSION_FLAG) -MMD -MP -c -o $@ $<
 
-$(MODEL_BUILD)/%.o: test/model/%.c
+$(MODEL_BUILD)/%.o: test/model/%.c $(MODEL_BUILD)/flags
 	@mkdir -p $(@D)
 	$(TEST_CC) -D_GNU_SOURCE $(MODEL_CFLAGS) -MMD -MP -c -o $@ $<
 

@@ -8,6 +8,9 @@
 PROTOCOL_BUILD := build/protocol
 PROTOCOL_SOURCES := $(addprefix c_src/,port/protocol.c base/failure.c base/format.c base/signal_name.c)
 
-$(PROTOCOL_BUILD)/codec: test/protocol/codec.c $(PROTOCOL_SOURCES) $(wildcard c_src/port/*.h c_src/base/*.h)
+$(eval $(call flags,PROTOCOL_BUILD,TEST_FLAGS))
+
+$(PROTOCOL_BUILD)/codec: test/protocol/codec.c $(PROTOCOL_SOURCES) $(wildcard c_src/port/*.h c_src/base/*.h) \
+    $(PROTOCOL_BUILD)/flags
 	@mkdir -p $(@D)
 	$(TEST_CC) $(TEST_CFLAGS) $(TEST_SANITIZE) -o $@ $(filter %.c,$^)

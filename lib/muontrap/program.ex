@@ -214,13 +214,14 @@ defmodule MuonTrap.Program do
   `{:error, :no_pty}` without the option `:pty`, and `{:error, :exited}` when the program has ended. Both are numbers from 1
   to 65,535.
 
-      iex> {:ok, program} = MuonTrap.Program.start_link("sh", ["-c", "read go; stty size"], pty: [echo: false])
+      iex> script = ~S[read go; printf %s "$(stty size)"]
+      iex> {:ok, program} = MuonTrap.Program.start_link("sh", ["-c", script], pty: [echo: false])
       iex> MuonTrap.Program.resize(program, 50, 132)
       :ok
       iex> MuonTrap.Program.write(program, "go\\n")
       :ok
       iex> MuonTrap.Program.read(program)
-      {:stdout, "50 132\\r\\n"}
+      {:stdout, "50 132"}
   """
   @spec resize(GenServer.server(), 1..65_535, 1..65_535) :: :ok | {:error, :no_pty | :exited}
   def resize(program, rows, columns) do

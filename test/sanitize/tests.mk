@@ -14,26 +14,30 @@ SANITIZED_BUILD := build/sanitized
 SANITIZED_REPORTS = $(call outside,sanitized)
 # The C library's checks of _FORTIFY_SOURCE would take the calls that AddressSanitizer is to see.
 SANITIZED_CFLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SANITIZED_OPTIONS := $(CURDIR)/$(SANITIZED_BUILD)/sanitizer_options.o
+SANITIZED_TOOLS := $(SANITIZED_BUILD)/tools
+SANITIZED_OPTIONS := $(CURDIR)/$(SANITIZED_TOOLS)/options.o
 SANITIZED_HELPER = SANITIZED=1 CC='$(SANITIZED_CC)' CFLAGS='$(SANITIZED_CFLAGS)' CPPFLAGS=-U_FORTIFY_SOURCE \
     LDFLAGS='$(SANITIZED_OPTIONS)'
-SANITIZED_RUN = test/sanitize/run $(SANITIZED_BUILD)/finding $(SANITIZED_REPORTS)
+SANITIZED_RUN = test/sanitize/run $(SANITIZED_TOOLS)/finding $(SANITIZED_REPORTS)
 
 .PHONY: test-sanitized test-cli-sanitized test-elixir-sanitized
 test-sanitized:
 	$(MAKE) --no-print-directory test-cli-sanitized
 	$(MAKE) --no-print-directory test-elixir-sanitized
 
-test-cli-sanitized: $(SANITIZED_BUILD)/finding
+test-cli-sanitized: $(SANITIZED_TOOLS)/finding
 	$(SANITIZED_RUN) env $(SANITIZED_HELPER) $(MAKE) --no-print-directory BUILD=$(SANITIZED_BUILD) \
 	    CLI_TIMEOUT=600 test-cli
 
-test-elixir-sanitized: $(SANITIZED_BUILD)/finding
+test-elixir-sanitized: $(SANITIZED_TOOLS)/finding
 	$(SANITIZED_RUN) env $(SANITIZED_HELPER) MIX_ENV=test MIX_BUILD_PATH='$(CURDIR)/$(SANITIZED_BUILD)/mix' \
 	    $(MIX) test --timeout 900000
 
+SANITIZED_FLAGS = $(SANITIZED_CC) $(SANITIZED_CFLAGS) $(TEST_WARNINGS) $(SANITIZED_REPORTS)
+$(eval $(call flags,SANITIZED_TOOLS,SANITIZED_FLAGS))
+
 # With the object of the options, which the helper is linked with, too.
-$(SANITIZED_BUILD)/finding: test/sanitize/finding.c test/sanitize/options.c
+$(SANITIZED_TOOLS)/finding: test/sanitize/finding.c test/sanitize/options.c $(SANITIZED_TOOLS)/flags
 	@mkdir -p $(@D)
 	$(SANITIZED_CC) -std=c11 -O1 $(TEST_WARNINGS) -DREPORTS='"$(SANITIZED_REPORTS)"' -c -o $(SANITIZED_OPTIONS) \
 	    test/sanitize/options.c

@@ -36,7 +36,7 @@ defmodule MuonTrap.Test.OS do
   def alive(mark) do
     for pid <- pids(),
         environment(pid) =~ "#{@mark}=#{mark}",
-        state(pid) not in ["Z", "X", nil],
+        alive?(pid),
         program?(pid),
         do: pid
   end
@@ -89,7 +89,9 @@ defmodule MuonTrap.Test.OS do
     for name <- File.ls!("/proc"), match?({_pid, ""}, Integer.parse(name)), do: String.to_integer(name)
   end
 
-  def alive?(pid), do: state(pid) not in ["Z", "X", nil]
+  def alive?(pid), do: not dead?(state(pid))
+
+  defp dead?(state), do: state in ["Z", "X", nil]
 
   def state(pid), do: stat_field(pid, 0)
 
@@ -102,32 +104,48 @@ defmodule MuonTrap.Test.OS do
 
   def children(pid), do: for(child <- pids(), parent(child) == pid, do: child)
 
-  # proc(5): the command's name is in parentheses and may hold anything, so what counts is behind the last one.
-  defp stat_field(pid, index) do
+  defp stat_field(pid, index), do: with(fields when fields != nil <- stat(pid), do: Enum.at(fields, index))
+
+  # From field 3 on, for proc(5): the command's name is in parentheses and may hold anything, so what counts is behind the last
+  # one.
+  defp stat(pid) do
     with {:ok, stat} <- File.read("/proc/#{pid}/stat") do
-      stat |> String.split(")") |> List.last() |> String.split() |> Enum.at(index)
+      stat |> String.split(")") |> List.last() |> String.split()
     else
       _gone -> nil
     end
   end
 
   # Of a process that executes another program it is empty until the kernel has laid out the new one's (environ_read() in its
-  # fs/proc/base.c), which must not be taken for that of a process that has none.
-  defp environment(pid) do
+  # fs/proc/base.c), which must not be taken for that of a process that has none. The looks are so many at most
+  # because some processes have theirs where nobody can read it.
+  defp environment(pid, looks \\ 500) do
     case File.read("/proc/#{pid}/environ") do
-      {:ok, ""} -> if to_have_environment?(pid), do: environment(pid), else: ""
-      {:ok, environment} -> environment
-      {:error, _gone} -> ""
+      {:ok, ""} when looks > 0 ->
+        if without_environment?(pid), do: "", else: still() && environment(pid, looks - 1)
+
+      {:ok, environment} ->
+        environment
+
+      {:error, _gone} ->
+        ""
     end
   end
 
-  # proc(5): field 9 has its flags, and 50 and 51 are where its environment begins and ends: at 0 when it is not laid out yet.
-  defp to_have_environment?(pid) do
-    [flags, start, ending] = Enum.map([6, 47, 48], &stat_field(pid, &1))
+  # proc(5): field 3 has its state and 9 its flags, 50 and 51 are where its environment begins and ends, and 26 where its code
+  # does, which the kernel says when all is laid out (load_elf_binary() in its fs/binfmt_elf.c).
+  defp without_environment?(pid) do
+    case stat(pid) do
+      nil ->
+        true
 
-    flags != nil and Bitwise.band(String.to_integer(flags), @without_memory) == 0 and alive?(pid) and
-      (start != ending or ending == "0")
+      fields ->
+        [state, flags, code, start, ending] = Enum.map([0, 6, 23, 47, 48], &Enum.at(fields, &1))
+        dead?(state) or without_memory?(flags) or (code != "0" and start == ending)
+    end
   end
+
+  defp without_memory?(flags), do: Bitwise.band(String.to_integer(flags), @without_memory) != 0
 
   # A process that is exiting has lost what it executes before it is a zombie, so one without that is neither.
   defp helper?(pid), do: executes(pid) =~ ~r/^muontrap/

@@ -35,6 +35,9 @@ torture-build: torture-programs
 
 torture-programs: $(addprefix $(TORTURE_BUILD)/,tree saboteur faulty)
 
-$(TORTURE_BUILD)/%: test/torture/%.c test/torture/ledger.h
+TORTURE_FLAGS = $(TEST_CC) -std=c11 -O2 $(filter-out -Werror,$(WARNINGS)) -Werror
+$(eval $(call flags,TORTURE_BUILD,TORTURE_FLAGS))
+
+$(TORTURE_BUILD)/%: test/torture/%.c test/torture/ledger.h $(TORTURE_BUILD)/flags
 	@mkdir -p $(@D)
-	$(call run,CC,$<,$(TEST_CC) -std=c11 -O2 $(filter-out -Werror,$(WARNINGS)) -Werror -o $@ $<)
+	$(call run,CC,$<,$(TORTURE_FLAGS) -o $@ $<)

@@ -12,12 +12,12 @@ defmodule MuonTrap.CmdTest do
 
   # What is wrong with so many runs: nothing, each time.
   defp runs(count, run) do
-    for _ <- 1..count, wrong = run.(), do: wrong
+    for _ <- 1..OS.fewer(count), wrong = run.(), do: wrong
   end
 
   describe "the whole output" do
     for bytes <- [65_000, 200_000, 1_000_000, 20_000_000] do
-      test "of #{bytes} bytes comes, a hundred times" do
+      test "of #{bytes} bytes comes, again and again" do
         bytes = unquote(bytes)
 
         assert [] ==

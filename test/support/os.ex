@@ -188,7 +188,7 @@ defmodule MuonTrap.Test.OS do
   def patience(), do: if(System.get_env("SLOWNESS", "1") == "1", do: 1, else: 5)
 
   @doc "How many times to do what is done so many times elsewhere: fewer where the processor is emulated"
-  def fewer(count), do: div(count, patience())
+  def fewer(count), do: max(div(count, patience()), 1)
 
   @doc "Waits until the function returns no element; returns what it has returned last, after so many milliseconds at most"
   def remaining(fun, within, pause \\ 10), do: last_look(fun, &(&1 == []), within, pause)

@@ -12,8 +12,6 @@ FAULTS_RUN = TROUBLE='$(CURDIR)/$(TEST_BUILD)/trouble' MUONTRAP='$(CURDIR)/$(BUI
     $(FAULTS_BUILD)/faults $(FAULTS)
 FAULTS_OBJECTS := $(patsubst test/faults/%.c,$(FAULTS_BUILD)/%.o,$(wildcard test/faults/*.c))
 
-FAULTS_FLAGS = $(TEST_CC) -std=c11 -g -O2 $(TEST_WARNINGS)
-
 .PHONY: faults faults-all
 faults: $(FAULTS_BUILD)/faults $(TEST_BUILD)/trouble $(BUILD)/muontrap
 	$(FAULTS_RUN)
@@ -24,6 +22,7 @@ faults-all: $(FAULTS_BUILD)/faults $(TEST_BUILD)/trouble $(BUILD)/muontrap
 $(FAULTS_BUILD)/faults: $(FAULTS_OBJECTS)
 	@$(TEST_CC) -o $@ $^
 
+FAULTS_FLAGS = $(TEST_CC) -std=c11 -g -O2 $(TEST_WARNINGS)
 $(eval $(call flags,FAULTS_BUILD,FAULTS_FLAGS))
 
 $(FAULTS_BUILD)/%.o: test/faults/%.c $(FAULTS_BUILD)/flags

@@ -104,15 +104,14 @@ defmodule MuonTrap.Test.OS do
 
   def children(pid), do: for(child <- pids(), parent(child) == pid, do: child)
 
-  defp stat_field(pid, index), do: with(fields when fields != nil <- stat(pid), do: Enum.at(fields, index))
+  defp stat_field(pid, index), do: pid |> stat() |> Enum.at(index)
 
-  # From field 3 on, for proc(5): the command's name is in parentheses and may hold anything, so what counts is behind the last
-  # one.
+  # Its fields from the third on, none when it is gone. proc(5): the command's name is in parentheses and may hold anything, so
+  # what counts is behind the last one.
   defp stat(pid) do
-    with {:ok, stat} <- File.read("/proc/#{pid}/stat") do
-      stat |> String.split(")") |> List.last() |> String.split()
-    else
-      _gone -> nil
+    case File.read("/proc/#{pid}/stat") do
+      {:ok, stat} -> stat |> String.split(")") |> List.last() |> String.split()
+      {:error, _gone} -> []
     end
   end
 
@@ -135,17 +134,11 @@ defmodule MuonTrap.Test.OS do
   # proc(5): field 3 has its state and 9 its flags, 50 and 51 are where its environment begins and ends, and 26 where its code
   # does, which the kernel says when all is laid out (load_elf_binary() in its fs/binfmt_elf.c).
   defp without_environment?(pid) do
-    case stat(pid) do
-      nil ->
-        true
+    fields = stat(pid)
+    [state, flags, code, start, ending] = Enum.map([0, 6, 23, 47, 48], &Enum.at(fields, &1))
 
-      fields ->
-        [state, flags, code, start, ending] = Enum.map([0, 6, 23, 47, 48], &Enum.at(fields, &1))
-        dead?(state) or without_memory?(flags) or (code != "0" and start == ending)
-    end
+    dead?(state) or Bitwise.band(String.to_integer(flags), @without_memory) != 0 or (code != "0" and start == ending)
   end
-
-  defp without_memory?(flags), do: Bitwise.band(String.to_integer(flags), @without_memory) != 0
 
   # A process that is exiting has lost what it executes before it is a zombie, so one without that is neither.
   defp helper?(pid), do: executes(pid) =~ ~r/^muontrap/

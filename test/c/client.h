@@ -30,6 +30,7 @@ struct client {
     /* What client_follow() has seen. */
     uint8_t *streams[2]; /* stdout and stderr */
     size_t sizes[2];
+    size_t rooms[2]; /* what is allocated for each */
     size_t most_outstanding;
     size_t outstanding;
     bool acknowledge; /* each data frame at once */

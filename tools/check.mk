@@ -3,7 +3,7 @@
 #
 #   make deps           installs the Debian packages that `make check` needs and that are missing
 #   make deps-demo      the same for `make demo`
-#   make check          deps, then all of CHECKS_FIRST, and then the three lists beside each other
+#   make check          deps, then all of CHECKS_FIRST, and then the four lists beside each other
 #   make check-bare     the same, as root, in a fresh clone on a bare Debian bookworm
 #   make test-elixir    ExUnit's tests
 #   make test-portable  the tests again, less those of Linux, with a helper that makes no call that POSIX lacks
@@ -16,16 +16,15 @@ ifeq ($(HOME),)
 export HOME := $(or $(shell getent passwd "$$(id -u)" | cut -d : -f 6),$(CURDIR)/build)
 endif
 
-# A virtual machine takes one processor and up to 3 GB of memory, and ExUnit's tests a third of a processor, for they
-# wait for most of their time. The fuzzers take all that there are, for a minute. What is beside has names of its own
-# where it shares the machine, its directory too.
+# Lists of about the same CPU time. A virtual machine takes one processor and up to 3 GB of memory, and ExUnit's tests
+# half a processor, for they wait for much of their time. The fuzzers take all that there are, for a minute. What is
+# beside has names of its own where it shares the machine, its directory too.
 # `builds` before them, so that no two lists build the same at the same time.
 CHECKS_FIRST := lint builds
-# ExUnit's tests share directories, so that no two lists may have them at a time.
-CHECKS_HERE := test-c coverage-c test-cli test-elixir test-erlang test-rebar3 test-servers torture-short \
-    test-portable-elixir
-CHECKS_BESIDE_1 := test-cgroups test-portable-helper
-CHECKS_BESIDE_2 := test-newer test-vm test-systemd fuzz model faults
+CHECKS_HERE := test-c coverage-c test-cli test-elixir test-erlang test-rebar3 test-servers
+CHECKS_BESIDE_1 := test-cgroups model faults
+CHECKS_BESIDE_2 := test-systemd test-vm torture-short fuzz
+CHECKS_BESIDE_3 := test-newer test-portable-elixir test-portable-helper
 
 # Mix builds the helper by a make of its own, which is not part of this one.
 MIX := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL mix
@@ -40,7 +39,7 @@ deps-demo:
 
 check: deps
 	@MAKE='$(MAKE)' tools/check $(CHECKS_FIRST) -- $(CHECKS_HERE) -- $(CHECKS_BESIDE_1) -- \
-	    $(CHECKS_BESIDE_2)
+	    $(CHECKS_BESIDE_2) -- $(CHECKS_BESIDE_3)
 
 builds: export MIX_ENV := test
 builds: all $(patsubst %.c,$(TEST_BUILD)/%,$(notdir $(TEST_SOURCES))) $(TEST_BUILD)/trouble $(TEST_BUILD)/muontrap
@@ -64,10 +63,14 @@ test-portable-helper:
 	$(MAKE) --no-print-directory PORTABLE=1 test-c
 	$(MAKE) --no-print-directory PORTABLE=1 test-cli
 
+# In a copy, because ExUnit's tests have directories that two runs of them can't share.
+PORTABLE_COPY := build/portable-copy
 test-portable-elixir: export MIX_ENV := test
-test-portable-elixir: export MIX_BUILD_PATH := $(CURDIR)/build/portable-mix
 test-portable-elixir:
-	PORTABLE=1 $(MIX) test --exclude linux
+	mkdir -p $(PORTABLE_COPY)
+	find $(PORTABLE_COPY) -mindepth 1 -maxdepth 1 ! -name _build -exec rm -rf {} +
+	tools/files | tar --create --null --no-recursion --files-from - | tar --extract --directory $(PORTABLE_COPY)
+	cd $(PORTABLE_COPY) && PORTABLE=1 $(MIX) test --exclude linux --exclude builds
 
 test-newer:
 	tools/newer sh -ec 'make WERROR=1 CC=gcc && export CC=gcc MIX_ENV=test && elixir --version && \

@@ -6,7 +6,7 @@ defmodule MuonTrap.BuildTest do
   use ExUnit.Case, async: true
 
   @moduletag :tmp_dir
-  # Each builds as it says itself: whoever runs these for the sake of another build of the helper can do without.
+  # What they build is built as they say, whatever helper the tests are run with.
   @moduletag :builds
   # Each compiles the project, some of them several times, beside other tests.
   @moduletag timeout: 900_000

@@ -44,9 +44,10 @@ ExUnit.after_suite(fn _result ->
   end)
 end)
 
-# More of them at a time than ExUnit would have, for most wait most of their time for programs.
+# More of them at a time than ExUnit would have, for most wait most of their time for programs; but not where the
+# processor is emulated.
 ExUnit.start(
-  max_cases: 4 * System.schedulers_online(),
+  max_cases: if(MuonTrap.Test.OS.patience() == 1, do: 4, else: 2) * System.schedulers_online(),
   exclude: asked ++ Enum.map(left_out, fn {tag, _can, _why} -> tag end),
   timeout: 180_000 * MuonTrap.Test.OS.patience(),
   capture_log: true

@@ -32,6 +32,23 @@ defmodule MuonTrap.BuildTest do
     source
   end
 
+  # One that has been compiled, in an environment as mix has by itself: once for all tests that begin with that.
+  setup_all do
+    dir = Path.expand("tmp/#{inspect(__MODULE__)}/compiled")
+    File.rm_rf!(dir)
+    source = copy(dir)
+    mix!(["compile"], source)
+    %{compiled: source}
+  end
+
+  # With the times of its files, by which mix and make know that there is nothing to do.
+  defp copy_compiled(compiled, dir) do
+    {_output, 0} = System.cmd("cp", ["-a", compiled, dir])
+    source = Path.join(dir, Path.basename(compiled))
+    assert mix!(["compile"], source) == ""
+    source
+  end
+
   test "the package has what it takes to build it, and the documentation every guide" do
     config = Mix.Project.config()
     files = config[:package][:files]
@@ -121,8 +138,8 @@ defmodule MuonTrap.BuildTest do
     assert {~S({"hello\n", 0}) <> _, 0} = System.cmd(Path.join(app, "app"), [], stderr_to_stdout: true)
   end
 
-  test "an archive says that the helper in it can't be executed", %{tmp_dir: dir} do
-    source = copy(dir)
+  test "an archive says that the helper in it can't be executed", %{tmp_dir: dir, compiled: compiled} do
+    source = copy_compiled(compiled, dir)
     archive = Path.expand(Path.join(dir, "muontrap.ez"))
     mix!(["archive.build", "-o", archive], source)
 
@@ -143,8 +160,8 @@ defmodule MuonTrap.BuildTest do
     refute said =~ "deps.compile"
   end
 
-  test "a cross build never mixes with the build for the host", %{tmp_dir: dir} do
-    source = copy(dir)
+  test "a cross build never mixes with the build for the host", %{tmp_dir: dir, compiled: compiled} do
+    source = copy_compiled(compiled, dir)
     # Not a real cross compiler, which a machine need not have: one whose output can be told.
     tools = Path.join(dir, "tools")
     File.mkdir_p!(tools)
@@ -153,7 +170,6 @@ defmodule MuonTrap.BuildTest do
     File.chmod!(gcc, 0o755)
     priv = fn build -> Path.join([source, "_build", build, "lib/muontrap/priv/muontrap"]) end
 
-    mix!(["compile"], source)
     host = File.read!(priv.("dev"))
     mix!(["compile"], source, [{"MIX_TARGET", "other"}, {"CROSSCOMPILE", Path.join(tools, "other")}])
     other = File.read!(priv.("other_dev"))
@@ -168,10 +184,9 @@ defmodule MuonTrap.BuildTest do
     assert File.read!(priv.("other_dev")) == other
   end
 
-  test "CC and CFLAGS are honoured, and a change of them builds anew", %{tmp_dir: dir} do
-    source = copy(dir)
+  test "CC and CFLAGS are honoured, and a change of them builds anew", %{tmp_dir: dir, compiled: compiled} do
+    source = copy_compiled(compiled, dir)
     helper = Path.join(source, "_build/dev/lib/muontrap/priv/muontrap")
-    mix!(["compile"], source)
     before = File.read!(helper)
     mix!(["compile"], source, [{"CC", "gcc"}, {"CFLAGS", "-O1 -g"}])
     refute File.read!(helper) == before
@@ -179,9 +194,8 @@ defmodule MuonTrap.BuildTest do
     assert File.read!(helper) == before
   end
 
-  test "what ships beside the helper is in the application's priv", %{tmp_dir: dir} do
-    source = copy(dir)
-    mix!(["compile"], source)
+  test "what ships beside the helper is in the application's priv", %{tmp_dir: dir, compiled: compiled} do
+    source = copy_compiled(compiled, dir)
     priv = Path.join(source, "_build/dev/lib/muontrap/priv")
 
     for file <- ["man/man1/muontrap.1", "completions/muontrap.bash", "completions/_muontrap"],

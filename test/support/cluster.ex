@@ -110,7 +110,8 @@ defmodule MuonTrap.Test.Cluster do
   @doc """
   Makes the links that lead to the node from now on slow: what goes over them comes by so many bytes at a time, fifty times a second
 
-  It lasts until the calling process ends. `send(link, :stall)` has nothing come by any more.
+  It lasts until the calling process ends. `send(link, :stall)` has nothing come by any more. A node that is connected already
+  stays so: see `connect_by/3`.
   """
   def slow_link(node, bytes) do
     by = Path.join(node.directory, "#{node.name}.by")
@@ -125,6 +126,7 @@ defmodule MuonTrap.Test.Cluster do
         File.write!(by, Integer.to_string(listening_port))
         send(caller, {self(), :listens})
         {:ok, near} = :gen_tcp.accept(listening)
+        send(caller, {self(), :accepted})
         {:ok, distant} = :gen_tcp.connect({127, 0, 0, 1}, port, options)
         pass([{near, distant}, {distant, near}])
       end)
@@ -132,6 +134,25 @@ defmodule MuonTrap.Test.Cluster do
     receive do
       {^link, :listens} -> link
     end
+  end
+
+  @doc """
+  Connects the nodes by that link, which the calling process has made
+
+  The other one may have something left to say to this one, and connect to it by itself, by another way. Then the link would
+  be none of theirs, and its end not either.
+  """
+  def connect_by(link, here, far) do
+    OS.eventually(fn ->
+      on(here, fn -> Node.disconnect(far.node) end)
+      connected = on(here, fn -> Node.connect(far.node) end)
+
+      receive do
+        {^link, :accepted} -> connected || raise "the link to #{far.node} has not lasted"
+      after
+        0 -> false
+      end
+    end)
   end
 
   @doc "The links that lead to the node from now on are as fast as they can be"

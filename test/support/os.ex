@@ -209,7 +209,8 @@ defmodule MuonTrap.Test.OS do
       seen
     else
       Process.sleep(pause)
-      look_until(fun, enough?, deadline, pause)
+      # Less and less often: where the processors are busy it is the looks that keep them so.
+      look_until(fun, enough?, deadline, min(pause + div(pause, 8), max(pause, 100)))
     end
   end
 end

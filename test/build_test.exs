@@ -41,11 +41,12 @@ defmodule MuonTrap.BuildTest do
     %{compiled: source}
   end
 
-  # With the times of its files, by which mix and make know that there is nothing to do.
+  # With the times of its files, by which make knows that there is nothing to do, and mix, too, where it doesn't compile
+  # anew what has been moved.
   defp copy_compiled(compiled, dir) do
     {_output, 0} = System.cmd("cp", ["-a", compiled, dir])
     source = Path.join(dir, Path.basename(compiled))
-    assert mix!(["compile"], source) == ""
+    mix!(["compile"], source)
     source
   end
 

@@ -37,7 +37,8 @@ defmodule MuonTrap.BuildTest do
     dir = Path.expand("tmp/#{inspect(__MODULE__)}/compiled")
     File.rm_rf!(dir)
     source = copy(dir)
-    mix!(["compile"], source)
+    # ExUnit sets no limit to what is done here.
+    Task.await(Task.async(fn -> mix!(["compile"], source) end), 900_000)
     %{compiled: source}
   end
 

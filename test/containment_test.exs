@@ -29,8 +29,9 @@ defmodule MuonTrap.ContainmentTest do
         Application.put_env(:muontrap, :idle_timeout, 60_000)
 
         on_exit(fn ->
-          System.delete_env("MUONTRAP_TEST_CONTAINMENT")
           Application.delete_env(:muontrap, :idle_timeout)
+          # The next program finds another environment, and with it the pool gives up what waits.
+          System.delete_env("MUONTRAP_TEST_CONTAINMENT")
         end)
 
         # A portable one is never kept.

@@ -335,15 +335,16 @@ defmodule MuonTrap.NodesTest do
     owner =
       on(here, fn ->
         spawn(fn ->
-          # More than comes by in the time of the test, but not more than a machine can hold.
-          start_on(far.node, {"sh", ["-c", "yes | head -c 1000000000"]}, env: env, active: true)
+          # More than comes by until the link is stalled, but no more than a machine can hold.
+          start_on(far.node, {"sh", ["-c", "yes | head -c 200000000"]}, env: env, active: true)
           receive(do: (:never -> :ok))
         end)
       end)
 
     OS.eventually(fn -> OS.alive(mark) != [] end, 60_000)
+    watcher = on(far, fn -> spawn(fn -> await_loss(here.node) end) end)
     send(link, :stall)
-    assert most_memory(far, here.node, before) - before < 64_000_000
+    assert most_memory(far, watcher, before) - before < 64_000_000
     # The nodes have lost each other, and the program goes.
     dead?(mark)
     on(here, fn -> Process.exit(owner, :kill) end)
@@ -353,10 +354,16 @@ defmodule MuonTrap.NodesTest do
     OS.eventually(fn -> on(here, fn -> Node.ping(far.node) end) == :pong end, 60_000)
   end
 
-  # How much memory the node has taken at most until it has lost the other one.
-  defp most_memory(node, other, most) do
-    {memory, connected} = on(node, fn -> {memory(node()), other in Node.list()} end)
-    if connected, do: most_memory(node, other, max(most, memory)), else: max(most, memory)
+  # Also one that is followed at once by another connection.
+  defp await_loss(node) do
+    Node.monitor(node, true)
+    receive(do: ({:nodedown, ^node} -> :ok))
+  end
+
+  # How much memory the node has taken at most until the process there that waits for the loss of the other one has ended.
+  defp most_memory(node, watcher, most) do
+    {memory, waits} = on(node, fn -> {memory(node()), Process.alive?(watcher)} end)
+    if waits, do: most_memory(node, watcher, max(most, memory)), else: max(most, memory)
   end
 
   defp read_all(program, bytes) do

@@ -71,8 +71,8 @@ test-portable-elixir:
 	rm -rf $(PORTABLE_COPY)
 	mkdir -p $(PORTABLE_COPY)
 	tools/files >$(PORTABLE_COPY).list
-	tar --create --null --no-recursion --files-from $(PORTABLE_COPY).list | \
-	    tar --extract --directory $(PORTABLE_COPY) --no-same-owner
+	tar --create --null --no-recursion --files-from $(PORTABLE_COPY).list --file $(PORTABLE_COPY).tar
+	tar --extract --directory $(PORTABLE_COPY) --no-same-owner --file $(PORTABLE_COPY).tar
 	cd $(PORTABLE_COPY) && PORTABLE=1 env -u MIX_BUILD_PATH $(MIX) test --exclude linux --exclude builds
 
 test-newer:

@@ -23,8 +23,9 @@ static char directory[200];
 
 /* ---- The sanitizer ---- */
 
-/* What is freed is kept for a while, and found when it is used then. Of the 256 MB that would be kept without this the
- * kernel would have to copy the tables at each fork, of which these tests do thousands. */
+/* What the tests have freed is kept for a while, and found when it is used then, but no more than this at a time. Of
+ * the 256 MB that would be kept otherwise the kernel would have to copy the tables at each fork, of which there are
+ * thousands here. The helper that they run has its own, as it is by default. */
 const char *__asan_default_options(void);
 
 const char *__asan_default_options(void)

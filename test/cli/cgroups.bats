@@ -331,8 +331,7 @@ bombed() {
     while IFS= read -r -t "$PATIENCE" -u "$alive" _; do :; done
     end=$EPOCHREALTIME
     everything_is_gone
-    echo "took $(((${end/./} - ${begin/./}) / 1000)) ms"
-    [ $((${end/./} - ${begin/./})) -lt $((1000 * limit)) ]
+    in_time $(((${end/./} - ${begin/./}) / 1000))
     no_cgroup_is_left
 }
 

@@ -155,7 +155,7 @@ done_with_mycgroup() { [ "${CGROUP_BASE:-}" = mycgroup ] || cgdelete -g memory,c
     kill -TERM "$keeper"
     everything_is_gone
     end=$EPOCHREALTIME
-    [ $((${end/./} - ${begin/./})) -lt $((1000 * limit)) ]
+    in_time $(((${end/./} - ${begin/./}) / 1000))
     no_cgroup_is_left
 }
 

@@ -208,9 +208,9 @@ defmodule MuonTrap.Test.OS do
     if enough?.(seen) || System.monotonic_time(:millisecond) > deadline do
       seen
     else
-      Process.sleep(pause)
+      Process.sleep(min(pause, max(deadline - System.monotonic_time(:millisecond), 1)))
       # Less and less often: where the processors are busy it is the looks that keep them so.
-      look_until(fun, enough?, deadline, min(pause + div(pause, 8), max(pause, 100)))
+      look_until(fun, enough?, deadline, min(pause + div(pause, 8) + 1, max(pause, 100)))
     end
   end
 end

@@ -7,7 +7,7 @@
 #   make test-kernel PARTS=cli   a part of it; the others are c and library
 #
 # KERNEL=bullseye (5.10), bookworm (6.1), trixie (6.12) has any of them on the kernel of that suite of Debian's. Without
-# it, that is bookworm's, and test-cgroups takes this machine's own for what that has all it needs for.
+# it, that is bookworm's, and test-cgroups takes this machine's own where that has all that it needs.
 
 .PHONY: test-vm test-cgroups test-kernel
 test-vm test-cgroups test-kernel torture-vm: export MUONTRAP_VM_KERNEL := $(KERNEL)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: CC0-1.0
 #
 #   make test-vm        what test/vm/run promises, in virtual machines of some seconds each
-#   make test-cgroups   the suites that take cgroup2, with and without controllers, as root and as an ordinary user
+#   make test-cgroups   the suites that take cgroup2 with controllers, as root and as an ordinary user
 #   make test-kernel    what meets the kernel, in C, of the command line and in ExUnit, as root on another kernel
 #   make test-kernel PARTS=cli   a part of it; the others are c and library
 #

@@ -646,6 +646,40 @@ bool platform_is_like_child_of(pid_t parent, pid_t owner)
     return is_in_our_directory(owner) && inheritance(getpid()) == inheritance(parent);
 }
 
+/* sched_setattr(2): what every version of it has. The C libraries declare neither that nor the calls. */
+struct scheduling {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime; /* nanoseconds: for SCHED_OTHER of a slice, 0 for the usual one */
+    uint64_t deadline;
+    uint64_t period;
+};
+
+#define SHORTEST_SLICE 100000u
+
+/* Where its slice is or is not the shortest. Before Linux 6.12 they have none to be asked for. */
+static void change_slice(pid_t pid, bool is_shortest, uint64_t slice)
+{
+    struct scheduling now = {0};
+
+    if (syscall(SYS_sched_getattr, pid, &now, sizeof now, 0) == 0 && now.policy == SCHED_OTHER &&
+        (now.runtime == SHORTEST_SLICE) == is_shortest) {
+        now.runtime = slice;
+        (void)syscall(SYS_sched_setattr, pid, &now, 0);
+    }
+}
+
+/* The kernel's Documentation/scheduler/sched-eevdf.rst: a process with shorter slices gets its turn sooner, though not
+ * more of the processor, and anybody may ask for them. */
+void platform_be_prompt(pid_t pid)
+{
+    if (setpriority(PRIO_PROCESS, (id_t)pid, -20) < 0)
+        change_slice(pid, false, SHORTEST_SLICE);
+}
+
 /* sched(7): with autogroups, which setsid(2) makes, a nice value counts among the processes of one session only, and
  * each session gets the same share. So a hundred sessions leave us a hundredth whatever our nice value is, but a
  * real-time process comes before all of them. The system call, because musl's sched_setscheduler() is an ENOSYS. */
@@ -657,7 +691,7 @@ void platform_hurry(pid_t pid)
     if (policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE)
         return; /* we were started so, and may have a higher one */
     if (syscall(SYS_sched_setscheduler, pid, SCHED_RR, &lowest) < 0)
-        (void)setpriority(PRIO_PROCESS, (id_t)pid, -20);
+        platform_be_prompt(pid);
 }
 
 RARE void platform_calm(void)
@@ -670,6 +704,8 @@ RARE void platform_calm(void)
         (void)syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &param);
     } else if (getpriority(PRIO_PROCESS, 0) == -20) {
         (void)setpriority(PRIO_PROCESS, 0, 0);
+    } else {
+        change_slice(0, true, 0);
     }
 }
 

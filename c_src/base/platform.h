@@ -224,8 +224,11 @@ extern const short platform_poll_shut;
  * and `owner` are in the same directory. False where it can't be told. */
 bool platform_is_like_child_of(pid_t parent, pid_t owner);
 
-/* That process, 0 for the calling one, is to run before others from now on, if we may have it so: it has to be faster
- * than a fork bomb. It must not fork any more, for its children would be so, too. */
+/* That process, 0 for the calling one, is to get its turn soon from now on whenever it wakes, as far as we may have it
+ * so. It must not fork any more, for its children would be so, too. */
+void platform_be_prompt(pid_t pid);
+
+/* And it is to run before all others, if we may have it so: it has to be faster than a fork bomb. */
 void platform_hurry(pid_t pid);
 
 /* In a new child of one that may have hurried: run as others do. */

@@ -356,6 +356,11 @@ bool platform_is_like_child_of(pid_t parent, pid_t owner)
     return false;
 }
 
+void platform_be_prompt(pid_t pid)
+{
+    (void)setpriority(PRIO_PROCESS, (id_t)pid, -20);
+}
+
 void platform_hurry(pid_t pid)
 {
     (void)pid;

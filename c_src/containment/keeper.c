@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -247,7 +246,7 @@ static _Noreturn __attribute__((noinline)) void keep(struct keeper *keeper)
     int exit_status = -1;
 
     if (!keeper->options->port)
-        (void)setpriority(PRIO_PROCESS, 0, -20);
+        platform_be_prompt(0);
     else
         platform_name_self("muontrap-keeper");
     platform_forget_start();

@@ -498,15 +498,6 @@ _Noreturn void __wrap__exit(int status)
     _longjmp(scheduler, 1);
 }
 
-int __wrap_setpriority(int which, id_t who, int value);
-int __wrap_setpriority(int which, id_t who, int value)
-{
-    (void)which;
-    (void)who;
-    (void)value;
-    return 0;
-}
-
 int __wrap_close(int fd);
 int __wrap_close(int fd)
 {

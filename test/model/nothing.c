@@ -39,6 +39,11 @@ void platform_forget(void *memory, size_t size)
     (void)size;
 }
 
+void platform_be_prompt(pid_t pid)
+{
+    (void)pid;
+}
+
 void platform_hurry(pid_t pid)
 {
     (void)pid;

@@ -16,7 +16,7 @@ MODEL_MODULES := launch options $(addprefix containment/,keeper relay events job
     terminal_modes) program/attributes_text
 MODEL_SHARED := search nothing
 MODEL_WRAP_explore_relay := read write ioctl kill waitid getpgid getpgrp sched_yield poll events_wait
-MODEL_WRAP_explore_job := kill waitid waitpid fork _exit setpriority close getpgid getpgrp poll events_wait
+MODEL_WRAP_explore_job := kill waitid waitpid fork _exit close getpgid getpgrp poll events_wait
 # What lies on a stack is a part of the state, and so is to be the same after different ways.
 MODEL_CFLAGS := -std=c11 -g -O2 -fno-pie -ftrivial-auto-var-init=zero $(TEST_WARNINGS) -Ic_src
 MODEL_LDFLAGS = -no-pie $(MODEL_WRAP_$(1):%=-Wl,--wrap=%) -Wl,--unresolved-symbols=ignore-all

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -140,6 +141,46 @@ static void where_capabilities_can_not_be_read_they_are_taken_to_be_there(void *
     missing = SYS_capget;
     assert_true(platform_has_capability(CAPABILITY_KILL));
     missing = -1;
+}
+
+/* The slice of the calling process in nanoseconds; 0 where it can't be asked for, as before Linux 6.12. */
+static uint64_t slice(void)
+{
+    uint64_t scheduling[6] = {0}; /* struct sched_attr of sched_setattr(2), its first version: sched_runtime is at 24 */
+
+    return syscall(SYS_sched_getattr, 0, scheduling, sizeof scheduling, 0) == 0 ? scheduling[3] : 0;
+}
+
+/* In a child, for it can't become root again. A limit of 0 is for who isn't root, and has one. */
+static void who_may_have_no_priority_hurries_by_short_slices(void **state)
+{
+    const struct rlimit none = {0, 0};
+    int status;
+    pid_t pid;
+
+    (void)state;
+    LINUX_ONLY();
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        uint64_t usual = slice();
+        int nice = getpriority(PRIO_PROCESS, 0);
+
+        if (setrlimit(RLIMIT_NICE, &none) < 0 || setrlimit(RLIMIT_RTPRIO, &none) < 0 ||
+            (geteuid() == 0 && setuid(54330) < 0))
+            _exit(1);
+        platform_hurry(0);
+        if (slice() != (usual == 0 ? 0 : 100000))
+            _exit(2);
+        platform_hurry(0);
+        platform_calm();
+        if (slice() != usual)
+            _exit(3);
+        platform_calm();
+        _exit(slice() == usual && sched_getscheduler(0) == SCHED_OTHER && getpriority(PRIO_PROCESS, 0) == nice ? 0 : 4);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
 }
 
 /* 4 pages of memory, from 100 bytes before a page on: 3 whole pages lie in it, and behind them a part of one. */
@@ -460,6 +501,7 @@ static int tests(void)
         TEST(reading_now_does_not_wait),
         TEST(dropped_capabilities_are_gone),
         TEST(where_capabilities_can_not_be_read_they_are_taken_to_be_there),
+        TEST(who_may_have_no_priority_hurries_by_short_slices),
         TEST(of_memory_whole_pages_are_given_back_and_no_more),
         TEST(a_pipe_is_closed_on_exec),
         TEST(flags_of_what_is_not_open_cannot_be_set),

@@ -335,7 +335,9 @@ bombed() {
     no_cgroup_is_left
 }
 
+# bats test_tags=bomb
 @test "a fork bomb is dead within 1 s of a stop" { bombed; }
+# bats test_tags=bomb
 @test "a fork bomb is dead within 1 s of a stop without cgroup.kill, too" { bombed "${freeze_then_kill[@]}"; }
 
 # ---- kill -9 of one of the helper's processes ----

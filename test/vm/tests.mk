@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: CC0-1.0
 #
 #   make test-vm        what test/vm/run promises, in virtual machines of some seconds each
-#   make test-cgroups   the suites that take cgroup2 with controllers, as root and as an ordinary user
+#   make test-cgroups   the suites that take cgroup2, with and without controllers, as root and as an ordinary user
 #   make test-kernel    what meets the kernel, in C, of the command line and in ExUnit, as root on another kernel
 #   make test-kernel PARTS=cli   a part of it; the others are c and library
 #
 # KERNEL=bullseye (5.10), bookworm (6.1), trixie (6.12) has any of them on the kernel of that suite of Debian's. Without
-# it, that is bookworm's, and test-cgroups takes this machine's own where that has all that it needs.
+# it, that is bookworm's, and test-cgroups takes this machine's own for what that has all it needs for.
 
 .PHONY: test-vm test-cgroups test-kernel
 test-vm test-cgroups test-kernel torture-vm: export MUONTRAP_VM_KERNEL := $(KERNEL)

@@ -15,20 +15,8 @@ defmodule MuonTrap.LoadTest do
       ports: length(Port.list()),
       processes: length(Process.list()),
       descriptors: length(File.ls!("/proc/self/fd")),
-      below: length(below(String.to_integer(System.pid())))
+      below: length(OS.descendants([String.to_integer(System.pid())]))
     }
-  end
-
-  defp below(pid) do
-    parents = for child <- OS.pids(), into: %{}, do: {child, OS.parent(child)}
-    descendants(parents, [pid])
-  end
-
-  defp descendants(parents, pids) do
-    case for {child, parent} <- parents, parent in pids, do: child do
-      [] -> []
-      children -> children ++ descendants(Map.drop(parents, children), children)
-    end
   end
 
   defp assert_nothing_left(before, run) do

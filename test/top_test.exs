@@ -190,7 +190,7 @@ defmodule MuonTrap.TopTest do
 
     # Also when what puts it back is killed.
     dialogue = watched |> top(home, []) |> expect_shown("by CPU%")
-    [keeper] = for pid <- descendants(vm(dialogue)), command(pid) =~ "put_back", do: pid
+    [keeper] = for pid <- OS.descendants([vm(dialogue)]), command(pid) =~ "put_back", do: pid
     OS.kill(keeper, "KILL")
     dialogue = dialogue |> expect("the terminal can't be written to any more") |> expect_put_back(1)
     assert dialogue.record =~ ~r/\e\[\?1049h.*\e\[\?1049l/s
@@ -198,14 +198,13 @@ defmodule MuonTrap.TopTest do
 
   defp vm(dialogue) do
     [vm] =
-      for pid <- descendants(MuonTrap.Program.os_pid(dialogue.program)),
+      for pid <- OS.descendants([MuonTrap.Program.os_pid(dialogue.program)]),
           command(pid) =~ ~r/beam.*muontrap\.top/s,
           do: pid
 
     vm
   end
 
-  defp descendants(pid), do: Enum.flat_map(OS.children(pid), &[&1 | descendants(&1)])
   defp command(pid), do: with({:ok, words} <- File.read("/proc/#{pid}/cmdline"), do: words, else: (_gone -> ""))
 
   test "a node that goes away is named", %{tmp_dir: home} do

@@ -14,19 +14,6 @@ defmodule MuonTrap.Soak.Processes do
     end
   end
 
-  @doc "All that descends from a process"
-  @spec descendants(pos_integer()) :: [pos_integer()]
-  def descendants(ancestor) do
-    children =
-      for name <- File.ls!("/proc"), name =~ ~r/^\d+$/, fields = stat(name), reduce: %{} do
-        children -> Map.update(children, Enum.at(fields, 1), [name], &[name | &1])
-      end
-
-    children |> below("#{ancestor}") |> Enum.map(&String.to_integer/1)
-  end
-
-  defp below(children, pid), do: children |> Map.get(pid, []) |> Enum.flat_map(&[&1 | below(children, &1)])
-
   @doc "Whether that is a process of the helper"
   @spec helper?(pos_integer()) :: boolean()
   def helper?(pid) do

@@ -7,7 +7,7 @@ defmodule MuonTrap.Soak.Sample do
 
   alias MuonTrap.Soak
   alias MuonTrap.Soak.{Processes, Tally}
-  alias MuonTrap.Test.Cgroups
+  alias MuonTrap.Test.{Cgroups, OS}
 
   @names [
     :seconds,
@@ -33,7 +33,7 @@ defmodule MuonTrap.Soak.Sample do
   # once.
   @spec take(integer(), map()) :: %{atom() => number()}
   def take(started, plan) do
-    descendants = String.to_integer(System.pid()) |> Processes.descendants()
+    descendants = OS.descendants([String.to_integer(System.pid())])
     pss = for(pid <- descendants, Processes.helper?(pid), do: Processes.kilobytes(pid, "Pss")) |> Enum.sum()
     seconds = Float.round((Soak.now() - started) / 1_000, 1)
     :erlang.garbage_collect()

@@ -101,14 +101,7 @@ defmodule MuonTrap.Test.ServerCase do
   @doc "What runs with that mark: all that descends from its helpers"
   def processes(mark) do
     helpers = OS.helpers(mark)
-    (helpers |> descendants() |> Enum.uniq()) -- helpers
-  end
-
-  defp descendants([]), do: []
-
-  defp descendants(parents) do
-    children = Enum.flat_map(parents, &OS.children/1)
-    children ++ descendants(children)
+    (helpers |> OS.descendants() |> Enum.uniq()) -- helpers
   end
 
   @doc "Run a client, which may fail"

@@ -646,16 +646,13 @@ bool platform_is_like_child_of(pid_t parent, pid_t owner)
     return is_in_our_directory(owner) && inheritance(getpid()) == inheritance(parent);
 }
 
-/* sched_setattr(2): what every version of it has. The C libraries declare neither that nor the calls. */
+/* What every version of sched_setattr(2)'s struct has. glibc declares it and the calls from 2.41 on, musl doesn't. */
 struct scheduling {
-    uint32_t size;
+    uint32_t size; // cppcheck-suppress unusedStructMember
     uint32_t policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t runtime; /* nanoseconds: for SCHED_OTHER of a slice, 0 for the usual one */
-    uint64_t deadline;
-    uint64_t period;
+    uint64_t flags_nice_and_priority[2]; // cppcheck-suppress unusedStructMember
+    uint64_t runtime;                    /* nanoseconds: for SCHED_OTHER of a slice, 0 for the usual one */
+    uint64_t deadline_and_period[2];     // cppcheck-suppress unusedStructMember
 };
 
 #define SHORTEST_SLICE 100000u

@@ -608,16 +608,34 @@ static void mix_file(uint64_t *hash, pid_t pid, const char *name)
         (void)close(fd);
 }
 
+/* What every version of sched_setattr(2)'s struct has. glibc declares it and the calls from 2.41 on, musl doesn't. */
+struct scheduling {
+    uint32_t size; // cppcheck-suppress unusedStructMember
+    uint32_t policy;
+    uint64_t flags_nice_and_priority[2]; // cppcheck-suppress unusedStructMember
+    uint64_t runtime;                    /* nanoseconds: for SCHED_OTHER of a slice, 0 for the usual one */
+    uint64_t deadline_and_period[2];     // cppcheck-suppress unusedStructMember
+};
+
+#define SHORTEST_SLICE 100000u
+
+static bool read_scheduling(pid_t pid, struct scheduling *now)
+{
+    return syscall(SYS_sched_getattr, pid, now, sizeof *now, 0) == 0;
+}
+
 /* What renice(1), chrt(1), ionice(1), taskset(1), prlimit(1), choom(1) and a write to a cgroup.procs change. */
 static uint64_t inheritance(pid_t pid)
 {
     uint64_t hash = 0xcbf29ce484222325u;
+    struct scheduling scheduling = {0};
     unsigned long processors[16];
     long size = syscall(SYS_sched_getaffinity, pid, sizeof processors, processors);
 
     mix(&hash, processors, size > 0 ? (size_t)size : 0);
-    mix_number(&hash, getpriority(PRIO_PROCESS, (id_t)pid));
-    mix_number(&hash, syscall(SYS_sched_getscheduler, pid));
+    if (!read_scheduling(pid, &scheduling))
+        mix_number(&hash, pid); /* like no other one's */
+    mix(&hash, &scheduling, sizeof scheduling);
     mix_number(&hash, syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, pid));
     for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
         uint64_t limit[2] = {0}; /* as the kernel has it, for the C libraries differ in the type of `resource` */
@@ -646,24 +664,12 @@ bool platform_is_like_child_of(pid_t parent, pid_t owner)
     return is_in_our_directory(owner) && inheritance(getpid()) == inheritance(parent);
 }
 
-/* What every version of sched_setattr(2)'s struct has. glibc declares it and the calls from 2.41 on, musl doesn't. */
-struct scheduling {
-    uint32_t size; // cppcheck-suppress unusedStructMember
-    uint32_t policy;
-    uint64_t flags_nice_and_priority[2]; // cppcheck-suppress unusedStructMember
-    uint64_t runtime;                    /* nanoseconds: for SCHED_OTHER of a slice, 0 for the usual one */
-    uint64_t deadline_and_period[2];     // cppcheck-suppress unusedStructMember
-};
-
-#define SHORTEST_SLICE 100000u
-
 /* Where its slice is or is not the shortest. Before Linux 6.12 they have none to be asked for. */
 static void change_slice(pid_t pid, bool is_shortest, uint64_t slice)
 {
     struct scheduling now = {0};
 
-    if (syscall(SYS_sched_getattr, pid, &now, sizeof now, 0) == 0 && now.policy == SCHED_OTHER &&
-        (now.runtime == SHORTEST_SLICE) == is_shortest) {
+    if (read_scheduling(pid, &now) && now.policy == SCHED_OTHER && (now.runtime == SHORTEST_SLICE) == is_shortest) {
         now.runtime = slice;
         (void)syscall(SYS_sched_setattr, pid, &now, 0);
     }

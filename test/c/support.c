@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -262,6 +263,24 @@ size_t read_text(int fd, char *text, size_t size)
     text[have] = '\0';
     (void)close(fd);
     return have;
+}
+
+uint64_t slice_of(pid_t pid)
+{
+    uint64_t scheduling[6] = {0}; /* sched_setattr(2), the first version of its struct: sched_runtime is at 24 */
+
+    return syscall(SYS_sched_getattr, pid, scheduling, sizeof scheduling, 0) == 0 ? scheduling[3] : 0;
+}
+
+bool become_ordinary(void)
+{
+    const struct rlimit none = {0, 0};
+    uint64_t usual[6] = {
+        sizeof usual}; /* the size; policy 0, which is SCHED_OTHER; nice value 0, and the usual slice */
+
+    (void)syscall(SYS_sched_setattr, 0, usual, 0); /* which lacks what this kernel lacks */
+    return setrlimit(RLIMIT_NICE, &none) == 0 && setrlimit(RLIMIT_RTPRIO, &none) == 0 &&
+           (geteuid() != 0 || setuid(54330) == 0);
 }
 
 /* proc(5): the state is what follows the last parenthesis, for the name may hold any. */

@@ -8,7 +8,7 @@ defmodule MuonTrap.Soak.Daemons do
 
   alias MuonTrap.Daemon
   alias MuonTrap.Soak
-  alias MuonTrap.Soak.{Processes, Tally}
+  alias MuonTrap.Soak.Tally
   alias MuonTrap.Test.OS
 
   @victims [:program, :relay, :keeper, :daemon]
@@ -74,7 +74,7 @@ defmodule MuonTrap.Soak.Daemons do
     daemon = child(supervisor, number)
     program = Daemon.program_pid(daemon)
     keeper = Daemon.os_pid(daemon)
-    ids = for pid <- [program, OS.parent(program), keeper], do: {pid, Processes.started(pid)}
+    ids = for pid <- [program, OS.parent(program), keeper], do: {pid, OS.started(pid)}
 
     case victim do
       :program -> OS.kill(program, "KILL")
@@ -97,7 +97,7 @@ defmodule MuonTrap.Soak.Daemons do
     end
   end
 
-  defp runs?({pid, started}), do: OS.alive?(pid) and Processes.started(pid) == started
+  defp runs?({pid, started}), do: OS.alive?(pid) and OS.started(pid) == started
 
   defp runs_again?(supervisor, number, before, deadline) do
     daemon = child(supervisor, number)

@@ -6,7 +6,7 @@ defmodule MuonTrap.Soak.Sample do
   # What this VM, and the system for it, hold at a moment.
 
   alias MuonTrap.Soak
-  alias MuonTrap.Soak.{Processes, Tally}
+  alias MuonTrap.Soak.Tally
   alias MuonTrap.Test.{Cgroups, OS}
 
   @names [
@@ -34,7 +34,7 @@ defmodule MuonTrap.Soak.Sample do
   @spec take(integer(), map()) :: %{atom() => number()}
   def take(started, plan) do
     descendants = OS.descendants([String.to_integer(System.pid())])
-    pss = for(pid <- descendants, Processes.helper?(pid), do: Processes.kilobytes(pid, "Pss")) |> Enum.sum()
+    pss = for(pid <- descendants, OS.helper?(pid), do: kilobytes(pid, "Pss")) |> Enum.sum()
     seconds = Float.round((Soak.now() - started) / 1_000, 1)
     :erlang.garbage_collect()
 
@@ -43,7 +43,7 @@ defmodule MuonTrap.Soak.Sample do
       commands: Tally.counted(:commands),
       restarts: Tally.counted(:restarts),
       vm_memory_kb: div(:erlang.memory(:total), 1_024),
-      vm_rss_kb: Processes.kilobytes("self", "Rss"),
+      vm_rss_kb: kilobytes("self", "Rss"),
       descriptors: descriptors(),
       os_processes: length(descendants),
       helpers_pss_kb: pss,
@@ -53,6 +53,16 @@ defmodule MuonTrap.Soak.Sample do
       atoms: :erlang.system_info(:atom_count),
       cgroups: if(plan.cgroup_base, do: length(Cgroups.children(plan.cgroup_base)), else: 0)
     }
+  end
+
+  # proc(5): of a process, `Rss` or `Pss`; 0 when it is gone.
+  defp kilobytes(pid, name) do
+    with {:ok, text} <- File.read("/proc/#{pid}/smaps_rollup"),
+         [_line, number] <- Regex.run(~r/^#{name}: +(\d+) kB$/m, text) do
+      String.to_integer(number)
+    else
+      _gone -> 0
+    end
   end
 
   @doc "The VM's open descriptors"

@@ -63,15 +63,7 @@ defmodule MuonTrap.Test.OS do
 
   @doc "The helper's processes that a VM has, this one if not said otherwise"
   def helpers_of_vm(vm \\ String.to_integer(System.pid())) do
-    for pid <- pids(), helper?(pid), descends_from?(pid, vm), do: pid
-  end
-
-  defp descends_from?(pid, ancestor) do
-    case parent(pid) do
-      ^ancestor -> true
-      parent when parent in [nil, 0, 1] -> false
-      parent -> descends_from?(parent, ancestor)
-    end
+    for pid <- descendants([vm]), helper?(pid), do: pid
   end
 
   @doc "Whether a process that does nothing but write, or read, has to wait for that: it has slept each time it was looked at"
@@ -102,6 +94,14 @@ defmodule MuonTrap.Test.OS do
     end
   end
 
+  @doc "When a process was started, which tells it from one that has got its number later; nil when there is none"
+  def started(pid) do
+    case stat_field(pid, 19) do
+      nil -> nil
+      text -> String.to_integer(text)
+    end
+  end
+
   def children(pid), do: for(child <- pids(), parent(child) == pid, do: child)
 
   @doc "All that descends from these, by one look at all processes"
@@ -110,7 +110,10 @@ defmodule MuonTrap.Test.OS do
   end
 
   defp below(children, pids) do
-    Enum.flat_map(pids, fn pid -> Enum.flat_map(Map.get(children, pid, []), &[&1 | below(children, [&1])]) end)
+    case Enum.flat_map(pids, &Map.get(children, &1, [])) do
+      [] -> []
+      found -> found ++ (children |> Map.drop(pids) |> below(found))
+    end
   end
 
   defp stat_field(pid, index), do: pid |> stat() |> Enum.at(index)
@@ -166,8 +169,9 @@ defmodule MuonTrap.Test.OS do
     dead?(state) or Bitwise.band(String.to_integer(flags), @without_memory) != 0 or (code != "0" and start == ending)
   end
 
+  @doc "Whether that is a process of the helper"
   # A process that is exiting has lost what it executes before it is a zombie, so one without that is neither.
-  defp helper?(pid), do: executes(pid) =~ ~r/^muontrap/
+  def helper?(pid), do: executes(pid) =~ ~r/^muontrap/
   defp program?(pid), do: not (executes(pid) =~ ~r/^(muontrap|$)/)
 
   defp executes(pid) do

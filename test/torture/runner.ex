@@ -176,14 +176,7 @@ defmodule MuonTrap.Torture.Runner do
     )
   end
 
-  defp same?(pid, started) do
-    with {:ok, stat} <- File.read("/proc/#{pid}/stat") do
-      fields = stat |> String.split(")") |> List.last() |> String.split()
-      Enum.at(fields, 0) not in ["Z", "X"] and Enum.at(fields, 19) == "#{started}"
-    else
-      _gone -> false
-    end
-  end
+  defp same?(pid, started), do: OS.alive?(pid) and OS.started(pid) == started
 
   defp left(%{worker: nil} = runner, _known, helpers) do
     case OS.remaining(fn -> for {pid, started} <- helpers, same?(pid, started), do: pid end, slowness() * @later) do

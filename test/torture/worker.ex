@@ -30,13 +30,7 @@ defmodule MuonTrap.Torture.Worker do
 
   @doc "The helper's processes that the VM has now, each with its start"
   def helpers(worker) do
-    for pid <- OS.helpers_of_vm(worker.pid), started = started(pid), do: {pid, started}
-  end
-
-  defp started(pid) do
-    with {:ok, stat} <- File.read("/proc/#{pid}/stat"),
-         do: stat |> String.split(")") |> List.last() |> String.split() |> Enum.at(19),
-         else: (_gone -> nil)
+    for pid <- OS.helpers_of_vm(worker.pid), started = OS.started(pid), do: {pid, started}
   end
 
   def run(worker, scene, context, within), do: call(worker, Owner, :run, [scene, context], within)

@@ -143,18 +143,9 @@ static void where_capabilities_can_not_be_read_they_are_taken_to_be_there(void *
     missing = -1;
 }
 
-/* The slice of the calling process in nanoseconds; 0 where it can't be asked for, as before Linux 6.12. */
-static uint64_t slice(void)
-{
-    uint64_t scheduling[6] = {0}; /* struct sched_attr of sched_setattr(2), its first version: sched_runtime is at 24 */
-
-    return syscall(SYS_sched_getattr, 0, scheduling, sizeof scheduling, 0) == 0 ? scheduling[3] : 0;
-}
-
-/* In a child, for it can't become root again. A limit of 0 is for who isn't root, and has one. */
+/* In a child, for it can't become root again. */
 static void who_may_have_no_priority_hurries_by_short_slices(void **state)
 {
-    const struct rlimit none = {0, 0};
     int status;
     pid_t pid;
 
@@ -163,21 +154,48 @@ static void who_may_have_no_priority_hurries_by_short_slices(void **state)
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        uint64_t usual = slice();
-        int nice = getpriority(PRIO_PROCESS, 0);
+        uint64_t usual;
+        int nice;
 
-        if (setrlimit(RLIMIT_NICE, &none) < 0 || setrlimit(RLIMIT_RTPRIO, &none) < 0 ||
-            (geteuid() == 0 && setuid(54330) < 0))
+        if (!become_ordinary())
             _exit(1);
+        usual = slice_of(0);
+        nice = getpriority(PRIO_PROCESS, 0);
         platform_hurry(0);
-        if (slice() != (usual == 0 ? 0 : 100000))
+        if (slice_of(0) != (usual == 0 ? 0 : 100000))
             _exit(2);
         platform_hurry(0);
         platform_calm();
-        if (slice() != usual)
+        if (slice_of(0) != usual)
             _exit(3);
         platform_calm();
-        _exit(slice() == usual && sched_getscheduler(0) == SCHED_OTHER && getpriority(PRIO_PROCESS, 0) == nice ? 0 : 4);
+        _exit(slice_of(0) == usual && sched_getscheduler(0) == SCHED_OTHER && getpriority(PRIO_PROCESS, 0) == nice ? 0
+                                                                                                                   : 4);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void with_another_slice_it_is_no_longer_like_a_child(void **state)
+{
+    int status;
+    pid_t pid;
+
+    (void)state;
+    LINUX_ONLY();
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        uint64_t other[6] = {0};
+
+        if (!platform_is_like_child_of(getppid(), getppid()))
+            _exit(1);
+        if (syscall(SYS_sched_getattr, 0, other, sizeof other, 0) < 0)
+            _exit(2);
+        other[3] = 5000000;
+        if (syscall(SYS_sched_setattr, 0, other, 0) < 0)
+            _exit(3);
+        _exit(platform_is_like_child_of(getppid(), getppid()) == (slice_of(0) == 5000000) ? 4 : 0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
@@ -502,6 +520,7 @@ static int tests(void)
         TEST(dropped_capabilities_are_gone),
         TEST(where_capabilities_can_not_be_read_they_are_taken_to_be_there),
         TEST(who_may_have_no_priority_hurries_by_short_slices),
+        TEST(with_another_slice_it_is_no_longer_like_a_child),
         TEST(of_memory_whole_pages_are_given_back_and_no_more),
         TEST(a_pipe_is_closed_on_exec),
         TEST(flags_of_what_is_not_open_cannot_be_set),

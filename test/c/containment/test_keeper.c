@@ -237,11 +237,17 @@ static void a_program_that_kills_its_relay_dies_of_it(void **state)
 
 /* ---- Whose turn it is ---- */
 
-/* How a relay is scheduled that has been told to stop, before or after it has started the program. */
-static int scheduling_at_stop(bool program_runs)
+struct scheduling {
+    int policy;
+    uint64_t slice;
+    uint64_t keepers_slice;
+};
+
+/* How a relay is scheduled that has been told to stop, before or after it has started the program, and its keeper. */
+static struct scheduling scheduling_at_stop(bool is_ordinary, bool in_port, bool program_runs)
 {
-    static struct launch launch = {.options = {.port = true}};
-    int policy = -1;
+    static struct launch launch;
+    struct scheduling scheduling = {.policy = -1};
     int ends[2];
     pid_t pid;
 
@@ -254,6 +260,9 @@ static int scheduling_at_stop(bool program_runs)
         sigset_t term;
         int signal;
 
+        if (is_ordinary && !become_ordinary())
+            _exit(1);
+        launch.options.port = in_port;
         signals_block(&launch.kept_signals, false);
         if (!keeper_start(&launch, &tether, &why))
             _exit(1);
@@ -263,18 +272,20 @@ static int scheduling_at_stop(bool program_runs)
         (void)sigaddset(&term, SIGTERM);
         if (kill(tether.keeper, SIGTERM) < 0 || sigwait(&term, &signal) != 0)
             _exit(1);
-        policy = sched_getscheduler(0);
-        _exit(write(ends[1], &policy, sizeof policy) == (ssize_t)sizeof policy ? 0 : 1);
+        scheduling.policy = sched_getscheduler(0);
+        scheduling.slice = slice_of(0);
+        scheduling.keepers_slice = slice_of(tether.keeper);
+        _exit(write(ends[1], &scheduling, sizeof scheduling) == (ssize_t)sizeof scheduling ? 0 : 1);
     }
-    read_exactly(ends[0], &policy, sizeof policy);
+    read_exactly(ends[0], &scheduling, sizeof scheduling);
     (void)close(ends[0]);
     (void)close(ends[1]);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    return policy;
+    return scheduling;
 }
 
 /* And how one is that hurries, as far as it may here. */
-static int scheduling_in_a_hurry(void)
+static int policy_in_a_hurry(void)
 {
     int status;
     pid_t pid = fork();
@@ -294,8 +305,29 @@ static void a_relay_that_is_told_to_stop_hurries_once_it_has_started_the_program
 {
     (void)state;
     LINUX_ONLY();
-    assert_int_equal(scheduling_at_stop(false), sched_getscheduler(0));
-    assert_int_equal(scheduling_at_stop(true), scheduling_in_a_hurry());
+    assert_int_equal(scheduling_at_stop(false, true, false).policy, sched_getscheduler(0));
+    assert_int_equal(scheduling_at_stop(false, true, true).policy, policy_in_a_hurry());
+}
+
+/* As far as the kernel lets it. In a port, the stop doesn't come from the keeper. */
+static void an_ordinary_users_relay_hurries_then_too_and_his_keeper_from_its_start(void **state)
+{
+    uint64_t shortest = slice_of(0) == 0 ? 0 : 100000;
+    struct scheduling before;
+    struct scheduling after;
+
+    (void)state;
+    LINUX_ONLY();
+    before = scheduling_at_stop(true, false, false);
+    assert_int_equal(before.keepers_slice, shortest);
+    after = scheduling_at_stop(true, false, true);
+    assert_int_equal(after.keepers_slice, shortest);
+    assert_int_equal(after.slice, shortest);
+    assert_int_equal(after.policy, before.policy);
+    if (shortest == 0)
+        return;
+    assert_int_not_equal(before.slice, shortest);
+    assert_int_equal(scheduling_at_stop(true, true, true).keepers_slice, before.slice);
 }
 
 /* ---- What fails before ---- */
@@ -343,6 +375,7 @@ static int tests(void)
         TEST(the_owner_s_end_after_the_keeper_s_kills_all),
         TEST(a_program_that_kills_its_relay_dies_of_it),
         TEST(a_relay_that_is_told_to_stop_hurries_once_it_has_started_the_program),
+        TEST(an_ordinary_users_relay_hurries_then_too_and_his_keeper_from_its_start),
         TEST(what_the_keeper_cannot_have_is_named),
     };
 

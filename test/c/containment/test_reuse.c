@@ -419,7 +419,7 @@ static void an_idle_helper_of_which_a_process_is_killed_says_so(void **state)
 static void a_launch_that_is_to_be_as_by_a_new_helper_is_begun_only_so(void **state)
 {
     static const char *const changes[] = {"renice -n 3 -p $PPID", "prlimit --pid $PPID --nofile=64:64",
-                                          "choom -n 300 -p $PPID", "ionice -c 3 -p $PPID"};
+                                          "choom -n 300 -p $PPID", "ionice -c 3 -p $PPID", "chrt -b -p 0 $PPID"};
     char own[16];
     char directory[4096];
 

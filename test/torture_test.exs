@@ -155,5 +155,11 @@ defmodule MuonTrap.TortureTest do
     hung_up = known(%{status: 137}, %{outside: [{{{:start, 1}, :relay, {:stop, 700}}, "died"}]})
     assert Verdict.broken(%{scene() | kind: :shell}, hung_up) == []
     assert [_status] = Verdict.broken(scene(), hung_up)
+
+    # A stop continues what has stopped itself, also one that is deaf to it and then ends by itself.
+    deaf = %{scene() | tree: {0, [:deaf, :stop, {:exit, 4}]}}
+    ended = fn outside -> known(%{status: 4}, %{outside: outside}) end
+    assert Verdict.broken(deaf, ended.([{{{:start, 1}, :relay, {:signal, 15}}, "done"}])) == []
+    assert [_status] = Verdict.broken(deaf, ended.([]))
   end
 end

@@ -214,15 +214,19 @@ defmodule MuonTrap.Torture.Verdict do
   defp status(%{kind: :daemon, manners: %{restart: :permanent}}, _known, _excuses), do: []
 
   defp status(scene, %{seen: %{status: status}} = known, excuses) do
-    allowed = own_status(scene) ++ signalled(scene, known) ++ stopping_itself(scene) ++ stopped(scene, known, excuses)
+    allowed =
+      own_status(scene, known, excuses) ++
+        signalled(scene, known) ++ stopping_itself(scene) ++ stopped(scene, known, excuses)
+
     if status in allowed, do: [], else: ["the status was #{status}, not one of #{inspect(Enum.uniq(allowed))}"]
   end
 
-  # One that has stopped itself may be continued: by the end of a fault that has stopped another one, as job control has it, or by a
-  # signal of its owner's.
-  defp own_status(scene) do
+  # One that has stopped itself may be continued: by the end of a fault that has stopped another one, as job control has it, by a
+  # signal of its owner's, or by a stop, which it may be deaf to.
+  defp own_status(scene, known, excuses) do
     continues? =
-      Enum.any?(scene.outside, &match?({_when, _whom, {:stop, _ms}}, &1)) or scene.manners[:signals] not in [nil, []]
+      Enum.any?(scene.outside, &match?({_when, _whom, {:stop, _ms}}, &1)) or scene.manners[:signals] not in [nil, []] or
+        told_to_stop?(known, excuses)
 
     if Tree.ends?(scene.tree, not continues?), do: [Tree.status(scene.tree)], else: []
   end
@@ -249,8 +253,6 @@ defmodule MuonTrap.Torture.Verdict do
   defp hung_up(_scene), do: [129]
 
   defp stopped(scene, known, excuses) do
-    told? = for {{_when, whom, {:signal, 15}}, "done"} <- known.outside, whom in [:relay, :keeper], do: whom
-
     cond do
       hard_call?(scene) ->
         [125, 126, 127, 137, 143, 7, 128 + stop_signal(scene)]
@@ -258,12 +260,17 @@ defmodule MuonTrap.Torture.Verdict do
       scene.kind == :shell and any?(excuses, [:relay_killed, :keeper_killed]) ->
         [125, 137, 143, 7]
 
-      told? != [] or known.seen.did != [] or :keeper_killed in excuses ->
+      told_to_stop?(known, excuses) ->
         [137, 143, 7, 128 + stop_signal(scene)]
 
       true ->
         []
     end
+  end
+
+  defp told_to_stop?(known, excuses) do
+    told = for {{_when, whom, {:signal, 15}}, "done"} <- known.outside, whom in [:relay, :keeper], do: whom
+    told != [] or known.seen.did != [] or :keeper_killed in excuses
   end
 
   defp stop_signal(scene), do: %{sigint: 2, sigusr1: 10, sigterm: 15}[scene.options[:stop_signal] || :sigterm]

@@ -272,7 +272,7 @@ uint64_t slice_of(pid_t pid)
     return syscall(SYS_sched_getattr, pid, scheduling, sizeof scheduling, 0) == 0 ? scheduling[3] : 0;
 }
 
-bool become_ordinary(void)
+bool lose_priority(void)
 {
     const struct rlimit none = {0, 0};
     uint64_t usual[6] = {

@@ -73,7 +73,7 @@ size_t read_text(int fd, char *text, size_t size);
 /* The slice of a process in nanoseconds, 0 for the calling one; 0 where it can't be asked for, as before Linux 6.12. */
 uint64_t slice_of(pid_t pid);
 /* Whether the calling process is as any other now, with no right to a better priority. There is no way back for it. */
-bool become_ordinary(void);
+bool lose_priority(void);
 
 bool is_alive(pid_t pid);
 void await_death(pid_t pid);

@@ -157,7 +157,7 @@ static void who_may_have_no_priority_hurries_by_short_slices(void **state)
         uint64_t usual;
         int nice;
 
-        if (!become_ordinary())
+        if (!lose_priority())
             _exit(1);
         usual = slice_of(0);
         nice = getpriority(PRIO_PROCESS, 0);

@@ -260,7 +260,7 @@ static struct scheduling scheduling_at_stop(bool is_ordinary, bool in_port, bool
         sigset_t term;
         int signal;
 
-        if (is_ordinary && !become_ordinary())
+        if (is_ordinary && !lose_priority())
             _exit(1);
         launch.options.port = in_port;
         signals_block(&launch.kept_signals, false);

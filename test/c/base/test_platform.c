@@ -35,32 +35,37 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
     return __real_syscall(number, a, b, c, d, e, f);
 }
 
-/* In a child, for it closes what the test needs: opens some, closes all from 3 up, and looks. */
-static bool closes_all(void)
+/* For what a process can't undo. The function returns 0 if all is well. */
+static void assert_well_in_child(int (*function)(void))
 {
     int status;
     pid_t pid = fork();
 
     assert_true(pid >= 0);
-    if (pid == 0) {
-        struct rlimit limit = {.rlim_cur = 512, .rlim_max = 512};
-
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || dup2(0, 3) < 0 || dup2(0, 7) < 0 || dup2(0, 511) < 0)
-            _exit(2);
-        platform_close_all();
-        for (int fd = 0; fd < 512; fd++)
-            if ((fcntl(fd, F_GETFD) >= 0) != (fd < 3))
-                _exit(1);
-        _exit(0);
-    }
+    if (pid == 0)
+        _exit(function());
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    assert_int_equal(status, 0);
+}
+
+/* Opens some, closes all from 3 up, and looks. */
+static int close_all(void)
+{
+    struct rlimit limit = {.rlim_cur = 512, .rlim_max = 512};
+
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || dup2(0, 3) < 0 || dup2(0, 7) < 0 || dup2(0, 511) < 0)
+        return 2;
+    platform_close_all();
+    for (int fd = 0; fd < 512; fd++)
+        if ((fcntl(fd, F_GETFD) >= 0) != (fd < 3))
+            return 1;
+    return 0;
 }
 
 static void what_was_inherited_is_closed(void **state)
 {
     (void)state;
-    assert_true(closes_all());
+    assert_well_in_child(close_all);
 }
 
 static void what_was_inherited_is_closed_without_close_range(void **state)
@@ -68,7 +73,7 @@ static void what_was_inherited_is_closed_without_close_range(void **state)
     (void)state;
     LINUX_ONLY();
     missing = 436; /* close_range */
-    assert_true(closes_all());
+    assert_well_in_child(close_all);
     missing = -1;
 }
 
@@ -111,26 +116,22 @@ static void reading_now_does_not_wait(void **state)
     }
 }
 
-/* In a child, for it can't get them back. */
+static int drop_capabilities(void)
+{
+    return platform_drop_capabilities() == 0 && !platform_has_capability(CAPABILITY_KILL) &&
+                   !platform_has_capability(CAPABILITY_SETUID) && setuid(54330) < 0
+               ? 0
+               : 1;
+}
+
 static void dropped_capabilities_are_gone(void **state)
 {
-    int status;
-    pid_t pid;
-
     (void)state;
     ROOT_ONLY();
     LINUX_ONLY();
     assert_true(platform_has_capability(CAPABILITY_KILL));
     assert_true(platform_has_capability(CAPABILITY_SETUID));
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        _exit(platform_drop_capabilities() == 0 && !platform_has_capability(CAPABILITY_KILL) &&
-                      !platform_has_capability(CAPABILITY_SETUID) && setuid(54330) < 0
-                  ? 0
-                  : 1);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    assert_well_in_child(drop_capabilities);
 }
 
 /* As with a filter of system calls: the kernel is to refuse what really can't be done. */
@@ -143,62 +144,53 @@ static void where_capabilities_can_not_be_read_they_are_taken_to_be_there(void *
     missing = -1;
 }
 
-/* In a child, for it can't become root again. */
+static int hurry_and_calm_as_ordinary_user(void)
+{
+    uint64_t usual;
+    int nice;
+
+    if (!lose_priority())
+        return 1;
+    usual = slice_of(0);
+    nice = getpriority(PRIO_PROCESS, 0);
+    platform_hurry(0);
+    if (slice_of(0) != (usual == 0 ? 0 : 100000))
+        return 2;
+    platform_hurry(0);
+    platform_calm();
+    if (slice_of(0) != usual)
+        return 3;
+    platform_calm();
+    return slice_of(0) == usual && sched_getscheduler(0) == SCHED_OTHER && getpriority(PRIO_PROCESS, 0) == nice ? 0 : 4;
+}
+
 static void who_may_have_no_priority_hurries_by_short_slices(void **state)
 {
-    int status;
-    pid_t pid;
-
     (void)state;
     LINUX_ONLY();
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        uint64_t usual;
-        int nice;
+    assert_well_in_child(hurry_and_calm_as_ordinary_user);
+}
 
-        if (!lose_priority())
-            _exit(1);
-        usual = slice_of(0);
-        nice = getpriority(PRIO_PROCESS, 0);
-        platform_hurry(0);
-        if (slice_of(0) != (usual == 0 ? 0 : 100000))
-            _exit(2);
-        platform_hurry(0);
-        platform_calm();
-        if (slice_of(0) != usual)
-            _exit(3);
-        platform_calm();
-        _exit(slice_of(0) == usual && sched_getscheduler(0) == SCHED_OTHER && getpriority(PRIO_PROCESS, 0) == nice ? 0
-                                                                                                                   : 4);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+/* Where the kernel has slices, and this process may have one. */
+static int change_slice(void)
+{
+    uint64_t other[6] = {0};
+
+    if (!platform_is_like_child_of(getppid(), getppid()))
+        return 1;
+    if (syscall(SYS_sched_getattr, 0, other, sizeof other, 0) < 0)
+        return 2;
+    other[3] = 5000000;
+    if (syscall(SYS_sched_setattr, 0, other, 0) < 0)
+        return 3;
+    return platform_is_like_child_of(getppid(), getppid()) == (slice_of(0) == 5000000) ? 4 : 0;
 }
 
 static void with_another_slice_it_is_no_longer_like_a_child(void **state)
 {
-    int status;
-    pid_t pid;
-
     (void)state;
     LINUX_ONLY();
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        uint64_t other[6] = {0};
-
-        if (!platform_is_like_child_of(getppid(), getppid()))
-            _exit(1);
-        if (syscall(SYS_sched_getattr, 0, other, sizeof other, 0) < 0)
-            _exit(2);
-        other[3] = 5000000;
-        if (syscall(SYS_sched_setattr, 0, other, 0) < 0)
-            _exit(3);
-        _exit(platform_is_like_child_of(getppid(), getppid()) == (slice_of(0) == 5000000) ? 4 : 0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    assert_well_in_child(change_slice);
 }
 
 /* 4 pages of memory, from 100 bytes before a page on: 3 whole pages lie in it, and behind them a part of one. */

@@ -87,20 +87,10 @@ defmodule MuonTrap.Test.OS do
 
   def state(pid), do: stat_field(pid, 0)
 
-  def parent(pid) do
-    case stat_field(pid, 1) do
-      nil -> nil
-      text -> String.to_integer(text)
-    end
-  end
+  def parent(pid), do: stat_number(pid, 1)
 
   @doc "When a process was started, which tells it from one that has got its number later; nil when there is none"
-  def started(pid) do
-    case stat_field(pid, 19) do
-      nil -> nil
-      text -> String.to_integer(text)
-    end
-  end
+  def started(pid), do: stat_number(pid, 19)
 
   def children(pid), do: for(child <- pids(), parent(child) == pid, do: child)
 
@@ -117,6 +107,13 @@ defmodule MuonTrap.Test.OS do
   end
 
   defp stat_field(pid, index), do: pid |> stat() |> Enum.at(index)
+
+  defp stat_number(pid, index) do
+    case stat_field(pid, index) do
+      nil -> nil
+      text -> String.to_integer(text)
+    end
+  end
 
   # Its fields from the third on, none when it is gone. proc(5): the command's name is in parentheses and may hold anything, so
   # what counts is behind the last one.
